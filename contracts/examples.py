@@ -1,0 +1,23 @@
+"""The feature spec of the TFRecords: the one place that says what an example holds.
+
+ExampleGen writes it, the schema demands it, both trainers and the exported probe parse it. One example is one photograph.
+"""
+
+IMAGE = "image"  # bytes: upright RGB JPEG, shorter side at most data.max_side pixels
+LABEL = "label"  # int64: index of the class in the sorted class names, from 0
+CLASS_NAME = "class_name"  # UTF-8 bytes: the class
+CONTENT_HASH = "content_hash"  # ASCII bytes: SHA-256 (hex) of the source file's bytes, before any conversion
+SOURCE_PATH = "source_path"  # UTF-8 bytes: the file's path relative to the source, or the TFDS id
+
+SPLITS = ("train", "eval")
+
+BYTES_FEATURES = (IMAGE, CLASS_NAME, CONTENT_HASH, SOURCE_PATH)
+INT_FEATURES = (LABEL,)
+
+
+def parsing_spec() -> dict:
+    """The spec for `tf.io.parse_example`: every feature is one required value, of dtype string or int64."""
+    import tensorflow as tf  # here, so that the names above cost nothing to import
+
+    spec = {name: tf.io.FixedLenFeature([], tf.string) for name in BYTES_FEATURES}
+    return spec | {name: tf.io.FixedLenFeature([], tf.int64) for name in INT_FEATURES}

@@ -1,0 +1,21 @@
+"""Names of the files that a backbone, a probe and their reports consist of.
+
+A backbone directory (what is pushed) holds a SavedModel, BACKBONE_KERAS and BACKBONE_RECORD; a probe directory a SavedModel and
+PROBE_RECORD. Reports are JSON, written beside them by the component that measured.
+"""
+
+BACKBONE_KERAS = "backbone.keras"  # the network alone, of stock Keras layers: loads without this project
+BACKBONE_RECORD = "backbone.json"  # what the backbone is: architecture, resolution, seed, embedding size
+PROBE_RECORD = "probe.json"  # classes, and the identity of the backbone inside: backbone_uri, backbone_content_hash
+UNTRAINED_PROBE = "untrained_probe"  # directory in LinearEval's model_run: the same probe on the same network, untrained
+PRETRAIN_REPORT = "pretrain.json"  # in Pretrain's model_run
+LINEAR_EVAL_REPORT = "linear_eval.json"  # in LinearEval's model_run
+INGEST_REPORT = "ingest_report.json"  # in ExampleGen's ingest_report
+VERDICT = "verdict.json"  # in the Evaluator's evaluation
+PUSH_RECORD = "push.json"  # in the Pusher's pushed_model
+
+# Signatures. Every model answers `serving_default`; see the export modules for shapes and value ranges.
+EMBEDDING = "embedding"  # output of a backbone: [batch, embedding_size] float32
+PROBABILITIES = "probabilities"  # output of a probe: [batch, classes] float32
+SIGNATURE_ENCODED = "encoded_images"  # [batch] string: JPEG, PNG, BMP or GIF files
+SIGNATURE_PIXELS = "pixels"  # [batch, resolution, resolution, 3] float32 in [0, 1]

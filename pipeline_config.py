@@ -1,0 +1,243 @@
+"""Every setting of the pipeline, as frozen dataclasses, and the three presets.
+
+The command line picks a preset and overrides single fields (`--set pretrain.epochs=20`); components and trainers receive the
+sections they need. This module imports nothing heavy, reads nothing and is the only place where a setting has a value.
+
+| preset | command | what it is for |
+|---|---|---|
+| quick | `flowers run` | a proof on any machine, from set-up to a registered backbone in minutes |
+| cpu | `flowers run --preset cpu --data FOLDER` | the best that two CPU cores learn in under an hour |
+| gpu | `flowers run --preset gpu --data FOLDER` | one or more GPUs, the paper's recipe |
+"""
+
+import dataclasses
+from dataclasses import dataclass, field
+
+
+class ConfigurationError(ValueError):
+    """A setting has a name, type or value that cannot work; the message names it and says what would."""
+
+
+def require(condition: bool, key: str, expected: str, received: object) -> None:
+    """Raises ConfigurationError, naming the dotted `key`, unless `condition` holds."""
+    if not condition:
+        raise ConfigurationError(f"{key} must be {expected}, got {received!r}")
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where images come from and which of them are accepted."""
+
+    # `synthetic`, `tfds:NAME`, or a folder.
+    source: str = "synthetic"
+    # How many flowers `synthetic` draws, the side of each picture in pixels, and the seed that determines all of them.
+    synthetic_images: int = 2400
+    synthetic_side: int = 64
+    synthetic_seed: int = 7
+    # Pixels of the shorter side beyond which a photograph is scaled down at ingest.
+    max_side: int = 256
+    # Pixels (width x height) beyond which a file is refused before it is decoded: 64 megapixels admit every
+    # ordinary camera and keep one decoded image under 200 MB.
+    max_pixels: int = 64_000_000
+    # Share of files that may be unreadable before the run is refused.
+    max_bad_fraction: float = 0.01
+    # Share of photographs held out for the gate where the source has no split of its own; 15 % as in the published
+    # results on tf_flowers (train[:85%], train[85%:]).
+    eval_fraction: float = 0.15
+
+    def __post_init__(self):
+        require(bool(self.source), "data.source", "synthetic, tfds:NAME or a folder", self.source)
+        require(self.synthetic_images >= 20, "data.synthetic_images", "at least 20", self.synthetic_images)
+        require(16 <= self.synthetic_side <= 1024, "data.synthetic_side", "between 16 and 1024", self.synthetic_side)
+        require(self.max_side >= 16, "data.max_side", "at least 16", self.max_side)
+        require(self.max_pixels >= 1024, "data.max_pixels", "at least 1024", self.max_pixels)
+        require(0 <= self.max_bad_fraction <= 1, "data.max_bad_fraction", "between 0 and 1", self.max_bad_fraction)
+        require(0 < self.eval_fraction < 1, "data.eval_fraction", "between 0 and 1, both excluded", self.eval_fraction)
+
+
+@dataclass(frozen=True)
+class Views:
+    """The distribution of random views. Defaults: SimSiam's released code, after section 3 of arXiv 2011.10566."""
+
+    # Smallest share of the photograph's area in a crop; the largest is the whole.
+    min_area: float = 0.2
+    # Widest aspect ratio of a crop, in the photograph's own pixels (its inverse is the narrowest).
+    max_aspect: float = 4 / 3
+    flip_probability: float = 0.5
+    jitter_probability: float = 0.8
+    brightness: float = 0.4
+    contrast: float = 0.4
+    saturation: float = 0.4
+    # Share of the colour circle: 0.1 turns hues by up to 36 degrees either way.
+    hue: float = 0.1
+    grey_probability: float = 0.2
+    blur_probability: float = 0.5
+    # Range of the blur's standard deviation, in pixels of a view that is 224 pixels wide; scaled with the resolution.
+    blur_min_sigma: float = 0.1
+    blur_max_sigma: float = 2.0
+
+    def __post_init__(self):
+        require(0 < self.min_area <= 1, "pretrain.views.min_area", "between 0 (excluded) and 1", self.min_area)
+        require(self.max_aspect >= 1, "pretrain.views.max_aspect", "at least 1", self.max_aspect)
+        for name in ("flip_probability", "jitter_probability", "grey_probability", "blur_probability"):
+            value = getattr(self, name)
+            require(0 <= value <= 1, f"pretrain.views.{name}", "between 0 and 1", value)
+        for name in ("brightness", "contrast", "saturation"):
+            value = getattr(self, name)
+            require(0 <= value < 1, f"pretrain.views.{name}", "between 0 and 1 (excluded)", value)
+        require(0 <= self.hue <= 0.5, "pretrain.views.hue", "between 0 and 0.5", self.hue)
+        require(
+            0 < self.blur_min_sigma <= self.blur_max_sigma, "pretrain.views.blur_min_sigma",
+            "positive and at most blur_max_sigma", self.blur_min_sigma)  # fmt: skip
+
+
+BACKBONES = ("small", "resnet18", "resnet50")
+STEMS = ("imagenet", "small")
+
+
+@dataclass(frozen=True)
+class Pretrain:
+    """SimSiam pre-training (Trainer 1)."""
+
+    backbone: str = "resnet18"
+    # Channels of the first stage; 64 is the published ResNet.
+    width: int = 64
+    # `imagenet`: 7x7 convolution of stride 2 and max pooling. `small`: 3x3 convolution of stride 1, for images up to about 48 pixels.
+    stem: str = "imagenet"
+    # Side of a view in pixels.
+    resolution: int = 64
+    epochs: int = 100
+    # Source images a step; each gives two views.
+    batch_size: int = 64
+    # The rate is base_learning_rate x batch_size / 256 (section 3 of the paper).
+    base_learning_rate: float = 0.05
+    momentum: float = 0.9
+    # Coupled: added to the gradient before momentum, as in the released code.
+    weight_decay: float = 1e-4
+    projector_layers: int = 3
+    projector_width: int = 2048
+    predictor_width: int = 512
+    views: Views = field(default_factory=Views)
+    seed: int = 0
+    # Seconds between checkpoints; a killed run loses at most this much work.
+    checkpoint_seconds: float = 15.0
+    # Epochs between two measurements of kNN accuracy on the train split; 0 measures at the end only.
+    knn_epochs: int = 10
+    # Collapse ends the run: standard deviation of the l2-normalised output over 1/sqrt(d) (1 is healthy, 0 collapsed) and
+    # effective rank of the output (1 means that all outputs lie on one line).
+    min_output_std_ratio: float = 0.1
+    min_effective_rank: float = 2.0
+
+    def __post_init__(self):
+        require(self.backbone in BACKBONES, "pretrain.backbone", f"one of {', '.join(BACKBONES)}", self.backbone)
+        require(self.stem in STEMS, "pretrain.stem", f"one of {', '.join(STEMS)}", self.stem)
+        require(self.width >= 4, "pretrain.width", "at least 4", self.width)
+        require(self.resolution >= 16 and self.resolution % 8 == 0, "pretrain.resolution",
+                "a multiple of 8 and at least 16", self.resolution)  # fmt: skip
+        require(self.epochs >= 1, "pretrain.epochs", "at least 1", self.epochs)
+        require(self.batch_size >= 2, "pretrain.batch_size", "at least 2 (batch normalisation needs a batch)", self.batch_size)
+        require(self.base_learning_rate > 0, "pretrain.base_learning_rate", "positive", self.base_learning_rate)
+        require(0 <= self.momentum < 1, "pretrain.momentum", "between 0 and 1 (excluded)", self.momentum)
+        require(self.weight_decay >= 0, "pretrain.weight_decay", "0 or more", self.weight_decay)
+        require(self.projector_layers >= 1, "pretrain.projector_layers", "at least 1", self.projector_layers)
+        require(self.projector_width >= 2, "pretrain.projector_width", "at least 2", self.projector_width)
+        require(self.predictor_width >= 1, "pretrain.predictor_width", "at least 1", self.predictor_width)
+        require(self.seed >= 0, "pretrain.seed", "0 or more", self.seed)
+        require(self.checkpoint_seconds >= 0, "pretrain.checkpoint_seconds", "0 or more", self.checkpoint_seconds)
+        require(self.knn_epochs >= 0, "pretrain.knn_epochs", "0 or more", self.knn_epochs)
+        require(0 <= self.min_output_std_ratio < 1, "pretrain.min_output_std_ratio",
+                "between 0 and 1 (excluded)", self.min_output_std_ratio)  # fmt: skip
+        require(self.min_effective_rank >= 0, "pretrain.min_effective_rank", "0 or more", self.min_effective_rank)
+
+
+@dataclass(frozen=True)
+class LinearEval:
+    """The linear probe (Trainer 2)."""
+
+    # Candidates for the inverse strength of the probe's L2 regularisation; cross-validation inside the train split picks one.
+    regularisation: tuple[float, ...] = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 1.0)
+    folds: int = 5
+    # Neighbours that vote in kNN accuracy; 20 is the usual choice where the training set is small.
+    neighbours: int = 20
+    # Share of the train labels that the few-label probe sees.
+    label_fraction: float = 0.1
+    seed: int = 0
+
+    def __post_init__(self):
+        require(len(self.regularisation) > 0 and all(c > 0 for c in self.regularisation), "linear_eval.regularisation",
+                "one or more positive numbers", self.regularisation)  # fmt: skip
+        require(self.folds >= 2, "linear_eval.folds", "at least 2", self.folds)
+        require(self.neighbours >= 1, "linear_eval.neighbours", "at least 1", self.neighbours)
+        require(0 < self.label_fraction <= 1, "linear_eval.label_fraction", "between 0 (excluded) and 1", self.label_fraction)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What a backbone has to prove on the eval split before it is registered. All are accuracies in [0, 1]."""
+
+    min_accuracy: float = 0.55
+    # Over the same probe on the same network untrained.
+    min_gain_over_random: float = 0.03
+    # How far below the champion, on the same eval split, a candidate may fall; allows for the noise of a small eval split.
+    max_regression: float = 0.01
+
+    def __post_init__(self):
+        require(0 <= self.min_accuracy <= 1, "gate.min_accuracy", "between 0 and 1", self.min_accuracy)
+        require(-1 <= self.min_gain_over_random <= 1, "gate.min_gain_over_random", "between -1 and 1", self.min_gain_over_random)
+        require(0 <= self.max_regression <= 1, "gate.max_regression", "between 0 and 1", self.max_regression)
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Where blessed backbones go."""
+
+    # Name of the registered model; its versions count from 1.
+    name: str = "flowers-backbone"
+
+    def __post_init__(self):
+        valid = bool(self.name) and all(c.isalnum() or c in "-_." for c in self.name)
+        require(valid, "registry.name", "letters, digits, '-', '_' and '.'", self.name)
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole configuration: a preset's name and one section a stage."""
+
+    preset: str
+    data: Data
+    pretrain: Pretrain
+    linear_eval: LinearEval = field(default_factory=LinearEval)
+    gate: Gate = field(default_factory=Gate)
+    registry: Registry = field(default_factory=Registry)
+
+
+QUICK = Config(
+    preset="quick",
+    data=Data(max_side=64),
+    pretrain=Pretrain(
+        backbone="small", width=24, stem="small", resolution=32, epochs=30, batch_size=64,
+        base_learning_rate=0.2, weight_decay=5e-4, projector_layers=2, projector_width=256, predictor_width=64,
+        views=Views(blur_probability=0.0)),  # fmt: skip
+)
+
+CPU = Config(
+    preset="cpu",
+    data=Data(max_side=192),
+    pretrain=Pretrain(
+        backbone="resnet18", width=32, stem="imagenet", resolution=64, epochs=45, batch_size=64,
+        base_learning_rate=0.5, weight_decay=5e-4, projector_layers=2, projector_width=1024, predictor_width=256,
+        views=Views(min_area=0.15, hue=0.02, grey_probability=0.1, blur_probability=0.0)),  # fmt: skip
+)
+
+GPU = Config(
+    preset="gpu",
+    data=Data(max_side=320),
+    pretrain=Pretrain(backbone="resnet50", resolution=224, epochs=100, batch_size=512),
+)
+
+PRESETS = {config.preset: config for config in (QUICK, CPU, GPU)}
+
+
+def to_dict(section: object) -> dict:
+    """A section (or a whole Config) as plain dictionaries, lists and scalars, ready for JSON."""
+    return dataclasses.asdict(section)
