@@ -1,0 +1,46 @@
+# The project's commands. `make run` and `make test` set up what they need first; see environment/.
+#
+#   make run                     set up, then run the whole pipeline with the preset `quick`
+#   make run ARGS='--root runs/b --set pretrain.epochs=5'
+#   make test                    set up, then run the tests;  make test ARGS='tests/trainer -k collapse'
+#   make setup                   .venv from the pinned lists; does nothing while they are unchanged
+#   make requirements            write requirements/*.txt anew from pyproject.toml, keeping pins that still fit
+#   make requirements UPGRADE=1  the same with the newest versions that fit
+#   make clean                   remove .venv and caches; runs/ stays
+#
+# PYTHON=python3.13 chooses the interpreter. Without it the one that .venv was made with stays, or the first suitable
+# of python3.13, python3.12, python3.11 and python3 is taken.
+
+PYTHON =
+ARGS =
+UPGRADE =
+
+# Where all pins come from. --universal: one list for Python 3.11 to 3.13.
+COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
+  --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command 'make requirements' $(if $(UPGRADE),--upgrade)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test setup requirements clean
+
+help:
+	@sed -n '3,/^$$/{s/^# \{0,1\}//p}' Makefile
+
+setup:
+	@PYTHON='$(PYTHON)' sh environment/set_up.sh
+
+run: setup
+	@.venv/bin/flowers run --preset quick $(ARGS)
+
+test: setup
+	@if .venv/bin/python -m pytest $(ARGS); then echo 'make test: passed.'; \
+	else echo 'make test: FAILED, see above.' >&2; exit 1; fi
+
+requirements: setup
+	$(COMPILE) --group tools -o requirements/tools.txt
+	$(COMPILE) pyproject.toml -c requirements/tools.txt -o requirements/runtime.txt
+	$(COMPILE) pyproject.toml --group development -c requirements/runtime.txt -c requirements/tools.txt -o requirements/development.txt
+	$(COMPILE) pyproject.toml --extra gpu -c requirements/runtime.txt -o requirements/gpu.txt
+
+clean:
+	rm -rf .venv build .pytest_cache *.egg-info
+	find . -name __pycache__ -type d -not -path './runs/*' -prune -exec rm -rf {} +

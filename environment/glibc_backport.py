@@ -1,0 +1,260 @@
+"""Lets TFX's two newest-systems-only libraries run on systems with glibc 2.34 to 2.38; called by set_up.py inside .venv.
+
+TFX publishes ml-metadata and tensorflow-data-validation 1.21.0 for glibc 2.39 and later (wheel tag manylinux_2_39). What
+their libraries import that Debian 12, Ubuntu 22.04 or RHEL 9 does not have is six symbols, and each has an equal there:
+
+`__isoc23_strtol`, `strtoul`, `strtoll`, `strtoull` (glibc 2.38) become `strtol` and so on. The functions are the same but
+    for one thing: the newer ones also read C23's binary literals ("0b101") where the base is 2 or 0.
+`__cxa_call_terminate` (GCC 13) becomes `std::terminate()`. The compiler calls it where an exception leaves a function that
+    is noexcept; it marks the exception as caught and calls std::terminate(). Both never return, and the one argument that
+    is passed is ignored by a function without parameters. The process ends either way.
+`std::ios_base_library_init()` (GCC 13) becomes `std::terminate()` too. Nothing calls it: including <iostream> makes the
+    compiler refer to it, so that a program only loads with a libstdc++ that initialises std::cout and its like by itself.
+    An older one leaves that to the program, which compiled this way does not do it. So this is safe only for a library that
+    touches none of these streams, and that is checked.
+
+A renamed import loses its version, and the versions that nothing refers to any more leave the list of those required.
+Versions, symbols and streams are checked before anything is written: a build that differs in any of them is an error.
+"""
+
+import base64
+import csv
+import ctypes
+import hashlib
+import io
+import os
+import sys
+import sysconfig
+from dataclasses import dataclass
+from importlib.metadata import Distribution, distributions
+from pathlib import Path
+
+# The oldest glibc for which the wheels are published; from there on nothing is changed.
+PUBLISHED_FOR = (2, 39)
+
+# What the libraries may require after the change: glibc 2.34 and the libstdc++ of GCC 11, as on RHEL 9.
+NEWEST_ALLOWED = {"GLIBC": (2, 34), "GLIBCXX": (3, 4, 29), "CXXABI": (1, 3, 13), "GCC": (3, 0)}
+
+TERMINATE = "_ZSt9terminatev"
+STANDARD_STREAMS = {f"_ZSt{len(name)}{name}" for name in ("cin", "cout", "cerr", "clog", "wcin", "wcout", "wcerr", "wclog")}
+
+
+class UnexpectedLibrary(Exception):
+    """A library is not the one that this module knows; the message says in what it differs."""
+
+
+@dataclass(frozen=True)
+class Library:
+    """One library: its distribution and version, its path in site-packages, and every import that is too new."""
+
+    distribution: str
+    version: str
+    path: str
+    # (symbol, version it asks for) -> the symbol that takes its place
+    replacements: dict[tuple[str, str], str]
+
+
+LIBRARIES = (
+    Library(
+        "ml-metadata", "1.21.0", "ml_metadata/metadata_store/pywrap/metadata_store_extension.so",
+        {
+            ("__cxa_call_terminate", "CXXABI_1.3.15"): TERMINATE,
+            ("_ZSt21ios_base_library_initv", "GLIBCXX_3.4.32"): TERMINATE,
+        }),
+    Library(
+        "tensorflow-data-validation", "1.21.0", "tensorflow_data_validation/pywrap/tensorflow_data_validation_extension.so",
+        {
+            ("_ZSt21ios_base_library_initv", "GLIBCXX_3.4.32"): TERMINATE,
+            ("__isoc23_strtol", "GLIBC_2.38"): "strtol",
+            ("__isoc23_strtoul", "GLIBC_2.38"): "strtoul",
+            ("__isoc23_strtoll", "GLIBC_2.38"): "strtoll",
+            ("__isoc23_strtoull", "GLIBC_2.38"): "strtoull",
+        }),
+)  # fmt: skip
+
+
+def host_glibc() -> tuple[int, int]:
+    """The glibc of this system, (2, 36) on Debian 12. Raises ValueError where the C library is another."""
+    name, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
+    if name != "glibc":
+        raise ValueError(f"expected a system with glibc, got {name or 'an unknown C library'}")
+    major, minor = version.split(".")[:2]
+    return int(major), int(minor)
+
+
+def is_newer(version: str) -> bool:
+    """Whether a symbol version such as GLIBC_2.38 is beyond NEWEST_ALLOWED. One of an unknown family counts as newer."""
+    family, _, number = version.rpartition("_")
+    if family not in NEWEST_ALLOWED or not all(part.isdigit() for part in number.split(".")):
+        return True
+    return tuple(int(part) for part in number.split(".")) > NEWEST_ALLOWED[family]
+
+
+def newer_imports(binary) -> set[tuple[str, str]]:
+    """(symbol, version) of every import of a lief ELF binary that is too new."""
+    imports = set()
+    for symbol in binary.dynamic_symbols:
+        version = symbol.symbol_version
+        if version and version.has_auxiliary_version and is_newer(version.symbol_version_auxiliary.name):
+            imports.add((symbol.name, version.symbol_version_auxiliary.name))
+    return imports
+
+
+def newer_requirements(binary) -> set[str]:
+    """Every symbol version that a lief ELF binary requires and that is too new."""
+    return {auxiliary.name for requirement in binary.symbols_version_requirement
+            for auxiliary in requirement.get_auxiliary_symbols() if is_newer(auxiliary.name)}  # fmt: skip
+
+
+def check_version(library: Library, distribution: Distribution) -> None:
+    """Raises UnexpectedLibrary unless the installed version is the one that was examined."""
+    if distribution.version != library.version:
+        raise UnexpectedLibrary(
+            f"{library.distribution} {distribution.version} is installed, but only {library.version} has been examined. "
+            "Pin that version, or examine the new one and describe it in environment/glibc_backport.py.")  # fmt: skip
+
+
+def check_imports(library: Library, binary) -> None:
+    """Raises UnexpectedLibrary unless exactly the known imports and required versions are too new and no stream is used."""
+    expected, received = set(library.replacements), newer_imports(binary)
+    if received != expected:
+        raise UnexpectedLibrary(f"{library.path} needs other symbols than were examined. Not expected: "
+                                f"{sorted(received - expected)}; expected and absent: {sorted(expected - received)}.")  # fmt: skip
+    expected_versions, received_versions = {version for _, version in expected}, newer_requirements(binary)
+    if received_versions != expected_versions:
+        raise UnexpectedLibrary(f"{library.path} requires the symbol versions {sorted(received_versions)}, "
+                                f"expected {sorted(expected_versions)}.")  # fmt: skip
+    streams = STANDARD_STREAMS & {symbol.name for symbol in binary.dynamic_symbols}
+    if streams:
+        raise UnexpectedLibrary(f"{library.path} uses the standard streams {sorted(streams)}, which an older "
+                                "libstdc++ would leave uninitialised.")  # fmt: skip
+
+
+def is_prepared(library: Library, binary) -> bool:
+    """Whether a binary is what prepare_library makes: nothing too new, and every replacement imported."""
+    names = {symbol.name for symbol in binary.imported_symbols}
+    return not newer_imports(binary) and not newer_requirements(binary) and names >= set(library.replacements.values())
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Puts a new file in the place of `path`, with its permissions.
+
+    Never writes into the old one: uv links files from its cache, and all environments would change with it.
+    """
+    temporary = path.with_name(path.name + ".partial")
+    temporary.write_bytes(content)
+    temporary.chmod(path.stat().st_mode & 0o777)
+    os.replace(temporary, path)
+
+
+def update_record(distribution: Distribution, library: Library, content: bytes) -> None:
+    """Writes hash and size of the library into its distribution's RECORD, as the wheel format asks (PEP 376, PEP 427)."""
+    record = Path(str(distribution.locate_file(distribution._path.name))) / "RECORD"
+    digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+    rows = list(csv.reader(record.read_text().splitlines()))
+    if [row[0] for row in rows].count(library.path) != 1:
+        raise UnexpectedLibrary(f"{record} does not list {library.path} exactly once.")
+    updated = [[library.path, f"sha256={digest}", str(len(content))] if row[0] == library.path else row for row in rows]
+    if updated != rows:
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(updated)
+        replace_file(record, text.getvalue().encode())
+
+
+def prepare_library(library: Library, site_packages: Path) -> bool:
+    """Prepares one installed library; returns whether it had to be changed. Raises UnexpectedLibrary, having changed nothing."""
+    import lief  # here, so that a system that needs no change needs no lief
+
+    found = [d for d in distributions(path=[str(site_packages)]) if d.name.lower().replace("_", "-") == library.distribution]
+    if len(found) != 1:
+        raise UnexpectedLibrary(f"expected {library.distribution} once in {site_packages}, found it {len(found)} times")
+    check_version(library, found[0])
+    path = site_packages / library.path
+    binary = lief.ELF.parse(str(path))
+    if binary is None:
+        raise UnexpectedLibrary(f"{path} is absent or no ELF library.")
+    changes = not is_prepared(library, binary)
+    if changes:
+        check_imports(library, binary)
+        replace_file(path, rewritten(library, binary))
+    update_record(found[0], library, path.read_bytes())
+    return changes
+
+
+def rewritten(library: Library, binary) -> bytes:
+    """The library with its imports replaced, read back and checked. Consumes `binary`, which check_imports has accepted."""
+    import lief
+
+    for symbol in binary.dynamic_symbols:
+        version = symbol.symbol_version
+        if not (version and version.has_auxiliary_version):
+            continue
+        replacement = library.replacements.get((symbol.name, version.symbol_version_auxiliary.name))
+        if replacement is not None:
+            symbol.name = replacement
+            version.drop_version(1)  # 1: any version of a global symbol
+    for requirement in binary.symbols_version_requirement:
+        for auxiliary in list(requirement.get_auxiliary_symbols()):
+            if is_newer(auxiliary.name):
+                requirement.remove_aux_requirement(auxiliary)
+    content = bytes(binary.write_to_bytes())
+    if not is_prepared(library, lief.ELF.parse(list(content))):
+        raise UnexpectedLibrary(f"{library.path} was rewritten, but still needs symbols that are too new; nothing was changed.")
+    return content
+
+
+def newer_wheels(site_packages: Path, glibc: tuple[int, int]) -> set[str]:
+    """Names of installed distributions that were published for a newer glibc only, by the tags in their WHEEL files."""
+    names = set()
+    for distribution in distributions(path=[str(site_packages)]):
+        lines = (distribution.read_text("WHEEL") or "").splitlines()
+        needs = [glibc_of_tag(line.partition(":")[2].strip()) for line in lines if line.startswith("Tag:")]
+        if needs and min(needs) > glibc:
+            names.add(distribution.name.lower().replace("_", "-"))
+    return names
+
+
+def glibc_of_tag(tag: str) -> tuple[int, int]:
+    """The glibc that a wheel tag asks for; (0, 0) if none: cp311-cp311-manylinux_2_39_x86_64 gives (2, 39)."""
+    platform = tag.split("-")[-1]
+    if not platform.startswith("manylinux_"):
+        return 0, 0
+    major, minor = platform.split("_")[1:3]
+    return int(major), int(minor)
+
+
+def prepare(site_packages: Path, glibc: tuple[int, int]) -> list[str]:
+    """Prepares both libraries for a system with this glibc; returns the names of those that were changed.
+
+    Raises UnexpectedLibrary if a library is not the one examined, or if other packages are too new for the system.
+    """
+    if glibc >= PUBLISHED_FOR:
+        return []
+    others = newer_wheels(site_packages, glibc) - {library.distribution for library in LIBRARIES}
+    if others:
+        raise UnexpectedLibrary(f"{', '.join(sorted(others))} were published for a newer glibc than {glibc[0]}.{glibc[1]}; "
+                                "pin versions in pyproject.toml that have wheels for older systems.")  # fmt: skip
+    return [library.distribution for library in LIBRARIES if prepare_library(library, site_packages)]
+
+
+def check_loads(site_packages: Path) -> None:
+    """Loads both libraries, with every symbol looked up at once. Raises OSError, naming library and symbol, if one is absent."""
+    for library in LIBRARIES:
+        ctypes.CDLL(str(site_packages / library.path), mode=os.RTLD_NOW)
+
+
+def main() -> int:
+    site_packages, glibc = Path(sysconfig.get_paths()["platlib"]), host_glibc()
+    try:
+        changed = prepare(site_packages, glibc)
+        check_loads(site_packages)
+    except (UnexpectedLibrary, OSError) as error:
+        print(f"glibc backport: {error}", file=sys.stderr)
+        return 1
+    if changed:
+        print(f"Prepared {' and '.join(changed)} for glibc {glibc[0]}.{glibc[1]}.", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

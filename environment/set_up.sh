@@ -1,0 +1,17 @@
+#!/bin/sh
+# Makes or renews .venv; called by `make`, with the wish for an interpreter (or nothing) in $PYTHON.
+# Returns at once while .venv is what the present pins and interpreter would give.
+set -eu
+cd "$(dirname "$0")/.."
+wish=${PYTHON:-}
+
+if [ -x .venv/bin/python ]; then
+    if .venv/bin/python -m environment.set_up --is-current ${wish:+"$wish"}; then
+        exit 0
+    fi
+    # Stay with the interpreter that .venv was made with, unless another is wished for or it is gone.
+    [ -n "$wish" ] || wish=$(.venv/bin/python -c 'import sys; print(sys._base_executable)') || wish=
+fi
+
+interpreter=$(sh environment/check_prerequisites.sh ${wish:+"$wish"})
+exec "$interpreter" -m environment.set_up
