@@ -121,8 +121,15 @@ class Pretrain:
     seed: int = 0
     # Seconds between checkpoints; a killed run loses at most this much work.
     checkpoint_seconds: float = 15.0
+    # Photographs are decoded once to squares of canvas_scale x resolution pixels, from which the views are cropped: 1.5 keeps
+    # small crops sharp (a crop of 0.45 of the photograph's side still has two thirds of a view's pixels).
+    canvas_scale: float = 1.5
     # Epochs between two measurements of kNN accuracy on the train split; 0 measures at the end only.
     knn_epochs: int = 10
+    # Photographs of the train split that kNN looks at: enough for a standard error of 1 %.
+    knn_images: int = 2000
+    # Seconds between two lines of progress.
+    progress_seconds: float = 10.0
     # Collapse ends the run: standard deviation of the l2-normalised output over 1/sqrt(d) (1 is healthy, 0 collapsed) and
     # effective rank of the output (1 means that all outputs lie on one line).
     min_output_std_ratio: float = 0.1
@@ -144,6 +151,9 @@ class Pretrain:
         require(self.predictor_width >= 1, "pretrain.predictor_width", "at least 1", self.predictor_width)
         require(self.seed >= 0, "pretrain.seed", "0 or more", self.seed)
         require(self.checkpoint_seconds >= 0, "pretrain.checkpoint_seconds", "0 or more", self.checkpoint_seconds)
+        require(1 <= self.canvas_scale <= 4, "pretrain.canvas_scale", "between 1 and 4", self.canvas_scale)
+        require(self.knn_images >= 2, "pretrain.knn_images", "at least 2", self.knn_images)
+        require(self.progress_seconds >= 0, "pretrain.progress_seconds", "0 or more", self.progress_seconds)
         require(self.knn_epochs >= 0, "pretrain.knn_epochs", "0 or more", self.knn_epochs)
         require(0 <= self.min_output_std_ratio < 1, "pretrain.min_output_std_ratio",
                 "between 0 and 1 (excluded)", self.min_output_std_ratio)  # fmt: skip

@@ -1,0 +1,62 @@
+"""Checkpoints of a pre-training run, from which a killed run continues as if nothing had happened.
+
+A checkpoint holds every value that training changes, the step, the seconds spent and the history. Random state needs no place of
+its own: order and views of a step follow from the seed and the step. TensorFlow writes the files of a checkpoint first and the
+`checkpoint` record that names them last, so a reader never meets half of one.
+"""
+
+import json
+import logging
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+log = logging.getLogger(__name__)
+
+# The newest, and one before it in case the newest cannot be read.
+KEPT = 2
+
+
+class Checkpoints:
+    """The checkpoints of one run in `directory`, local or remote, and the progress that they hold.
+
+    Attributes:
+      step: steps done.
+      seconds: wall time spent on them, over all starts.
+      history: one dictionary an epoch.
+    """
+
+    def __init__(self, directory: str, variables: Sequence[tf.Variable]):
+        self.step = 0
+        self.seconds = 0.0
+        self.history: list[dict] = []
+        self._progress = tf.Variable("", dtype=tf.string)
+        self._checkpoint = tf.train.Checkpoint(variables=list(variables), progress=self._progress)
+        self._manager = tf.train.CheckpointManager(self._checkpoint, directory, max_to_keep=KEPT)
+
+    def restore(self) -> int:
+        """Loads the newest checkpoint that can be read, and returns its step; 0 where there is none.
+
+        A checkpoint that cannot be read is logged and passed over.
+        """
+        for path in reversed(self._manager.checkpoints):
+            try:
+                self._checkpoint.restore(path).assert_consumed()
+            except (tf.errors.OpError, ValueError, AssertionError) as error:
+                log.warning("The checkpoint %s cannot be read and is passed over: %s", path, str(error).splitlines()[0])
+                continue
+            progress = json.loads(self._progress.numpy())
+            self.step, self.seconds, self.history = progress["step"], progress["seconds"], progress["history"]
+            return self.step
+        if self._manager.checkpoints:
+            raise RuntimeError(
+                f"none of the {len(self._manager.checkpoints)} checkpoints in {self._manager.directory} can be read; "
+                "remove that directory to start pre-training from the beginning"
+            )
+        return 0
+
+    def save(self) -> None:
+        """Writes a checkpoint of the present step and drops all but the last KEPT."""
+        progress = {"step": self.step, "seconds": self.seconds, "history": self.history}
+        self._progress.assign(json.dumps(progress))
+        self._manager.save(checkpoint_number=self.step)

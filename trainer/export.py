@@ -1,0 +1,134 @@
+"""Writes a backbone, and a probe on top of one, in the forms in which they are served, evaluated and registered."""
+
+import json
+import os
+import posixpath
+import tempfile
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from contracts import examples, model_files
+from trainer import normalization
+from trainer.backbones import build_backbone
+from trainer.photographs import evaluation_views
+from trainer.probe import Probe
+
+
+class EmbeddingModule(tf.Module):
+    """A backbone with signatures for encoded images and for pixels."""
+
+    def __init__(self, network: keras.Model):
+        super().__init__()
+        self.network = network
+        self.resolution = network.input_shape[1]
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="encoded_images")])
+    def encoded_images(self, encoded_images):
+        """`[batch]` string, JPEG, PNG, BMP or GIF files of any size -> embedding `[batch, features]` float32."""
+        return {model_files.EMBEDDING: self.network(evaluation_views(encoded_images, self.resolution), training=False)}
+
+    def pixels(self, pixels):
+        """`[batch, resolution, resolution, 3]` float32 in [0, 1] -> embedding `[batch, features]` float32."""
+        return {model_files.EMBEDDING: self.network(pixels, training=False)}
+
+
+class ProbeModule(tf.Module):
+    """A linear probe on a frozen backbone, with signatures for serialized tf.Examples and for encoded images."""
+
+    def __init__(self, network: keras.Model, probe: Probe):
+        super().__init__()
+        self.network = network
+        self.resolution = network.input_shape[1]
+        self.mean = tf.constant(probe.mean, tf.float32)
+        self.scale = tf.constant(probe.scale, tf.float32)
+        self.weights = tf.constant(probe.weights, tf.float32)
+        self.bias = tf.constant(probe.bias, tf.float32)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+    def serialized_examples(self, examples_):
+        """`[batch]` string, examples as contracts.examples describes -> probabilities `[batch, classes]` float32."""
+        spec = {examples.IMAGE: tf.io.FixedLenFeature([], tf.string)}
+        return self.probabilities(tf.io.parse_example(examples_, spec)[examples.IMAGE])
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="encoded_images")])
+    def encoded_images(self, encoded_images):
+        """`[batch]` string, JPEG, PNG, BMP or GIF files of any size -> probabilities `[batch, classes]` float32."""
+        return self.probabilities(encoded_images)
+
+    def probabilities(self, encoded):
+        features = self.network(evaluation_views(encoded, self.resolution), training=False)
+        logits = (features - self.mean) / self.scale @ self.weights + self.bias
+        return {model_files.PROBABILITIES: tf.nn.softmax(logits)}
+
+
+def stock_backbone(record: dict) -> keras.Model:
+    """The untrained network that a backbone record describes, of stock Keras layers; same seed, same initial weights."""
+    names = ("width", "stem", "resolution", "seed")
+    return build_backbone(record["backbone"], **{name: record[name] for name in names}, normalization_layer=normalization.stock)
+
+
+def export_backbone(backbone: keras.Model, record: dict, directory: str) -> None:
+    """Writes SavedModel, `.keras` file and record of a trained backbone; the record last.
+
+    Args:
+      backbone: a trained network of trainer.backbones.
+      record: backbone, width, stem, resolution and seed, by which it was built; goes to BACKBONE_RECORD with the rest it holds.
+      directory: local or remote.
+    """
+    network = stock_backbone(record)
+    network.set_weights(backbone.get_weights())
+    module = EmbeddingModule(network)
+    pixels = tf.TensorSpec([None, *network.input_shape[1:]], tf.float32, name="pixels")
+    encoded = module.encoded_images.get_concrete_function()
+    signatures = {
+        "serving_default": encoded,
+        model_files.SIGNATURE_ENCODED: encoded,
+        model_files.SIGNATURE_PIXELS: tf.function(module.pixels, input_signature=[pixels]).get_concrete_function(),
+    }
+    tf.saved_model.save(module, directory, signatures=signatures)
+    _save_keras(network, posixpath.join(directory, model_files.BACKBONE_KERAS))
+    write_json(record | {"embedding_size": network.output_shape[-1]}, posixpath.join(directory, model_files.BACKBONE_RECORD))
+
+
+def export_probe(network: keras.Model, probe: Probe, record: dict, directory: str) -> None:
+    """Writes the SavedModel of a probe on `network` and, last, its record."""
+    module = ProbeModule(network, probe)
+    signatures = {
+        "serving_default": module.serialized_examples.get_concrete_function(),
+        model_files.SIGNATURE_ENCODED: module.encoded_images.get_concrete_function(),
+    }
+    tf.saved_model.save(module, directory, signatures=signatures)
+    write_json(record, posixpath.join(directory, model_files.PROBE_RECORD))
+
+
+def load_backbone(directory: str) -> tuple[keras.Model, dict]:
+    """The network and the record of a backbone directory. Nothing in the file is executed: Keras' safe mode is on."""
+    with tempfile.TemporaryDirectory() as folder:
+        local = os.path.join(folder, model_files.BACKBONE_KERAS)
+        tf.io.gfile.copy(posixpath.join(directory, model_files.BACKBONE_KERAS), local)
+        network = keras.models.load_model(local, compile=False, safe_mode=True)
+    with tf.io.gfile.GFile(posixpath.join(directory, model_files.BACKBONE_RECORD)) as file:
+        return network, json.load(file)
+
+
+def embed(networks: Sequence[keras.Model], batches: tf.data.Dataset) -> list[np.ndarray]:
+    """Features by each network of the same batches of views `[batch, resolution, resolution, 3]`: `[count, features]` float32."""
+    step = tf.function(lambda views: [network(views, training=False) for network in networks], reduce_retracing=True)
+    return [np.concatenate(parts) for parts in zip(*([part.numpy() for part in step(views)] for views in batches))]
+
+
+def write_json(content: dict, path: str) -> None:
+    """Writes readable JSON, local or remote."""
+    with tf.io.gfile.GFile(path, "w") as file:
+        file.write(json.dumps(content, indent=2) + "\n")
+
+
+def _save_keras(network: keras.Model, path: str) -> None:
+    # Keras writes to local paths only.
+    with tempfile.TemporaryDirectory() as folder:
+        local = os.path.join(folder, model_files.BACKBONE_KERAS)
+        network.save(local)
+        tf.io.gfile.copy(local, path, overwrite=True)

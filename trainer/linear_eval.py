@@ -1,0 +1,67 @@
+"""Trainer 2 as TFX calls it: `run_fn` fits a linear probe on the frozen backbone. One of the two modules here that know TFX.
+
+custom_config: `linear_eval` (a pipeline_config.LinearEval as JSON), `code_version`. Leaves a probe directory at
+fn_args.serving_model_dir, and the same probe on the untrained network and LINEAR_EVAL_REPORT at fn_args.model_run_dir.
+"""
+
+import json
+import logging
+import posixpath
+
+import numpy as np
+import tensorflow as tf
+from tfx.components.trainer.fn_args_utils import FnArgs
+
+from contracts import examples, model_files
+from contracts.content_hash import content_hash
+from pipeline_config import LinearEval
+from trainer.export import embed, export_probe, load_backbone, stock_backbone, write_json
+from trainer.linear_evaluation import Features, evaluate
+from trainer.photographs import evaluation_view, read_records
+
+log = logging.getLogger(__name__)
+
+# Photographs embedded at a time.
+BATCH = 128
+
+
+def run_fn(fn_args: FnArgs) -> None:
+    """Fits and measures the probe; the backbone in fn_args.base_model is only read."""
+    config = fn_args.custom_config
+    values = json.loads(config["linear_eval"])
+    settings = LinearEval(**values | {"regularisation": tuple(values["regularisation"])})
+    network, record = load_backbone(fn_args.base_model)
+    untrained = stock_backbone(record)
+
+    train, train_labels, classes = read_views(fn_args.train_files, record["resolution"])
+    held_out, eval_labels, _ = read_views(fn_args.eval_files, record["resolution"])
+    networks = (network, untrained)
+    features, floor_features = (
+        Features(on_train, train_labels, on_eval, eval_labels)
+        for on_train, on_eval in zip(embed(networks, train), embed(networks, held_out))
+    )
+    probe, floor, report = evaluate(features, floor_features, settings)
+    log.info("Linear probe on %d photographs of %d classes, fitted on the frozen backbone", len(train_labels), len(classes))
+
+    common = {"schema_version": 1, "classes": classes, "resolution": record["resolution"],
+              "code_version": config["code_version"]}  # fmt: skip
+    backbone = {
+        # The artifact's own URI: TFX hands over the directory of the model inside it.
+        "backbone_uri": posixpath.dirname(fn_args.base_model.rstrip("/")),
+        "backbone_content_hash": content_hash(fn_args.base_model),
+    }
+    untrained_dir = posixpath.join(fn_args.model_run_dir, model_files.UNTRAINED_PROBE)
+    export_probe(untrained, floor, common | {"untrained": True}, untrained_dir)
+    write_json(report, posixpath.join(fn_args.model_run_dir, model_files.LINEAR_EVAL_REPORT))
+    export_probe(network, probe, common | backbone, fn_args.serving_model_dir)
+
+
+def read_views(files: list[str], resolution: int) -> tuple[tf.data.Dataset, np.ndarray, list[str]]:
+    """Evaluation views of all records in batches, their labels, and the class names by label."""
+    records = read_records(files)
+    labels, names = zip(*((int(r[examples.LABEL]), r[examples.CLASS_NAME].decode()) for r in records.as_numpy_iterator()))
+    by_label = dict(zip(labels, names))
+    views = records.map(
+        lambda record: evaluation_view(record[examples.IMAGE], resolution), num_parallel_calls=tf.data.AUTOTUNE
+    )
+    return views.batch(BATCH).prefetch(1), np.array(labels), [by_label[label] for label in sorted(by_label)]

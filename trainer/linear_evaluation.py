@@ -1,0 +1,54 @@
+"""Linear evaluation of one backbone: the probe, and the figures that stand beside it."""
+
+import dataclasses
+
+import numpy as np
+
+from pipeline_config import LinearEval
+from trainer.neighbours import knn_accuracy
+from trainer.probe import Probe, fit_probe, labelled_subset
+
+
+@dataclasses.dataclass(frozen=True)
+class Features:
+    """Features of both splits by one network: `[count, d]` float32, labels `[count]` integers."""
+
+    train: np.ndarray
+    train_labels: np.ndarray
+    eval: np.ndarray
+    eval_labels: np.ndarray
+
+
+def evaluate(trained: Features, untrained: Features, settings: LinearEval) -> tuple[Probe, Probe, dict]:
+    """Fits the probes on the train split and measures them on the eval split, where nothing is chosen.
+
+    Args:
+      trained: features by the pre-trained backbone.
+      untrained: features by the same network with its initial weights.
+
+    Returns:
+      The probe, the untrained network's probe, and the report that becomes linear_eval.json (all figures in [0, 1]).
+    """
+    options = {"regularisation": settings.regularisation, "folds": settings.folds, "seed": settings.seed}
+    probe = fit_probe(trained.train, trained.train_labels, **options)
+    floor = fit_probe(untrained.train, untrained.train_labels, **options)
+    few = labelled_subset(trained.train_labels, settings.label_fraction, settings.seed)
+    few_probe = fit_probe(trained.train[few], trained.train_labels[few], **options)
+
+    def knn(features):
+        queries = (features.eval, features.eval_labels)
+        return knn_accuracy(features.train, features.train_labels, settings.neighbours, queries)
+
+    return probe, floor, {
+        "top1": probe.accuracy(trained.eval, trained.eval_labels),
+        "knn_top1": knn(trained),
+        "random_init_top1": floor.accuracy(untrained.eval, untrained.eval_labels),
+        "random_init_knn_top1": knn(untrained),
+        "top1_at_10_percent_labels": few_probe.accuracy(trained.eval, trained.eval_labels),
+        "few_labels": len(few),
+        "regularisation": probe.regularisation,
+        "random_init_regularisation": floor.regularisation,
+        "train_top1": probe.accuracy(trained.train, trained.train_labels),
+    }  # fmt: skip
+
+

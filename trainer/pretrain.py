@@ -1,0 +1,51 @@
+"""Trainer 1 as TFX calls it: `run_fn` pre-trains a backbone by SimSiam. One of the two modules here that know TFX.
+
+custom_config: `pretrain` (a pipeline_config.Pretrain as JSON), `neighbours`, `checkpoint_dir`, `data_fingerprint`, `code_version`.
+Leaves a backbone directory at fn_args.serving_model_dir, and TensorBoard's scalars and PRETRAIN_REPORT at fn_args.model_run_dir.
+"""
+
+import dataclasses
+import json
+import posixpath
+
+from tfx.components.trainer.fn_args_utils import FnArgs
+
+from contracts import model_files
+from pipeline_config import Pretrain, Views
+from trainer.export import export_backbone, write_json
+from trainer.photographs import read_photographs
+from trainer.pretraining import pretrain
+
+
+def run_fn(fn_args: FnArgs) -> None:
+    """Pre-trains on the train split.
+
+    Raises:
+      ValueError: the train split has fewer photographs than one batch.
+      trainer.monitors.CollapseError: the outputs collapsed.
+    """
+    config = fn_args.custom_config
+    settings = settings_from_json(config["pretrain"])
+    photographs = read_photographs(fn_args.train_files, round(settings.resolution * settings.canvas_scale))
+    result = pretrain(
+        photographs, settings, checkpoint_dir=config["checkpoint_dir"], log_dir=fn_args.model_run_dir,
+        neighbours=config["neighbours"])  # fmt: skip
+    record = {
+        "schema_version": 1,
+        "backbone": settings.backbone,
+        "width": settings.width,
+        "stem": settings.stem,
+        "resolution": settings.resolution,
+        "seed": settings.seed,
+        "pretrain": dataclasses.asdict(settings),
+        "data_fingerprint": config["data_fingerprint"],
+        "code_version": config["code_version"],
+    }
+    export_backbone(result.model.backbone, record, fn_args.serving_model_dir)
+    write_json(result.report, posixpath.join(fn_args.model_run_dir, model_files.PRETRAIN_REPORT))
+
+
+def settings_from_json(text: str) -> Pretrain:
+    """A Pretrain section from its JSON, checked as any other."""
+    values = json.loads(text)
+    return Pretrain(**values | {"views": Views(**values["views"])})

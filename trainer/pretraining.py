@@ -1,0 +1,206 @@
+"""The pre-training loop: from decoded photographs to a trained SimSiam, resumable, watched for collapse."""
+
+import dataclasses
+import logging
+import time
+
+import numpy as np
+import tensorflow as tf
+
+from pipeline_config import Pretrain
+from trainer import monitors, schedule
+from trainer.checkpoints import Checkpoints
+from trainer.neighbours import knn_accuracy
+from trainer.photographs import Photographs, views_of_canvases
+from trainer.simsiam import SimSiam, build_simsiam, train_step
+
+log = logging.getLogger(__name__)
+
+# Outputs kept for the effective rank: some hundreds more than the rank that a healthy run reaches.
+RANK_OUTPUTS = 1024
+# Photographs embedded at a time.
+EMBED_BATCH = 128
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """A finished run: the networks, and the report that becomes pretrain.json."""
+
+    model: SimSiam
+    report: dict
+
+
+def pretrain(
+    photographs: Photographs, settings: Pretrain, *, checkpoint_dir: str, log_dir: str, neighbours: int = 20
+) -> Result:
+    """Trains SimSiam on all photographs, continuing from the newest checkpoint in `checkpoint_dir`.
+
+    Labels serve only to watch kNN accuracy; nothing that is trained depends on them.
+
+    Args:
+      photographs: the train split, canvases of settings.canvas_scale x settings.resolution pixels.
+      checkpoint_dir: local or remote; belongs to these settings and this data alone.
+      log_dir: where TensorBoard's scalars go.
+      neighbours: how many vote in kNN accuracy.
+
+    Raises:
+      ValueError: fewer photographs than one batch.
+      monitors.CollapseError: the outputs collapsed or the loss diverged.
+    """
+    count = len(photographs.canvases)
+    if count < settings.batch_size:
+        raise ValueError(
+            f"pretrain.batch_size is {settings.batch_size}, but the train split has only {count} photographs; "
+            f"lower it to at most {count}"
+        )
+    steps_an_epoch = count // settings.batch_size
+    steps = steps_an_epoch * settings.epochs
+    model = build_simsiam(settings)
+    checkpoints = Checkpoints(checkpoint_dir, model.all_variables)
+    resumed = checkpoints.restore()
+    log.info(
+        "Pre-training %s on %d photographs: %d epochs of %d steps%s", settings.backbone, count, settings.epochs,
+        steps_an_epoch, f", continued from step {resumed}" if resumed else "")  # fmt: skip
+    writer = tf.summary.create_file_writer(log_dir)
+    for entry in checkpoints.history:
+        write_scalars(writer, entry)
+
+    step_function = tf.function(
+        lambda canvases, aspects, step: train_step(model, canvases, aspects, step, steps=steps, settings=settings)
+    )
+    clock = Clock(settings, checkpoints, steps)
+    while checkpoints.step < steps:
+        epoch = checkpoints.step // steps_an_epoch
+        losses, ratios, outputs = train_epoch(photographs, settings, checkpoints, step_function, clock, steps_an_epoch)
+        entry = {
+            "epoch": epoch + 1,
+            "step": checkpoints.step,
+            "loss": float(np.mean(losses)),
+            "output_std_ratio": float(np.mean(ratios)),
+            "effective_rank": monitors.effective_rank(np.concatenate(outputs)[-RANK_OUTPUTS:]),
+            "learning_rate": float(schedule.cosine_decay(
+                schedule.scaled_rate(settings.base_learning_rate, settings.batch_size), checkpoints.step, steps)),
+            "images_per_second": clock.images_per_second(),
+            "knn_train_top1": None,
+        }  # fmt: skip
+        monitors.check_collapse(
+            entry["output_std_ratio"], entry["effective_rank"], entry["loss"], epoch=epoch + 1,
+            min_std_ratio=settings.min_output_std_ratio, min_rank=settings.min_effective_rank)  # fmt: skip
+        last = checkpoints.step == steps
+        if last or (settings.knn_epochs and (epoch + 1) % settings.knn_epochs == 0):
+            entry["knn_train_top1"] = train_knn(model, photographs, settings, neighbours)
+        checkpoints.history.append(entry)
+        write_scalars(writer, entry)
+        clock.report(entry, force=last or entry["knn_train_top1"] is not None)
+        clock.save(force=last)
+    writer.close()
+    return Result(model, make_report(checkpoints, settings, steps_an_epoch, resumed))
+
+
+def train_epoch(photographs, settings, checkpoints, step_function, clock, steps_an_epoch):
+    """Runs what is left of the present epoch; returns the losses, the output std ratios and the latest projections."""
+    epoch, first = divmod(checkpoints.step, steps_an_epoch)
+    order = np.random.default_rng([settings.seed, epoch]).permutation(len(photographs.canvases))
+    losses, ratios, outputs = [], [], []
+    for index in range(first, steps_an_epoch):
+        batch = order[index * settings.batch_size : (index + 1) * settings.batch_size]
+        loss, ratio, z = step_function(
+            photographs.canvases[batch], photographs.aspects[batch], tf.constant(checkpoints.step)
+        )
+        losses.append(float(loss))
+        ratios.append(float(ratio))
+        outputs.append(z.numpy())
+        outputs = outputs[-(RANK_OUTPUTS // settings.batch_size + 1) :]
+        checkpoints.step += 1
+        clock.tick()
+        if index + 1 < steps_an_epoch:
+            clock.report({"epoch": epoch + 1, "loss": losses[-1], "output_std_ratio": ratios[-1]})
+            clock.save()
+    return losses, ratios, outputs
+
+
+class Clock:
+    """Measures progress, and says when it is time for a line of it and for a checkpoint."""
+
+    def __init__(self, settings: Pretrain, checkpoints: Checkpoints, steps: int):
+        self.settings, self.checkpoints, self.steps = settings, checkpoints, steps
+        self.last_tick = self.last_report = self.last_save = time.monotonic()
+        self.here_steps, self.here_seconds = 0, 0.0
+
+    def tick(self) -> None:
+        """Counts one step and the time since the last."""
+        now = time.monotonic()
+        self.checkpoints.seconds += now - self.last_tick
+        if self.here_steps or self.steps == 1:  # the first step includes the tracing of the graph and says nothing of the speed
+            self.here_seconds += now - self.last_tick
+        self.here_steps += 1
+        self.last_tick = now
+
+    def images_per_second(self) -> float | None:
+        """Source images a second since this start, without the first step; None before the second."""
+        if self.here_steps < 2:
+            return None
+        return (self.here_steps - 1) * self.settings.batch_size / self.here_seconds
+
+    def report(self, entry: dict, force: bool = False) -> None:
+        """Logs a line of progress where the last is settings.progress_seconds old."""
+        now = time.monotonic()
+        if not force and now - self.last_report < self.settings.progress_seconds:
+            return
+        self.last_report = now
+        speed = self.images_per_second()
+        parts = [f"epoch {entry['epoch']}/{self.settings.epochs}", f"loss {entry['loss']:.4f}",
+                 f"output std ratio {entry['output_std_ratio']:.2f}"]  # fmt: skip
+        if "effective_rank" in entry:
+            parts.append(f"effective rank {entry['effective_rank']:.1f}")
+        if entry.get("knn_train_top1") is not None:
+            parts.append(f"kNN on train {entry['knn_train_top1']:.1%}")
+        if speed:
+            left = (self.steps - self.checkpoints.step) * self.settings.batch_size / speed
+            parts += [f"{speed:.0f} images/s", f"{left / 60:.1f} min left"]
+        log.info("%s", ", ".join(parts))
+
+    def save(self, force: bool = False) -> None:
+        """Writes a checkpoint where the last is settings.checkpoint_seconds old."""
+        if force or time.monotonic() - self.last_save >= self.settings.checkpoint_seconds:
+            self.checkpoints.save()
+            self.last_save = time.monotonic()
+
+
+def train_knn(model: SimSiam, photographs: Photographs, settings: Pretrain, neighbours: int) -> float:
+    """kNN accuracy of the backbone's features among settings.knn_images photographs of the train split, each left out once."""
+    count = min(settings.knn_images, len(photographs.canvases))
+    chosen = np.sort(np.random.default_rng(settings.seed).permutation(len(photographs.canvases))[:count])
+    embed = tf.function(lambda views: model.backbone(views, training=False), reduce_retracing=True)
+    features = [
+        embed(views_of_canvases(photographs.canvases[chosen[start : start + EMBED_BATCH]], settings.resolution)).numpy()
+        for start in range(0, count, EMBED_BATCH)
+    ]
+    return knn_accuracy(np.concatenate(features), photographs.labels[chosen], neighbours)
+
+
+def write_scalars(writer: tf.summary.SummaryWriter, entry: dict) -> None:
+    """Writes one epoch's figures for TensorBoard, at its step."""
+    with writer.as_default(step=entry["step"]):
+        for name, value in entry.items():
+            if name not in ("epoch", "step") and value is not None:
+                tf.summary.scalar(name, value)
+    writer.flush()
+
+
+def make_report(checkpoints: Checkpoints, settings: Pretrain, steps_an_epoch: int, resumed: int) -> dict:
+    """What pretrain.json holds; images_per_second counts source images over the whole wall time of all starts."""
+    last = checkpoints.history[-1]
+    return {
+        "epochs": settings.epochs,
+        "steps": checkpoints.step,
+        "seconds": checkpoints.seconds,
+        "images_per_second": checkpoints.step * settings.batch_size / checkpoints.seconds,
+        "final_loss": last["loss"],
+        "output_std_ratio": last["output_std_ratio"],
+        "effective_rank": last["effective_rank"],
+        "knn_train_top1": last["knn_train_top1"],
+        "resumed_from_step": resumed,
+        "steps_an_epoch": steps_an_epoch,
+        "history": checkpoints.history,
+    }
