@@ -1,0 +1,56 @@
+"""Judges the ingest report and the anomalies; called by `component`. Returns sentences, each a reason to refuse the data."""
+
+from collections.abc import Iterator, Mapping
+
+from tensorflow_metadata.proto.v0 import anomalies_pb2
+
+NAMED_FILES = 5  # paths that a refusal names; the report has them all
+
+
+def refusals(report: dict, anomalies: Mapping[str, anomalies_pb2.Anomalies], max_bad_fraction: float) -> list[str]:
+    """Why the data cannot be used; empty if it can.
+
+    Args:
+      report: the ingest report, see `flowers_example_gen.report.build`.
+      anomalies: what ExampleValidator found, by split.
+      max_bad_fraction: `data.max_bad_fraction`, share of files that may be quarantined, in [0, 1].
+    """
+    return [
+        *_too_many_quarantined(report, max_bad_fraction),
+        *_classes_on_one_side(report),
+        *(sentence for split in sorted(anomalies) for sentence in _in_words(split, anomalies[split])),
+    ]
+
+
+def _too_many_quarantined(report: dict, max_bad_fraction: float) -> Iterator[str]:
+    if report["bad_fraction"] <= max_bad_fraction:
+        return
+    quarantined = report["quarantined"]
+    reasons = ", ".join(f"{count} {reason}" for reason, count in quarantined["by_reason"].items())
+    named = ", ".join(f"{file['path']!r}" for file in quarantined["files"][:NAMED_FILES])
+    more = quarantined["total"] - min(NAMED_FILES, len(quarantined["files"]))
+    yield (
+        f"{quarantined['total']} of {report['images'] + quarantined['total']} files ({report['bad_fraction']:.2%}) cannot be used, "
+        f"more than data.max_bad_fraction={max_bad_fraction:g} allows: {reasons}; {named}{f' and {more} more' if more > 0 else ''}"
+    )
+
+
+def _classes_on_one_side(report: dict) -> Iterator[str]:
+    for split, without in (("train", "learn from"), ("eval", "be judged by")):
+        for name, count in report["splits"][split]["by_class"].items():
+            if not count:
+                yield f"class {name!r} has no photograph in {split} to {without} ({report['split_rule']})"
+
+
+def _in_words(split: str, found: anomalies_pb2.Anomalies) -> Iterator[str]:
+    for feature, anomaly in sorted(found.anomaly_info.items()):
+        yield f"{split}, feature {feature!r}: {_sentence(anomaly)}"
+    if found.HasField("dataset_anomaly_info"):
+        yield f"{split}: {_sentence(found.dataset_anomaly_info)}"
+    if found.data_missing:
+        yield f"{split}: the split holds no examples"
+
+
+def _sentence(anomaly: anomalies_pb2.AnomalyInfo) -> str:
+    words = f"{anomaly.short_description}: {anomaly.description}" if anomaly.short_description else anomaly.description
+    return words.strip().rstrip(".")

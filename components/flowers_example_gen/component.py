@@ -1,0 +1,51 @@
+"""The TFX component: an adapter between a node of the DAG and `source` and `records`. Give it the node id ExampleGen."""
+
+import json
+import logging
+import posixpath
+
+import apache_beam as beam
+import pipeline_config
+from tfx.components.util import examples_utils
+from tfx.dsl.component.experimental.annotations import BeamComponentParameter, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.proto import example_gen_pb2
+from tfx.types import artifact_utils, standard_artifacts
+
+from components.artifacts import IngestReport
+from components.flowers_example_gen import records, report
+from components.flowers_example_gen.source import open_source
+from contracts import examples as contract
+from contracts.model_files import INGEST_REPORT
+
+logger = logging.getLogger(__name__)
+
+
+@component(use_beam=True)
+def FlowersExampleGen(
+    examples: OutputArtifact[standard_artifacts.Examples],
+    ingest_report: OutputArtifact[IngestReport],
+    settings: Parameter[str],
+    datasets_dir: Parameter[str],
+    fingerprint: Parameter[str],
+    code_version: Parameter[str],
+    beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,
+):
+    """Turns the source into TFRecords of `contracts.examples`, splits train and eval, and a report.
+
+    Args:
+      settings: `source.ingest_settings(config.data)`.
+      datasets_dir: where synthetic flowers are kept.
+      fingerprint: `source.inspect(...).fingerprint`; as a parameter it makes TFX's cache follow the content of the source.
+      code_version: for the same reason; not used otherwise.
+    """
+    del code_version
+    data = pipeline_config.Data(**json.loads(settings))
+    source = open_source(data, datasets_dir)
+    report_path = posixpath.join(ingest_report.uri, INGEST_REPORT)
+    records.ingest(
+        beam_pipeline, source, data.max_side, data.max_pixels, data.eval_fraction, fingerprint, examples.uri, report_path)  # fmt: skip
+    examples.split_names = artifact_utils.encode_split_names(list(contract.SPLITS))
+    examples_utils.set_payload_format(examples, example_gen_pb2.PayloadFormat.FORMAT_TF_EXAMPLE)
+    examples_utils.set_file_format(examples, "tfrecords_gzip")
+    logger.info("Ingested %s", report.in_words(report.read(report_path)))

@@ -1,0 +1,208 @@
+"""A folder of photographs as a source: `CLASS/*`, or `train/CLASS/*` with `eval/CLASS/*` (else `val`, else `test`).
+
+Opened by `source`. Nothing outside the folder is ever read: links that lead out are reported instead, links to folders are not
+followed, and devices and pipes are not opened.
+"""
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import apache_beam as beam
+import tensorflow as tf
+
+from components.errors import SourceNotFound
+from components.flowers_example_gen.encoded import Encoded, printable
+from components.flowers_example_gen.photograph import TOO_MANY_BYTES
+
+LINK_OUT = "link out of the folder"
+LINK_TO_FOLDER = "link to a folder"
+NOT_A_FILE = "not a regular file"
+UNREADABLE = "unreadable"
+
+HELD_OUT_NAMES = ("eval", "val", "test")  # the first that exists is the eval split
+HASHING_THREADS = 8
+CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One file below a class folder: `location` is what to open; `reason` is set where it must not be opened."""
+
+    path: str
+    class_name: str
+    split: str
+    location: str
+    reason: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """What a folder holds, by name alone; no image has been read yet."""
+
+    name: str
+    classes: tuple[str, ...]
+    candidates: tuple[Candidate, ...]
+    given_splits: bool
+    split_rule: str
+    unused: tuple[str, ...]
+    kind: str = "folder"
+
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) over the paths and contents of all candidates: times, owners and modes do not count."""
+        with ThreadPoolExecutor(HASHING_THREADS) as threads:
+            contents = threads.map(_content, self.candidates)
+            total = hashlib.sha256()
+            for candidate, content in zip(self.candidates, contents, strict=True):
+                total.update(f"{candidate.split}\0{candidate.path}\0{content}\n".encode())
+        return total.hexdigest()
+
+    def encoded(self, enough: set[str], max_bytes: int) -> Iterator[Encoded]:
+        """Reads file after file, leaving out classes once the caller has put them into `enough`."""
+        for candidate in self.candidates:
+            if candidate.class_name not in enough:
+                yield read(candidate, max_bytes)
+
+    def read_all(self, max_bytes: int) -> beam.PTransform:
+        """Beam: the whole folder as Encoded. Files are opened by the workers, and their bytes go no further than they must."""
+        return beam.Create(self.candidates) | beam.Map(read, max_bytes=max_bytes)
+
+
+def open_folder(source: str, eval_fraction: float) -> Folder:
+    """Lists a folder, local or remote.
+
+    Raises:
+      SourceNotFound: there is no such folder, or it holds no class folder.
+    """
+    root = os.path.realpath(os.path.expanduser(source)) if _is_local(source) else source.rstrip("/")
+    if not _is_folder(root):
+        raise SourceNotFound(
+            f"data.source: there is no folder {source!r}; expected `synthetic`, `tfds:NAME`, or a folder with a folder of images a class")
+    top = _folders(root)
+    if not top:
+        raise SourceNotFound(f"data.source: {source!r} holds no folders; expected one folder of images for each class")
+    held_out = next((name for name in HELD_OUT_NAMES if name in top), "")
+    if "train" in top and (held_out or len(top) == 1) and not _is_link(_join(root, "train")) and _folders(_join(root, "train")):
+        splits = {"train": "train"} | ({held_out: "eval"} if held_out else {})
+    else:
+        splits, held_out = {}, ""
+    class_folders = [
+        (f"{folder}/{name}", printable(name), split if held_out else "")
+        for folder, split in splits.items()
+        for name in _folders(_join(root, folder))
+    ] or [(name, printable(name), "") for name in top]
+    percent = 100 * eval_fraction
+    return Folder(
+        name=source,
+        classes=tuple(sorted({class_name for _, class_name, _ in class_folders})),
+        candidates=tuple(sorted(
+            (candidate for folder in class_folders for candidate in _list_class(root, *folder)),
+            key=lambda candidate: (candidate.path, candidate.location))),
+        given_splits=bool(held_out),
+        split_rule=f"train/ and {held_out}/ of the folder" if held_out else
+        f"{100 - percent:g} % and {percent:g} % of each class, divided by content",
+        unused=tuple(f"{printable(name)}/" for name in top if splits and name not in splits),
+    )  # fmt: skip
+
+
+def read(candidate: Candidate, max_bytes: int) -> Encoded:
+    """The candidate's bytes, or why it has none: it was marked when listed, is larger than `max_bytes`, or cannot be read."""
+    encoded = Encoded(candidate.path, candidate.class_name, candidate.split, b"", candidate.reason, candidate.detail)
+    if candidate.reason:
+        return encoded
+    try:
+        size = _size(candidate.location)
+        if size > max_bytes:
+            return replace(encoded, reason=TOO_MANY_BYTES, detail=f"{size} bytes; at most {max_bytes} are read")
+        return replace(encoded, data=b"".join(_chunks(candidate.location)))
+    except (OSError, tf.errors.OpError) as error:
+        return replace(encoded, reason=UNREADABLE, detail=_short(error))
+
+
+def _list_class(root: str, folder: str, class_name: str, split: str) -> Iterator[Candidate]:
+    """Everything below a class folder, at any depth, but for names that begin with a dot."""
+    waiting = [folder]
+    while waiting:
+        path = waiting.pop()
+        found = Candidate(printable(path), class_name, split, _join(root, path))
+        if _is_link(found.location):
+            yield _follow(root, found)
+        elif _is_folder(found.location):
+            try:
+                waiting += [f"{path}/{name}" for name in _names(found.location)]
+            except OSError as error:
+                yield replace(found, reason=UNREADABLE, detail=_short(error))
+        elif _is_local(root) and not stat.S_ISREG(os.lstat(found.location).st_mode):
+            yield replace(found, reason=NOT_A_FILE, detail="a device, pipe or socket")
+        else:
+            yield found
+
+
+def _follow(root: str, link: Candidate) -> Candidate:
+    target = os.path.realpath(link.location)
+    if os.path.commonpath([root, target]) != root:
+        return replace(link, reason=LINK_OUT, detail="links are followed only inside the folder")
+    if os.path.isdir(target):
+        return replace(link, reason=LINK_TO_FOLDER, detail="only links to files are followed")
+    if not os.path.isfile(target):
+        return replace(link, reason=UNREADABLE, detail="a broken link")
+    return replace(link, location=target)
+
+
+def _content(candidate: Candidate) -> str:
+    """SHA-256 of a candidate's bytes; for one that must not or cannot be opened, the reason stands for them."""
+    if candidate.reason:
+        return candidate.reason
+    digest = hashlib.sha256()
+    try:
+        for chunk in _chunks(candidate.location):
+            digest.update(chunk)
+    except (OSError, tf.errors.OpError):
+        return UNREADABLE
+    return digest.hexdigest()
+
+
+def _chunks(location: str) -> Iterator[bytes]:
+    with open(location, "rb") if _is_local(location) else tf.io.gfile.GFile(location, "rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk
+
+
+def _folders(path: str) -> list[str]:
+    return [name for name in _names(path) if _is_folder(_join(path, name))]
+
+
+def _names(path: str) -> list[str]:
+    names = os.listdir(path) if _is_local(path) else [name.rstrip("/") for name in tf.io.gfile.listdir(path)]
+    return sorted(name for name in names if name and not name.startswith("."))
+
+
+# Local paths go through os, not tf.io.gfile: file names need not be UTF-8, and only os tells links from files.
+
+
+def _is_local(path: str) -> bool:
+    return "://" not in path
+
+
+def _is_folder(path: str) -> bool:
+    return os.path.isdir(path) if _is_local(path) else tf.io.gfile.isdir(path)
+
+
+def _is_link(path: str) -> bool:
+    return _is_local(path) and os.path.islink(path)
+
+
+def _size(path: str) -> int:
+    return os.path.getsize(path) if _is_local(path) else tf.io.gfile.stat(path).length
+
+
+def _join(root: str, path: str) -> str:
+    return f"{root.rstrip('/')}/{path}"
+
+
+def _short(error: Exception) -> str:
+    return f"{type(error).__name__}: {getattr(error, 'strerror', None) or error}".splitlines()[0][:200]

@@ -1,0 +1,111 @@
+"""What `data.source` names, and whether it can be used: the check before any component starts.
+
+The pipeline calls `inspect` before it builds the DAG and gives `ingest_settings` and the fingerprint to ExampleGen, which
+opens the same source again to read it.
+"""
+
+import hashlib
+import json
+import pathlib
+from dataclasses import dataclass
+
+import pipeline_config
+from components.errors import DataRefused
+from components.flowers_example_gen import data_set, folder, photograph
+from components.flowers_example_gen.data_set import DataSet
+from components.flowers_example_gen.folder import Folder
+from components.synthetic_flowers import builder as synthetic_builder
+from components.synthetic_flowers import species
+
+TFDS_PREFIX = "tfds:"
+MIN_CLASSES = 2
+MIN_IMAGES = 2  # a class: one to learn from and one to be judged by
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """`kind`: synthetic, tfds or folder. `classes`: sorted names. `fingerprint`: SHA-256 (hex) of the source's content."""
+
+    kind: str
+    classes: tuple[str, ...]
+    fingerprint: str
+
+
+def inspect(data: pipeline_config.Data, datasets_dir: str) -> Inspection:
+    """Looks a source over: names, contents' hash, and enough images to know that each class can be used.
+
+    Args:
+      data: the configuration's section; `data.source` is what is looked at.
+      datasets_dir: where synthetic flowers are kept; nothing is drawn here yet.
+
+    Raises:
+      SourceNotFound: no such folder, no class folders in it, no such TFDS data set.
+      DataRefused: fewer than two classes, or a class with fewer than two usable images.
+    """
+    if data.source == "synthetic":
+        return Inspection("synthetic", tuple(sorted(species.NAMES)), _synthetic_fingerprint(data))
+    source = open_source(data, datasets_dir)
+    if len(source.classes) < MIN_CLASSES:
+        raise DataRefused(
+            f"{data.source} has one class only, {source.classes[0]!r}; a probe needs two or more classes (one folder each)")
+    _require_usable_images(source, data)
+    return Inspection(source.kind, source.classes, source.fingerprint())
+
+
+def open_source(data: pipeline_config.Data, datasets_dir: str) -> Folder | DataSet:
+    """Opens what `data.source` names; downloads and prepares a TFDS data set, draws the synthetic one where it is missing."""
+    if data.source == "synthetic":
+        builder = synthetic_builder.prepare(
+            datasets_dir, data.synthetic_images, data.synthetic_side, data.synthetic_seed, data.eval_fraction)  # fmt: skip
+        return data_set.open_data_set(data.source, "synthetic", builder, data.eval_fraction)
+    if data.source.startswith(TFDS_PREFIX):
+        builder = data_set.prepare(data.source.removeprefix(TFDS_PREFIX))
+        return data_set.open_data_set(data.source, "tfds", builder, data.eval_fraction)
+    return folder.open_folder(data.source, data.eval_fraction)
+
+
+def ingest_settings(data: pipeline_config.Data) -> str:
+    """The settings that ExampleGen's output depends on, as its JSON parameter: a change in any other is no reason to ingest anew."""
+    settings = pipeline_config.to_dict(data)
+    del settings["max_bad_fraction"]  # judged by DataGate
+    if data.source != "synthetic":
+        settings = {key: value for key, value in settings.items() if not key.startswith("synthetic_")}
+    return json.dumps(settings, sort_keys=True)
+
+
+def _require_usable_images(source: Folder | DataSet, data: pipeline_config.Data) -> None:
+    usable = dict.fromkeys(source.classes, 0)
+    problems: dict[str, str] = {}
+    enough: set[str] = set()
+    for encoded in source.encoded(enough, photograph.max_file_bytes(data.max_pixels)):
+        try:
+            if encoded.reason:
+                raise photograph.Unusable(encoded.reason, encoded.detail)
+            photograph.prepare(encoded.data, data.max_side, data.max_pixels)
+        except photograph.Unusable as unusable:
+            problems.setdefault(encoded.class_name, f"{encoded.path}: {unusable}")
+            continue
+        usable[encoded.class_name] += 1
+        if usable[encoded.class_name] >= MIN_IMAGES:
+            enough.add(encoded.class_name)
+            if len(enough) == len(usable):
+                return
+    lacking = [
+        f"class {name!r} has {usable[name]} usable image{'' if usable[name] == 1 else 's'}"
+        + (f" (for example {problems[name]})" if name in problems else "")
+        for name in source.classes
+        if name not in enough
+    ]
+    raise DataRefused(f"{data.source}: every class needs at least {MIN_IMAGES} usable images, but {'; '.join(lacking[:5])}")
+
+
+def _synthetic_fingerprint(data: pipeline_config.Data) -> str:
+    drawn = {name: value for name, value in pipeline_config.to_dict(data).items() if name.startswith("synthetic_")}
+    drawn |= {"eval_fraction": data.eval_fraction, "code": _source_hash(synthetic_builder)}
+    return hashlib.sha256(json.dumps(drawn, sort_keys=True).encode()).hexdigest()
+
+
+def _source_hash(module) -> str:
+    """SHA-256 (hex) over the source files of the package that `module` is in: other code may draw other flowers."""
+    files = sorted(pathlib.Path(module.__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"\0".join(file.name.encode() + b"\0" + file.read_bytes() for file in files)).hexdigest()
