@@ -6,7 +6,7 @@
 # names all of it on standard error, with the command that installs it on Debian and Ubuntu, and exits with 1.
 set -u
 
-candidates=${1:-python3.13 python3.12 python3.11 python3}
+[ $# -gt 0 ] || set -- python3.13 python3.12 python3.11 python3
 needed_gigabytes=6
 missing=''
 packages=''
@@ -18,13 +18,13 @@ lacks() { # SENTENCE [DEBIAN PACKAGE]...
     packages="$packages $*"
 }
 
-# Prints "suitable PATH", or "lacking PATH VERSION: what the interpreter comes without"; exits with 3 for another version.
+# Prints "suitable PATH", "lacking VERSION PARTS" (what the interpreter comes without) or "version VERSION" (another one).
 # The path is that of the base interpreter, for .venv must not be made from itself or from another environment.
 probe='
 import os, sys, sysconfig
 if not (3, 11) <= sys.version_info[:2] <= (3, 13):
-    sys.stdout.write("version " + ".".join(map(str, sys.version_info[:3])))
-    sys.exit(0)
+    sys.stdout.write("version %d.%d" % sys.version_info[:2])
+    sys.exit()
 from importlib.util import find_spec
 path = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
 lacking = []
@@ -32,13 +32,14 @@ if not (find_spec("venv") and find_spec("ensurepip")):
     lacking.append("venv")
 if not os.path.isfile(os.path.join(sysconfig.get_paths()["include"], "Python.h")):
     lacking.append("dev")
-sys.stdout.write("lacking %d.%d %s" % (sys.version_info[:2] + (" ".join(lacking),)) if lacking else "suitable " + path)
+version = "%d.%d" % sys.version_info[:2]
+sys.stdout.write("lacking " + " ".join([version] + lacking) if lacking else "suitable " + path)
 '
 
 interpreter='' # the first suitable one
-nearly=''      # else the first of a suitable version, and what it comes without
+nearly=''      # else the first of a suitable version that comes without venv or headers
 found=''       # else what there is instead
-for candidate in $candidates; do
+for candidate in "$@"; do
     command -v "$candidate" >/dev/null 2>&1 || continue
     answer=$("$candidate" -c "$probe" 2>/dev/null) || continue
     case $answer in
@@ -46,27 +47,23 @@ for candidate in $candidates; do
         interpreter=${answer#suitable }
         break
         ;;
-    'lacking '*) [ -n "$nearly" ] || nearly="$candidate ${answer#lacking }" ;;
+    'lacking '*) [ -n "$nearly" ] || { nearly=$candidate && answer_nearly=${answer#lacking }; } ;;
     'version '*) found="$found${found:+, }$candidate is Python ${answer#version }" ;;
     esac
 done
 
 if [ -z "$interpreter" ] && [ -n "$nearly" ]; then
-    # shellcheck disable=SC2086  # split on purpose: name, version, what is lacking
-    set -- $nearly
-    name=$1 version=$2
-    shift 2
-    for part in "$@"; do
+    for part in ${answer_nearly#* }; do
         case $part in
-        venv) lacks "the modules venv and ensurepip of $name" "python$version-venv" ;;
-        dev) lacks "the header Python.h of $name (packages are built from source)" "python$version-dev" ;;
+        venv) lacks "the modules venv and ensurepip of $nearly" "python${answer_nearly%% *}-venv" ;;
+        dev) lacks "the header Python.h of $nearly (packages are built from source)" "python${answer_nearly%% *}-dev" ;;
         esac
     done
 elif [ -z "$interpreter" ]; then
     python=python3
     # Ubuntu 22.04's python3 is 3.10, too old; it has a python3.11 beside it.
     grep -qs '^VERSION_ID="22.04"' /etc/os-release && python=python3.11
-    lacks "Python 3.11, 3.12 or 3.13 (looked for $candidates${found:+; $found})" $python $python-venv $python-dev
+    lacks "Python 3.11, 3.12 or 3.13 (looked for $*${found:+; $found})" $python $python-venv $python-dev
 fi
 
 command -v g++ >/dev/null 2>&1 || lacks 'the C++ compiler g++ (packages are built from source)' g++

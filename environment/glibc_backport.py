@@ -17,30 +17,21 @@ A renamed import loses its version, and the versions that nothing refers to any 
 Versions, symbols and streams are checked before anything is written: a build that differs in any of them is an error.
 """
 
-import base64
-import csv
 import ctypes
-import hashlib
-import io
 import os
 import sys
 import sysconfig
 from dataclasses import dataclass
-from importlib.metadata import Distribution, distributions
+from importlib.metadata import Distribution
 from pathlib import Path
+
+from environment.installed_files import UnexpectedLibrary, find_distribution, newer_wheels, replace_file, update_record
+from environment.symbol_versions import STANDARD_STREAMS, imported_names, is_newer, newer_imports, newer_requirements
 
 # The oldest glibc for which the wheels are published; from there on nothing is changed.
 PUBLISHED_FOR = (2, 39)
 
-# What the libraries may require after the change: glibc 2.34 and the libstdc++ of GCC 11, as on RHEL 9.
-NEWEST_ALLOWED = {"GLIBC": (2, 34), "GLIBCXX": (3, 4, 29), "CXXABI": (1, 3, 13), "GCC": (3, 0)}
-
 TERMINATE = "_ZSt9terminatev"
-STANDARD_STREAMS = {f"_ZSt{len(name)}{name}" for name in ("cin", "cout", "cerr", "clog", "wcin", "wcout", "wcerr", "wclog")}
-
-
-class UnexpectedLibrary(Exception):
-    """A library is not the one that this module knows; the message says in what it differs."""
 
 
 @dataclass(frozen=True)
@@ -73,39 +64,6 @@ LIBRARIES = (
 )  # fmt: skip
 
 
-def host_glibc() -> tuple[int, int]:
-    """The glibc of this system, (2, 36) on Debian 12. Raises ValueError where the C library is another."""
-    name, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
-    if name != "glibc":
-        raise ValueError(f"expected a system with glibc, got {name or 'an unknown C library'}")
-    major, minor = version.split(".")[:2]
-    return int(major), int(minor)
-
-
-def is_newer(version: str) -> bool:
-    """Whether a symbol version such as GLIBC_2.38 is beyond NEWEST_ALLOWED. One of an unknown family counts as newer."""
-    family, _, number = version.rpartition("_")
-    if family not in NEWEST_ALLOWED or not all(part.isdigit() for part in number.split(".")):
-        return True
-    return tuple(int(part) for part in number.split(".")) > NEWEST_ALLOWED[family]
-
-
-def newer_imports(binary) -> set[tuple[str, str]]:
-    """(symbol, version) of every import of a lief ELF binary that is too new."""
-    imports = set()
-    for symbol in binary.dynamic_symbols:
-        version = symbol.symbol_version
-        if version and version.has_auxiliary_version and is_newer(version.symbol_version_auxiliary.name):
-            imports.add((symbol.name, version.symbol_version_auxiliary.name))
-    return imports
-
-
-def newer_requirements(binary) -> set[str]:
-    """Every symbol version that a lief ELF binary requires and that is too new."""
-    return {auxiliary.name for requirement in binary.symbols_version_requirement
-            for auxiliary in requirement.get_auxiliary_symbols() if is_newer(auxiliary.name)}  # fmt: skip
-
-
 def check_version(library: Library, distribution: Distribution) -> None:
     """Raises UnexpectedLibrary unless the installed version is the one that was examined."""
     if distribution.version != library.version:
@@ -124,7 +82,7 @@ def check_imports(library: Library, binary) -> None:
     if received_versions != expected_versions:
         raise UnexpectedLibrary(f"{library.path} requires the symbol versions {sorted(received_versions)}, "
                                 f"expected {sorted(expected_versions)}.")  # fmt: skip
-    streams = STANDARD_STREAMS & {symbol.name for symbol in binary.dynamic_symbols}
+    streams = STANDARD_STREAMS & imported_names(binary)
     if streams:
         raise UnexpectedLibrary(f"{library.path} uses the standard streams {sorted(streams)}, which an older "
                                 "libstdc++ would leave uninitialised.")  # fmt: skip
@@ -132,43 +90,16 @@ def check_imports(library: Library, binary) -> None:
 
 def is_prepared(library: Library, binary) -> bool:
     """Whether a binary is what prepare_library makes: nothing too new, and every replacement imported."""
-    names = {symbol.name for symbol in binary.imported_symbols}
-    return not newer_imports(binary) and not newer_requirements(binary) and names >= set(library.replacements.values())
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Puts a new file in the place of `path`, with its permissions.
-
-    Never writes into the old one: uv links files from its cache, and all environments would change with it.
-    """
-    temporary = path.with_name(path.name + ".partial")
-    temporary.write_bytes(content)
-    temporary.chmod(path.stat().st_mode & 0o777)
-    os.replace(temporary, path)
-
-
-def update_record(distribution: Distribution, library: Library, content: bytes) -> None:
-    """Writes hash and size of the library into its distribution's RECORD, as the wheel format asks (PEP 376, PEP 427)."""
-    record = Path(str(distribution.locate_file(distribution._path.name))) / "RECORD"
-    digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
-    rows = list(csv.reader(record.read_text().splitlines()))
-    if [row[0] for row in rows].count(library.path) != 1:
-        raise UnexpectedLibrary(f"{record} does not list {library.path} exactly once.")
-    updated = [[library.path, f"sha256={digest}", str(len(content))] if row[0] == library.path else row for row in rows]
-    if updated != rows:
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(updated)
-        replace_file(record, text.getvalue().encode())
+    replaced = imported_names(binary) >= set(library.replacements.values())
+    return replaced and not newer_imports(binary) and not newer_requirements(binary)
 
 
 def prepare_library(library: Library, site_packages: Path) -> bool:
     """Prepares one installed library; returns whether it had to be changed. Raises UnexpectedLibrary, having changed nothing."""
     import lief  # here, so that a system that needs no change needs no lief
 
-    found = [d for d in distributions(path=[str(site_packages)]) if d.name.lower().replace("_", "-") == library.distribution]
-    if len(found) != 1:
-        raise UnexpectedLibrary(f"expected {library.distribution} once in {site_packages}, found it {len(found)} times")
-    check_version(library, found[0])
+    distribution = find_distribution(library.distribution, site_packages)
+    check_version(library, distribution)
     path = site_packages / library.path
     binary = lief.ELF.parse(str(path))
     if binary is None:
@@ -177,7 +108,7 @@ def prepare_library(library: Library, site_packages: Path) -> bool:
     if changes:
         check_imports(library, binary)
         replace_file(path, rewritten(library, binary))
-    update_record(found[0], library, path.read_bytes())
+    update_record(distribution, library.path, path.read_bytes())
     return changes
 
 
@@ -197,29 +128,20 @@ def rewritten(library: Library, binary) -> bytes:
         for auxiliary in list(requirement.get_auxiliary_symbols()):
             if is_newer(auxiliary.name):
                 requirement.remove_aux_requirement(auxiliary)
+        if not requirement.get_auxiliary_symbols():  # the dynamic loader reads the first without looking how many there are
+            raise UnexpectedLibrary(f"{library.path} would keep no version required of {requirement.name}; nothing was changed.")
     content = bytes(binary.write_to_bytes())
     if not is_prepared(library, lief.ELF.parse(list(content))):
         raise UnexpectedLibrary(f"{library.path} was rewritten, but still needs symbols that are too new; nothing was changed.")
     return content
 
 
-def newer_wheels(site_packages: Path, glibc: tuple[int, int]) -> set[str]:
-    """Names of installed distributions that were published for a newer glibc only, by the tags in their WHEEL files."""
-    names = set()
-    for distribution in distributions(path=[str(site_packages)]):
-        lines = (distribution.read_text("WHEEL") or "").splitlines()
-        needs = [glibc_of_tag(line.partition(":")[2].strip()) for line in lines if line.startswith("Tag:")]
-        if needs and min(needs) > glibc:
-            names.add(distribution.name.lower().replace("_", "-"))
-    return names
-
-
-def glibc_of_tag(tag: str) -> tuple[int, int]:
-    """The glibc that a wheel tag asks for; (0, 0) if none: cp311-cp311-manylinux_2_39_x86_64 gives (2, 39)."""
-    platform = tag.split("-")[-1]
-    if not platform.startswith("manylinux_"):
-        return 0, 0
-    major, minor = platform.split("_")[1:3]
+def host_glibc() -> tuple[int, int]:
+    """The glibc of this system, (2, 36) on Debian 12. Raises ValueError where the C library is another."""
+    name, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
+    if name != "glibc":
+        raise ValueError(f"expected a system with glibc, got {name or 'an unknown C library'}")
+    major, minor = version.split(".")[:2]
     return int(major), int(minor)
 
 

@@ -14,15 +14,12 @@ import sys
 import time
 from pathlib import Path
 
-from environment import glibc_backport
-
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 RECORD = VENV / "set-up.json"
 # What the content of .venv depends on. runtime.txt is not among them: development.txt contains it.
-INPUTS = ("pyproject.toml", "requirements/tools.txt", "requirements/development.txt",
-          "environment/set_up.py", "environment/glibc_backport.py")  # fmt: skip
+INPUTS = ("pyproject.toml", "requirements/tools.txt", "requirements/development.txt", "environment/*.py")
 # The platform whose wheels are taken: TFX publishes two of its libraries for glibc 2.39 and later only, and
 # glibc_backport makes those two run on older systems.
 PLATFORM = "x86_64-manylinux_2_40"
@@ -45,9 +42,9 @@ def interpreter_identity() -> dict[str, str]:
 def inputs_digest() -> str:
     """SHA-256 of names and contents of INPUTS. Contents, not times: a fresh checkout changes nothing."""
     digest = hashlib.sha256()
-    for name in INPUTS:
-        content = (ROOT / name).read_bytes()
-        digest.update(f"{name} {len(content)}\n".encode() + content)
+    for path in sorted(path for pattern in INPUTS for path in ROOT.glob(pattern)):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(ROOT)} {len(content)}\n".encode() + content)
     return digest.hexdigest()
 
 
@@ -71,7 +68,10 @@ def is_current(wish: str | None) -> bool:
     if wish is None:
         return True
     question = "import os, sys; print(os.path.realpath(sys._base_executable))"
-    answer = subprocess.run([wish, "-c", question], capture_output=True, text=True)
+    try:
+        answer = subprocess.run([wish, "-c", question], capture_output=True, text=True)
+    except OSError:  # there is no such interpreter: check_prerequisites.sh says so
+        return False
     return answer.returncode == 0 and answer.stdout.strip() == record["interpreter"]["executable"]
 
 
@@ -129,7 +129,7 @@ def set_up() -> None:
     say(f"Setting up .venv with Python {version} ({sys.executable}).")
     if not keeps_venv:
         make_venv()
-    say("Installing the pinned packages; with nothing cached this downloads 1 GB and takes one to two minutes.")
+    say("Installing the pinned packages (1 GB to download where nothing is cached; one to two minutes) ...")
     install_packages()
     run("prepare TFX's libraries for this system", PYTHON, "-m", "environment.glibc_backport")
     install_project()
