@@ -1,0 +1,105 @@
+"""The gate: from figures to a verdict, in words. A pure function, called by the GateEvaluator component.
+
+A backbone is blessed when every check passes; the reasons name every check, passed or failed, with its figures.
+"""
+
+import math
+from dataclasses import dataclass
+
+from components.gate_evaluator.measured import Measured
+from pipeline_config import Gate
+
+# Thresholds are inclusive. Differences of accuracies are not exact in floating point (0.58 - 0.55 < 0.03), so a figure within
+# this distance of its threshold counts as equal; one photograph in a million would be a thousand times as much.
+TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The registered version to compare with; `measured` is None where its classes are not the candidate's."""
+
+    version: str
+    classes: tuple[str, ...]
+    measured: Measured | None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the backbone may be registered, and one sentence a check."""
+
+    blessed: bool
+    reasons: tuple[str, ...]
+
+
+def judge(gate: Gate, classes: tuple[str, ...], candidate: Measured, untrained: Measured, champion: Champion | None) -> Verdict:
+    """Judges a candidate by the gate's settings.
+
+    Args:
+      gate: the thresholds, accuracies in [0, 1].
+      classes: the candidate's classes, in the order of its labels.
+      candidate, untrained: the probe on the trained backbone and the same probe on the same network untrained, both measured on
+        the same eval split.
+      champion: the version in use, measured on that split as well; None on a first run, which the floors alone decide.
+    """
+    broken = [
+        f"{name} gave figures that are not numbers (accuracy {one.accuracy}, macro F1 {one.macro_f1}, "
+        f"cross-entropy {one.cross_entropy}): not judged"
+        for name, one in _measured(candidate, untrained, champion)
+        if not all(map(math.isfinite, (one.accuracy, one.macro_f1, one.cross_entropy)))
+    ]
+    if broken:
+        return Verdict(False, tuple(broken))
+    checks = [
+        _accuracy(gate, candidate.accuracy),
+        _gain(gate, candidate.accuracy, untrained.accuracy),
+        _regression(gate, classes, candidate.accuracy, champion),
+    ]
+    return Verdict(all(passed for passed, _ in checks), tuple(reason for _, reason in checks))
+
+
+def _measured(candidate: Measured, untrained: Measured, champion: Champion | None) -> list[tuple[str, Measured]]:
+    named = [("the candidate", candidate), ("the untrained network", untrained)]
+    if champion is not None and champion.measured is not None:
+        named.append((f"champion version {champion.version}", champion.measured))
+    return named
+
+
+def _accuracy(gate: Gate, accuracy: float) -> tuple[bool, str]:
+    passed = accuracy >= gate.min_accuracy - TOLERANCE
+    return passed, f"accuracy {_text(accuracy)} is {'at least' if passed else 'below'} gate.min_accuracy {_text(gate.min_accuracy)}"
+
+
+def _gain(gate: Gate, accuracy: float, floor: float) -> tuple[bool, str]:
+    passed = accuracy - floor >= gate.min_gain_over_random - TOLERANCE
+    return passed, (
+        f"accuracy {_text(accuracy)} is {_distance(accuracy, floor)} the untrained floor {_text(floor)}, "
+        f"{'at least' if passed else 'less than'} gate.min_gain_over_random {_text(gate.min_gain_over_random)}"
+    )
+
+
+def _regression(gate: Gate, classes: tuple[str, ...], accuracy: float, champion: Champion | None) -> tuple[bool, str]:
+    if champion is None:
+        return True, "there is no champion to compare with: the floors alone decide"
+    if champion.measured is None:
+        return False, (
+            f"not comparable with champion version {champion.version}: it tells apart {', '.join(champion.classes)}; "
+            f"this probe {', '.join(classes)}"
+        )
+    reached = champion.measured.accuracy
+    passed = reached - accuracy <= gate.max_regression + TOLERANCE
+    return passed, (
+        f"accuracy {_text(accuracy)} is {_distance(accuracy, reached)} champion version {champion.version} ({_text(reached)}), "
+        f"{'within' if passed else 'more than'} gate.max_regression {_text(gate.max_regression)}"
+        f"{'' if passed else ' below'}"
+    )
+
+
+def _distance(accuracy: float, other: float) -> str:
+    if abs(accuracy - other) <= TOLERANCE:
+        return "equal to"
+    return f"{_text(abs(accuracy - other))} {'above' if accuracy > other else 'below'}"
+
+
+def _text(value: float) -> str:
+    """Four decimals at most: a ten-thousandth is below one photograph of any eval split up to 10,000."""
+    return f"{value:.4f}".rstrip("0").rstrip(".") if value else "0"

@@ -1,0 +1,125 @@
+"""The files of a version: copied in, published by a manifest that is written last, compared with it later.
+
+Called by `local`. A directory without a manifest is an unfinished copy: nobody reads it, and the next publication replaces it.
+Works through tf.io.gfile, without renaming directories, so that an object store would do as well.
+"""
+
+import hashlib
+import json
+import logging
+import posixpath
+
+import tensorflow as tf
+
+from components.registry.version import CONTENT_HASH, PROBE_CONTENT_HASH, RegistryError
+from contracts.content_hash import content_hash
+
+logger = logging.getLogger(__name__)
+
+MANIFEST = "manifest.json"
+BACKBONE = "backbone"
+PROBE = "probe"
+CHUNK_BYTES = 1 << 20
+
+
+def publish(target: str, backbone: str, probe: str, backbone_hash: str, probe_hash: str) -> None:
+    """Copies the two directories to target/backbone and target/probe, then writes target/manifest.json.
+
+    A complete and undamaged copy that is already there is left alone; anything else at `target` is replaced.
+
+    Raises:
+      RegistryError: what was copied does not have the given content hashes (`contracts.content_hash`); nothing is published.
+    """
+    identity = {CONTENT_HASH: backbone_hash, PROBE_CONTENT_HASH: probe_hash}
+    if tf.io.gfile.exists(target):
+        problems = differences(target, identity)
+        if not problems:
+            return
+        logger.info("Replacing an incomplete or damaged copy at %s (%s: %s).", target, *problems[0])
+        tf.io.gfile.rmtree(target)
+    files = {}
+    for folder, source, expected in ((BACKBONE, backbone, backbone_hash), (PROBE, probe, probe_hash)):
+        for name in _walk(source):
+            files[f"{folder}/{name}"] = _copy(posixpath.join(source, name), posixpath.join(target, folder, name))
+        copied = content_hash(posixpath.join(target, folder))
+        if copied != expected:
+            raise RegistryError(
+                f"the {folder} at {source} changed while it was copied: content hash {copied}, expected {expected}; run again"
+            )
+    write_text(posixpath.join(target, MANIFEST), json.dumps({"schema_version": 1, **identity, "files": files}, indent=1, sort_keys=True))
+
+
+def differences(target: str, identity: dict[str, str]) -> list[tuple[str, str]]:
+    """Every (path, problem) in which the files at `target` differ from the manifest and from `identity`.
+
+    Args:
+      target: a version's directory.
+      identity: the content hashes that the registry has, under CONTENT_HASH and PROBE_CONTENT_HASH. They are compared with
+        the manifest and with the files, so that files and manifest changed together are noticed too.
+    """
+    if not tf.io.gfile.exists(target):
+        return [(".", "the directory is missing")]
+    try:
+        manifest = json.loads(read_text(posixpath.join(target, MANIFEST)))
+        listed = {str(path): (int(entry["bytes"]), str(entry["sha256"])) for path, entry in manifest["files"].items()}
+    except tf.errors.NotFoundError:
+        return [(MANIFEST, "missing: the copy was never finished, or the file was removed")]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return [(MANIFEST, f"not a manifest ({error})")]
+
+    present = set(_walk(target)) - {MANIFEST}
+    problems = [(path, "missing") for path in sorted(listed.keys() - present)]
+    problems += [(path, "not part of what was registered") for path in sorted(present - listed.keys())]
+    for path in sorted(present & listed.keys()):
+        size, digest = _size_and_hash(posixpath.join(target, path))
+        if size != listed[path][0]:
+            problems.append((path, f"{size} bytes, registered with {listed[path][0]}"))
+        elif digest != listed[path][1]:
+            problems.append((path, f"changed: SHA-256 {digest}, registered with {listed[path][1]}"))
+
+    for folder, key in ((BACKBONE, CONTENT_HASH), (PROBE, PROBE_CONTENT_HASH)):
+        if manifest.get(key) != identity[key]:
+            problems.append((MANIFEST, f"{key} is {manifest.get(key)}, the registry has {identity[key]}"))
+        directory = posixpath.join(target, folder)
+        # Where a file already differs the hash of the whole can say nothing new.
+        if not any(path.startswith(folder + "/") for path, _ in problems) and content_hash(directory) != identity[key]:
+            problems.append((folder, f"content hash {content_hash(directory)}, the registry has {identity[key]}"))
+    return problems
+
+
+def read_text(path: str) -> str:
+    """The UTF-8 text of a file, local or remote."""
+    with tf.io.gfile.GFile(path, "rb") as file:
+        return file.read().decode("utf-8")
+
+
+def write_text(path: str, text: str) -> None:
+    """Writes UTF-8 text so that `path` is there completely or not at all."""
+    unfinished = path + ".unfinished"
+    with tf.io.gfile.GFile(unfinished, "wb") as file:
+        file.write(text.encode("utf-8"))
+    tf.io.gfile.rename(unfinished, path, overwrite=True)
+
+
+def _walk(directory: str) -> list[str]:
+    return sorted(
+        posixpath.relpath(posixpath.join(folder, name), directory)
+        for folder, _, names in tf.io.gfile.walk(directory)
+        for name in names
+    )
+
+
+def _copy(source: str, target: str) -> dict:
+    tf.io.gfile.makedirs(posixpath.dirname(target))
+    tf.io.gfile.copy(source, target, overwrite=True)
+    size, digest = _size_and_hash(target)
+    return {"bytes": size, "sha256": digest}
+
+
+def _size_and_hash(path: str) -> tuple[int, str]:
+    digest, size = hashlib.sha256(), 0
+    with tf.io.gfile.GFile(path, "rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+            size += len(chunk)
+    return size, digest.hexdigest()

@@ -1,0 +1,186 @@
+"""The TFX component RegistryPusher: verifies the chain from blessing to backbone, then registers the backbone.
+
+The last node that changes anything. A class rather than a decorated function, because only an executor is told the id of the
+pipeline run; as a parameter the id would make every run differ and nothing would ever be cached.
+"""
+
+import json
+import logging
+import posixpath
+
+import tensorflow as tf
+from tfx import types
+from tfx.components.evaluator import constants
+from tfx.dsl.components.base import base_component, base_executor, executor_spec
+from tfx.types import artifact_utils, channel, channel_utils, standard_artifacts
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+from tfx.utils import path_utils
+
+from components.artifacts import IngestReport
+from components.registry import local
+from components.registry.version import CHAMPION, RECIPE
+from components.registry_pusher import chain
+from contracts import model_files
+from contracts.content_hash import content_hash
+
+logger = logging.getLogger(__name__)
+
+
+class RegistryPusherSpec(ComponentSpec):
+    """Inputs, outputs and parameters of RegistryPusher."""
+
+    PARAMETERS = {
+        "registry_dir": ExecutionParameter(type=str),
+        "name": ExecutionParameter(type=str),
+        "recipe": ExecutionParameter(type=str),
+        "code_version": ExecutionParameter(type=str),
+    }
+    INPUTS = {
+        "backbone": ChannelParameter(type=standard_artifacts.Model),
+        "probe": ChannelParameter(type=standard_artifacts.Model),
+        "blessing": ChannelParameter(type=standard_artifacts.ModelBlessing),
+        "evaluation": ChannelParameter(type=standard_artifacts.ModelEvaluation),
+        "ingest_report": ChannelParameter(type=IngestReport),
+    }
+    OUTPUTS = {"pushed_model": ChannelParameter(type=standard_artifacts.PushedModel)}
+
+
+class RegistryPusherExecutor(base_executor.BaseExecutor):
+    """Walks the chain and publishes; see RegistryPusher."""
+
+    def Do(self, input_dict: dict, output_dict: dict, exec_properties: dict) -> None:  # noqa: N802 (TFX's name)
+        inputs = {name: artifact_utils.get_single_instance(input_dict[name]) for name in RegistryPusherSpec.INPUTS}
+        pushed_model = artifact_utils.get_single_instance(output_dict["pushed_model"])
+        record = push(**inputs, run_id=self._run_id(), **{name: exec_properties[name] for name in RegistryPusherSpec.PARAMETERS})
+        pushed_model.set_int_custom_property("pushed", int(record["pushed"]))
+        pushed_model.set_string_custom_property("pushed_version", record["version"] or "")
+        _write_json(record, posixpath.join(pushed_model.uri, model_files.PUSH_RECORD))
+
+    def _run_id(self) -> str:
+        run_id = self._context and self._context.pipeline_run_id
+        if not run_id:
+            raise RuntimeError("the runner gives RegistryPusher no pipeline run id, and a version without one cannot be traced")
+        return run_id
+
+
+class RegistryPusher(base_component.BaseComponent):
+    """Registers the backbone of a blessed probe; a backbone that was not blessed is left alone, and the record says why.
+
+    Output `pushed_model` holds contracts.model_files.PUSH_RECORD: {"schema_version", "pushed", "name", "version", "alias",
+    "reasons"}. `pushed` is true where the registry has this backbone as `version`; `alias` is "champion" or null.
+    """
+
+    SPEC_CLASS = RegistryPusherSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(RegistryPusherExecutor)
+
+    def __init__(
+        self,
+        backbone: types.BaseChannel,
+        probe: types.BaseChannel,
+        blessing: types.BaseChannel,
+        evaluation: types.BaseChannel,
+        ingest_report: types.BaseChannel,
+        registry_dir: str,
+        name: str,
+        recipe: str,
+        code_version: str,
+    ):
+        """The channels are outputs of Pretrain (model), LinearEval (model), the Evaluator (blessing, evaluation) and ExampleGen.
+
+        Args:
+          registry_dir: DIR/registry.
+          name: pipeline_config.Registry.name.
+          recipe: SHA-256 of everything that determines the candidate, as in `registry.local.champion_for_gate`.
+          code_version: goes into the version's tags.
+        """
+        pushed_model: channel.Channel = channel_utils.as_channel([standard_artifacts.PushedModel()])
+        super().__init__(RegistryPusherSpec(
+            backbone=backbone, probe=probe, blessing=blessing, evaluation=evaluation, ingest_report=ingest_report,
+            registry_dir=registry_dir, name=name, recipe=recipe, code_version=code_version, pushed_model=pushed_model))  # fmt: skip
+
+
+def push(
+    backbone: standard_artifacts.Model,
+    probe: standard_artifacts.Model,
+    blessing: standard_artifacts.ModelBlessing,
+    evaluation: standard_artifacts.ModelEvaluation,
+    ingest_report: IngestReport,
+    registry_dir: str,
+    name: str,
+    recipe: str,
+    code_version: str,
+    run_id: str,
+) -> dict:
+    """Verifies, registers and returns the content of push.json.
+
+    Raises:
+      chain.ChainBroken: the artifacts do not belong together; nothing was registered.
+    """
+    backbone_dir, probe_dir = (path_utils.serving_model_path(model.uri) for model in (backbone, probe))
+    judged_backbone = chain.Model(backbone.uri, backbone.id, content_hash(backbone_dir))
+    judged_probe = chain.Model(probe.uri, probe.id, content_hash(probe_dir))
+    blessed = _blessing(blessing)
+    verdict = _read_json(posixpath.join(evaluation.uri, model_files.VERDICT))
+    chain.verify_chain(blessed, _evaluation(verdict), judged_probe, _probe_record(probe_dir), judged_backbone)
+
+    record = {"schema_version": 1, "pushed": False, "name": name, "version": None, "alias": None}
+    if not blessed.blessed:
+        return record | {"reasons": ["not blessed, so not pushed", *verdict["reasons"]]}
+
+    report = _read_json(posixpath.join(ingest_report.uri, model_files.INGEST_REPORT))
+    publication = local.publish(
+        registry_dir, name, backbone=backbone_dir, probe=probe_dir,
+        backbone_hash=judged_backbone.content_hash, probe_hash=judged_probe.content_hash,
+        judged_against=blessed.baseline_version or None,
+        tags={
+            "accuracy": repr(verdict["metrics"]["candidate"]["accuracy"]),
+            "floor": repr(verdict["metrics"]["untrained"]["accuracy"]),
+            "gate": json.dumps(verdict["gate"]),
+            "reasons": json.dumps(verdict["reasons"]),
+            "data_fingerprint": report["fingerprint"],
+            "data_source": report["source"],
+            "code_version": code_version,
+            "run_id": run_id,
+            RECIPE: recipe,
+            "mlmd_backbone_id": str(backbone.id),
+            "mlmd_probe_id": str(probe.id),
+            "mlmd_blessing_id": str(blessing.id),
+            "mlmd_evaluation_id": str(evaluation.id),
+        },
+    )  # fmt: skip
+    logger.info("%s version %s: %s.", name, publication.version.version, publication.reason)
+    return record | {
+        "pushed": True, "version": publication.version.version, "alias": CHAMPION if publication.is_champion else None,
+        "reasons": [publication.reason],
+    }  # fmt: skip
+
+
+def _blessing(artifact: standard_artifacts.ModelBlessing) -> chain.Blessing:
+    return chain.Blessing(
+        blessed=artifact.get_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY) == constants.BLESSED_VALUE,
+        probe_uri=artifact.get_string_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY),
+        probe_id=artifact.get_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY),
+        probe_content_hash=artifact.get_string_custom_property("probe_content_hash"),
+        baseline_version=artifact.get_string_custom_property("baseline_version"),
+    )
+
+
+def _evaluation(verdict: dict) -> chain.Evaluation:
+    probe = verdict["probe"]
+    return chain.Evaluation(verdict["blessed"], probe["uri"], probe["content_hash"], verdict["baseline_version"] or "")
+
+
+def _probe_record(probe_dir: str) -> chain.ProbeRecord:
+    record = _read_json(posixpath.join(probe_dir, model_files.PROBE_RECORD))
+    return chain.ProbeRecord(record["backbone_uri"], record["backbone_content_hash"])
+
+
+def _read_json(path: str) -> dict:
+    with tf.io.gfile.GFile(path, "r") as file:
+        return json.load(file)
+
+
+def _write_json(record: dict, path: str) -> None:
+    tf.io.gfile.makedirs(posixpath.dirname(path))
+    with tf.io.gfile.GFile(path, "w") as file:
+        file.write(json.dumps(record, indent=1))
