@@ -55,9 +55,10 @@ def wanted_record() -> dict:
 def written_record() -> dict | None:
     """What the last complete set-up was made from; None where there was none or it was interrupted."""
     try:
-        return json.loads(RECORD.read_text())
-    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
+        record = json.loads(RECORD.read_text())
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
+    return record if isinstance(record, dict) else None
 
 
 def is_current(wish: str | None) -> bool:
@@ -123,7 +124,7 @@ def set_up() -> None:
     if wanted == written:
         return
     started = time.monotonic()
-    keeps_venv = written is not None and written["interpreter"] == wanted["interpreter"]
+    keeps_venv = written is not None and written.get("interpreter") == wanted["interpreter"]
     RECORD.unlink(missing_ok=True)
     version = ".".join(map(str, sys.version_info[:3]))
     say(f"Setting up .venv with Python {version} ({sys.executable}).")
