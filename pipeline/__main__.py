@@ -1,0 +1,5 @@
+"""`python -m pipeline` is `flowers`."""
+
+from pipeline.command_line import main
+
+raise SystemExit(main())

@@ -1,0 +1,148 @@
+"""The DAG: photographs in, a registered backbone out, the gate between.
+
+     photographs -> ExampleGen -> StatisticsGen -> SchemaGen -> ExampleValidator -> DataGate (refuses the data, or lets it pass)
+                        |                                                              :
+                        +----------> Pretrain   (SimSiam, no labels)  <................+
+                        |                | backbone                                    :
+                        +----------> LinearEval (probe on the frozen backbone)  <......+
+                        |                | probe
+                        +----------> Evaluator  (against the untrained floor and the champion)
+                                         | blessing
+                                     Pusher     (blessing <-> probe <-> backbone, then the registry)
+
+Called by the runners. `create_pipeline` is pure: what it returns depends on its arguments alone, and nothing is
+read, written or looked up, neither at import nor when it is called.
+"""
+
+import dataclasses
+import json
+
+import tensorflow_data_validation as tfdv
+from tfx.components.example_validator.component import ExampleValidator
+from tfx.components.statistics_gen.component import StatisticsGen
+from tfx.components.trainer.component import Trainer
+from tfx.orchestration.pipeline import Pipeline
+from tfx.proto import trainer_pb2
+
+import pipeline_config
+from components.data_gate.component import DataGate
+from components.flowers_example_gen.component import FlowersExampleGen
+from components.flowers_schema_gen.component import FlowersSchemaGen
+from components.gate_evaluator.component import GateEvaluator
+from components.registry_pusher.component import RegistryPusher
+from pipeline.recipe import Origin
+from pipeline_config import Config
+
+PIPELINE_NAME = "flowers"
+
+
+@dataclasses.dataclass(frozen=True)
+class Places:
+    """Where the nodes read and write, local or remote. The same for every run below one DIR, as the cache needs it.
+
+    Attributes:
+      pipeline_root: folder of the nodes' outputs.
+      datasets: folder of generated data sets.
+      checkpoints: folder of this pre-training's checkpoints.
+      registry: folder of the registry.
+    """
+
+    pipeline_root: str
+    datasets: str
+    checkpoints: str
+    registry: str
+
+
+def create_pipeline(config: Config, origin: Origin, champion: str, recipe: str, places: Places, **runner_options) -> Pipeline:
+    """The nine nodes and their edges.
+
+    Args:
+      config: the settings.
+      origin: what identifies data and code; nodes whose inputs did not change are served from the cache.
+      champion: JSON of the version that the candidate is judged against (`version`, `probe_uri`, `content_hash`), or "".
+      recipe: hash of everything that determines the candidate; the registered version carries it.
+      places: where nodes read and write.
+      **runner_options: passed on to `Pipeline` (metadata connection, Beam arguments).
+    """
+    example_gen = FlowersExampleGen(
+        settings=origin.ingest_settings,
+        datasets_dir=places.datasets,
+        fingerprint=origin.data_fingerprint,
+        code_version=origin.components_version,
+    ).with_id("ExampleGen")
+    examples = example_gen.outputs["examples"]
+
+    # Image statistics (sizes, formats) come with the semantic domains; without them images are opaque bytes.
+    statistics_gen = StatisticsGen(
+        examples=examples, stats_options=tfdv.StatsOptions(enable_semantic_domain_stats=True)
+    ).with_id("StatisticsGen")
+    schema_gen = FlowersSchemaGen(
+        statistics=statistics_gen.outputs["statistics"], code_version=origin.components_version
+    ).with_id("SchemaGen")
+    example_validator = ExampleValidator(
+        statistics=statistics_gen.outputs["statistics"], schema=schema_gen.outputs["schema"]
+    ).with_id("ExampleValidator")
+    data_gate = DataGate(
+        ingest_report=example_gen.outputs["ingest_report"],
+        anomalies=example_validator.outputs["anomalies"],
+        max_bad_fraction=config.data.max_bad_fraction,
+        code_version=origin.components_version,
+    ).with_id("DataGate")
+
+    pretrain = Trainer(
+        examples=examples,
+        run_fn="trainer.pretrain.run_fn",
+        train_args=trainer_pb2.TrainArgs(splits=["train"]),
+        # kNN is tracked on the train split: pre-training never opens the eval split.
+        eval_args=trainer_pb2.EvalArgs(splits=["train"]),
+        custom_config={
+            "pretrain": as_json(config.pretrain),
+            "neighbours": config.linear_eval.neighbours,
+            "data_fingerprint": origin.data_fingerprint,
+            "checkpoint_dir": places.checkpoints,
+            "code_version": origin.trainer_version,
+        },
+    ).with_id("Pretrain")
+    linear_eval = Trainer(
+        examples=examples,
+        base_model=pretrain.outputs["model"],
+        run_fn="trainer.linear_eval.run_fn",
+        custom_config={"linear_eval": as_json(config.linear_eval), "code_version": origin.trainer_version},
+    ).with_id("LinearEval")
+    # Data that is refused must not cost hours of training first.
+    pretrain.add_upstream_node(data_gate)
+    linear_eval.add_upstream_node(data_gate)
+
+    evaluator = GateEvaluator(
+        examples=examples,
+        probe=linear_eval.outputs["model"],
+        probe_run=linear_eval.outputs["model_run"],
+        gate=as_json(config.gate),
+        champion=champion,
+        code_version=origin.components_version,
+    ).with_id("Evaluator")
+    pusher = RegistryPusher(
+        backbone=pretrain.outputs["model"],
+        probe=linear_eval.outputs["model"],
+        blessing=evaluator.outputs["blessing"],
+        evaluation=evaluator.outputs["evaluation"],
+        ingest_report=example_gen.outputs["ingest_report"],
+        registry_dir=places.registry,
+        name=config.registry.name,
+        recipe=recipe,
+        code_version=f"components {origin.components_version}, trainer {origin.trainer_version}",
+    ).with_id("Pusher")
+
+    return Pipeline(
+        pipeline_name=PIPELINE_NAME,
+        pipeline_root=places.pipeline_root,
+        components=[example_gen, statistics_gen, schema_gen, example_validator, data_gate,
+                    pretrain, linear_eval, evaluator, pusher],
+        enable_cache=True,
+        **runner_options,
+    )  # fmt: skip
+
+
+def as_json(section: object) -> str:
+    """A section of the configuration as the JSON that nodes take for a parameter."""
+    return json.dumps(pipeline_config.to_dict(section), sort_keys=True)

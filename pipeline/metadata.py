@@ -1,0 +1,94 @@
+"""What ML Metadata knows of one run: its executions, how they ended and what they left.
+
+Read after the runner, also after a failed one. The only thing ever written is that an artifact is gone.
+"""
+
+import dataclasses
+import pathlib
+
+from ml_metadata.metadata_store import metadata_store
+from ml_metadata.proto import metadata_store_pb2
+
+State = metadata_store_pb2.Execution.State
+
+SUCCESSFUL = ("COMPLETE", "CACHED")
+
+
+@dataclasses.dataclass(frozen=True)
+class Execution:
+    """One node of one run.
+
+    Attributes:
+      node: the node's id in the DAG.
+      state: COMPLETE, CACHED, FAILED or RUNNING (which is what a killed process leaves behind).
+      outputs: URI by output name; of a cached execution those that it was served with.
+    """
+
+    node: str
+    state: str
+    outputs: dict[str, str]
+
+
+def executions(database: pathlib.Path, run_id: str) -> list[Execution]:
+    """The executions of one run, in the order in which they were started; none where the database or the run does not exist."""
+    if not database.exists():
+        return []
+    store = _open(database)
+    run = store.get_context_by_type_and_name("pipeline_run", run_id)
+    if run is None:
+        return []
+    found = sorted(store.get_executions_by_context(run.id), key=lambda execution: execution.id)
+    return [
+        Execution(
+            node=_node(store, execution.id),
+            state=State.Name(execution.last_known_state),
+            outputs=_outputs(store, execution.id),
+        )
+        for execution in found
+    ]
+
+
+def _open(database: pathlib.Path) -> metadata_store.MetadataStore:
+    config = metadata_store_pb2.ConnectionConfig()
+    config.sqlite.filename_uri = str(database)
+    config.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READWRITE
+    return metadata_store.MetadataStore(config)
+
+
+def _node(store: metadata_store.MetadataStore, execution_id: int) -> str:
+    node_type = store.get_context_type("node").id
+    contexts = store.get_contexts_by_execution(execution_id)
+    # TFX names the context of a node PIPELINE.NODE.
+    return next(context.name.rpartition(".")[2] for context in contexts if context.type_id == node_type)
+
+
+def _outputs(store: metadata_store.MetadataStore, execution_id: int) -> dict[str, str]:
+    events = [
+        event
+        for event in store.get_events_by_execution_ids([execution_id])
+        if event.type == metadata_store_pb2.Event.OUTPUT
+    ]
+    artifacts = {artifact.id: artifact for artifact in store.get_artifacts_by_id([event.artifact_id for event in events])}
+    return {
+        event.path.steps[0].key: artifacts[event.artifact_id].uri
+        for event in events
+        if artifacts[event.artifact_id].state == metadata_store_pb2.Artifact.LIVE
+    }
+
+
+def forget_missing_artifacts(database: pathlib.Path) -> list[str]:
+    """Marks local artifacts whose files are gone as deleted, so that no cache serves them; returns their URIs."""
+    if not database.exists():
+        return []
+    store = _open(database)
+    gone = [
+        artifact
+        for artifact in store.get_artifacts()
+        if artifact.state == metadata_store_pb2.Artifact.LIVE
+        and artifact.uri.startswith("/")
+        and not pathlib.Path(artifact.uri).exists()
+    ]
+    for artifact in gone:
+        artifact.state = metadata_store_pb2.Artifact.DELETED
+    store.put_artifacts(gone)
+    return [artifact.uri for artifact in gone]

@@ -1,0 +1,44 @@
+"""What has to be known before the DAG is built: the data's fingerprint, the code's versions, the champion. Called by the verb
+`run`; starts no component."""
+
+import dataclasses
+import json
+import logging
+
+from components.flowers_example_gen.source import ingest_settings, inspect
+from components.registry import local as registry
+from pipeline.code_version import COMPONENTS, TRAINER, code_version
+from pipeline.layout import Layout
+from pipeline.recipe import Origin, recipe
+from pipeline_config import Config
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """`champion`: what the Evaluator compares with, as JSON; "" where there is none."""
+
+    origin: Origin
+    recipe: str
+    champion: str
+
+
+def prepare(config: Config, layout: Layout) -> Prepared:
+    """Looks at the source and at the registry.
+
+    Raises:
+      SourceNotFound: the source names no data.
+      DataRefused: a class, or the whole source, has too few usable images.
+    """
+    inspection = inspect(config.data, str(layout.datasets))
+    log.info("Source %s has %d classes: %s", config.data.source, len(inspection.classes), ", ".join(inspection.classes))
+    origin = Origin(
+        data_fingerprint=inspection.fingerprint,
+        ingest_settings=ingest_settings(config.data),
+        components_version=code_version(COMPONENTS),
+        trainer_version=code_version(TRAINER),
+    )
+    determined_by = recipe(config, origin)
+    champion = registry.champion_for_gate(str(layout.registry), config.registry.name, determined_by)
+    return Prepared(origin, determined_by, json.dumps(champion, sort_keys=True) if champion else "")

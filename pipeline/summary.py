@@ -1,0 +1,85 @@
+"""The table at a run's end, made from run.json alone. Called by the verb `run`; pure.
+
+No figure stands without its floor, and what the run did not reach is not shown.
+"""
+
+from collections.abc import Iterator
+
+from rich.table import Table
+from rich.text import Text
+
+
+def table(record: dict, where: dict[str, str]) -> Table:
+    """A table of two columns for run.json's `record`.
+
+    Args:
+      record: as `run_record.build` makes it.
+      where: title and path of what else there is to look at.
+    """
+    shown = Table(title=f"Run {record['run_id']}: {record['status']}", show_header=False, title_justify="left")
+    shown.add_column(style="bold", no_wrap=True)
+    shown.add_column(overflow="fold")
+    for title, text in [*rows(record), *where.items()]:
+        shown.add_row(title, Text(text))  # Text: names of files and classes are not markup
+    return shown
+
+
+def rows(record: dict) -> Iterator[tuple[str, str]]:
+    """Title and text, line by line."""
+    if record["data"]:
+        yield "Data", _data(record["data"])
+    if record["pretrain"]:
+        yield "Pre-training", _pretrain(record["pretrain"])
+    if record["linear_eval"]:
+        yield "Linear top-1", _linear(record["linear_eval"])
+        yield "kNN top-1", _percent(record["linear_eval"]["knn_top1"])
+    if record["gate"]:
+        yield "Gate", _gate(record["gate"])
+    if record["registry"]:
+        yield "Registry", _registry(record["registry"])
+    if record["error"]:
+        yield "Error", f"{record['failing_node']}: {record['error']}" if record["failing_node"] else record["error"]
+    cached = len(record["cached_nodes"])
+    yield "Time", f"{record['seconds']:.0f} s" + (f"; {cached} of {len(record['nodes'])} nodes cached" if cached else "")
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1%}"
+
+
+def _data(data: dict) -> str:
+    text = (f"{data['source']}: {data['images']:,} photographs of {len(data['classes'])} classes, "
+            f"{data['train']:,} train and {data['eval']:,} eval")  # fmt: skip
+    if not data["quarantined"]:
+        return text
+    reasons = ", ".join(f"{count} {reason}" for reason, count in data["quarantined_by_reason"].items())
+    return f"{text}\n{data['quarantined']:,} files quarantined: {reasons}"
+
+
+def _pretrain(pretrain: dict) -> str:
+    text = f"{pretrain['epochs']} epochs, {pretrain['steps']:,} steps in {pretrain['seconds']:.0f} s"
+    if pretrain["images_per_second"] is not None:
+        text += f" ({pretrain['images_per_second']:.0f} images/s)"
+    if pretrain["resumed_from_step"]:
+        text += f", continued from step {pretrain['resumed_from_step']:,}"
+    return (f"{text}\nloss {pretrain['final_loss']:.3f}, output std ratio {pretrain['output_std_ratio']:.2f}, "
+            f"effective rank {pretrain['effective_rank']:.1f}")  # fmt: skip
+
+
+def _linear(linear: dict) -> str:
+    return (f"{_percent(linear['top1'])}; the same network untrained: {_percent(linear['random_init_top1'])}; "
+            f"with 10 % of the labels: {_percent(linear['top1_at_10_percent_labels'])}")  # fmt: skip
+
+
+def _gate(gate: dict) -> str:
+    against = f"champion version {gate['baseline_version']}" if gate["baseline_version"] else "the floors; there was no champion"
+    verdict = "blessed" if gate["blessed"] else "not blessed"
+    return "\n".join([f"{verdict}, judged against {against}", *(f"- {reason}" for reason in gate["reasons"])])
+
+
+def _registry(registry: dict) -> str:
+    if not registry["version"]:
+        return "\n".join(["not pushed", *(f"- {reason}" for reason in registry["reasons"])])
+    what = f"{registry['name']} version {registry['version']}"
+    alias = f", alias {registry['alias']}" if registry["alias"] else ""
+    return f"{what}{alias}" + ("" if registry["pushed"] else "; nothing new to push")
