@@ -93,16 +93,20 @@ class _ReadSplits(beam.PTransform):
         ) | beam.Flatten()
 
 
-def prepare(name: str):
+def prepare(name: str, data_dir: str | None = None):
     """The builder of a TFDS data set (`name`, `name/config`, `name:version`), downloaded and prepared if it is not yet.
+
+    Args:
+      data_dir: where data sets are kept; None is TFDS's own default, which the variable TFDS_DATA_DIR moves.
 
     Raises:
       SourceNotFound: TFDS knows no such data set (the message names the nearest), or it cannot be had.
     """
     try:
-        builder = tfds.builder(name)
+        builder = tfds.builder(name, data_dir=data_dir)
     except (tfds.core.DatasetNotFoundError, ValueError, AssertionError) as error:
-        nearest = difflib.get_close_matches(name.split("/")[0].split(":")[0], tfds.list_builders(with_community_datasets=False), n=3)
+        known = sorted(set(tfds.list_builders(with_community_datasets=False)))
+        nearest = difflib.get_close_matches(name.split("/")[0].split(":")[0], known, n=3)
         hint = f"; the nearest are {', '.join(nearest)}" if nearest else ""
         raise SourceNotFound(f"data.source: TensorFlow Datasets has no {name!r}{hint} ({str(error).splitlines()[0]})") from error
     try:

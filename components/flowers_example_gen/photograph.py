@@ -81,25 +81,33 @@ def prepare(data: bytes, max_side: int, max_pixels: int) -> Photograph:
         raise Unusable(ZERO_BYTES, "the file is empty")
     if len(data) > max_file_bytes(max_pixels):
         raise Unusable(TOO_MANY_BYTES, f"{len(data)} bytes; at most {max_file_bytes(max_pixels)} are read")
-    try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+    # Pillow's plugins raise whatever a hostile file provokes (OSError, SyntaxError, struct.error, ...): all of it means damage.
+    with _open(data) as image:
+        try:
             return _prepare_opened(image, data, max_side, max_pixels)
-    except Image.UnidentifiedImageError:
+        except (Unusable, MemoryError):
+            raise
+        except Exception as error:
+            raise Unusable(DAMAGED, f"{type(error).__name__}: {error}") from error
+
+
+def _open(data: bytes) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(data), formats=FORMATS)
+    except Image.DecompressionBombError as error:  # Pillow's own limit, should `max_pixels` be set beyond it
+        raise Unusable(TOO_MANY_PIXELS, str(error)) from None
+    except Exception:
         if data.startswith(SIGNATURES) or (data.startswith(b"RIFF") and data[8:12] == b"WEBP"):
             raise Unusable(DAMAGED, "it begins like an image, but its header cannot be read") from None
         raise Unusable(NOT_AN_IMAGE, "no JPEG, PNG, WebP, BMP or GIF") from None
-    except Image.DecompressionBombError as error:
-        raise Unusable(TOO_MANY_PIXELS, str(error)) from None
-    except (Unusable, MemoryError):
-        raise
-    except Exception as error:  # Pillow's plugins raise whatever a hostile file provokes: OSError, SyntaxError, struct.error, ...
-        raise Unusable(DAMAGED, f"{type(error).__name__}: {error}") from error
 
 
 def _prepare_opened(image: Image.Image, data: bytes, max_side: int, max_pixels: int) -> Photograph:
     width, height = image.size
     if width * height > max_pixels:
         raise Unusable(TOO_MANY_PIXELS, f"{width} x {height} pixels; at most {max_pixels} are decoded")
+    if image.format == "PNG":
+        _open(data).verify()  # the checksums, which Pillow's decoder skips
     orientation = _orientation(image)
     target = _reduced_size(width, height, max_side)
     as_it_is = target == (width, height) and orientation == 1 and image.mode == "RGB" and _is_portable_jpeg(image, data)

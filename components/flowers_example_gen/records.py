@@ -36,6 +36,8 @@ class Description:
     reason: str = ""
     detail: str = ""
     content_hash: str = ""
+    width: int = 0
+    height: int = 0
     thumbnail: bytes = b""
     part: str = ""
     offset: int = 0
@@ -108,8 +110,8 @@ class Normalise(beam.DoFn):
             self.file = fileio.open(self.part, "wb")
         self.file.write(record)
         yield Description(
-            encoded.path, encoded.class_name, encoded.split, content_hash=content_hash, thumbnail=prepared.descriptor,
-            part=self.part, offset=self.offset, length=len(record))  # fmt: skip
+            encoded.path, encoded.class_name, encoded.split, content_hash=content_hash, width=prepared.width,
+            height=prepared.height, thumbnail=prepared.descriptor, part=self.part, offset=self.offset, length=len(record))  # fmt: skip
         self.offset += len(record)
 
     def finish_bundle(self):

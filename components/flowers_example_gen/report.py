@@ -2,6 +2,7 @@
 run.json and the run's page; the schema is documented at `build`."""
 
 import json
+import statistics
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ def build(
     - `quarantined`: `total`, `by_reason` (reason to count), `files` (each `path`, `reason`, `detail`);
     - `bad_fraction`: quarantined over all files, in [0, 1];
     - `splits`: for train and eval `images` and `by_class` (every class, also with 0);
+    - `sizes`: pixels of the upright photographs as they were written, for width and height `min`, `median`, `max`;
     - `split_rule`: in words; `unused`: parts of the source that were not read;
     - `near_duplicates`: `groups` of two or more photographs that show the same picture, `images` in them, `left_out_of_train`
       because they show one of eval, and the paths of those as `files`.
@@ -60,6 +62,7 @@ def build(
         },
         "bad_fraction": len(divided.quarantined) / total if total else 0.0,
         "splits": {split: {"images": sum(counts.values()), "by_class": counts} for split, counts in by_class.items()},
+        "sizes": {side: _spread([getattr(d, side) for d in divided.usable]) for side in ("width", "height")},
         "split_rule": split_rule,
         "unused": list(unused),
         "near_duplicates": {
@@ -69,6 +72,10 @@ def build(
             "files": left_out,
         },
     }
+
+
+def _spread(values: Sequence[int]) -> dict:
+    return {"min": min(values), "median": statistics.median_low(values), "max": max(values)} if values else {}
 
 
 def write(divided: Divided, path: str, **about: Any) -> None:
