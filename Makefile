@@ -23,7 +23,7 @@ COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --f
 .PHONY: help run test setup requirements clean
 
 help:
-	@sed -n '3,/^$$/{s/^# \{0,1\}//p}' Makefile
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
 setup:
 	@PYTHON='$(PYTHON)' sh environment/set_up.sh
@@ -31,6 +31,10 @@ setup:
 run: setup
 	@.venv/bin/flowers run --preset quick $(ARGS)
 
+# TensorFlow as the pipeline runs it, without its wall of messages; MLflow does not call home.
+test: export TF_ENABLE_ONEDNN_OPTS = 1
+test: export TF_CPP_MIN_LOG_LEVEL = 2
+test: export MLFLOW_DISABLE_TELEMETRY = true
 test: setup
 	@if .venv/bin/python -m pytest $(ARGS); then echo 'make test: passed.'; \
 	else echo 'make test: FAILED, see above.' >&2; exit 1; fi
