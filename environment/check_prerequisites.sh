@@ -15,7 +15,7 @@ lacks() { # SENTENCE [DEBIAN PACKAGE]...
     missing="$missing
   - $1"
     shift
-    packages="$packages $*"
+    for package; do packages="$packages${packages:+ }$package"; done
 }
 
 # Prints "suitable PATH", "lacking VERSION PARTS" (what the interpreter comes without) or "version VERSION" (another one).
@@ -86,7 +86,6 @@ done
 
 if [ -n "$missing" ]; then
     echo "Set-up needs, and did not find:$missing" >&2
-    packages=$(echo $packages)
     [ -z "$packages" ] || echo "On Debian or Ubuntu, as root: apt-get install $packages" >&2
     echo 'Nothing was downloaded or changed.' >&2
     exit 1

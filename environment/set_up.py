@@ -70,7 +70,7 @@ def is_current(wish: str | None) -> bool:
         return True
     question = "import os, sys; print(os.path.realpath(sys._base_executable))"
     try:
-        answer = subprocess.run([wish, "-c", question], capture_output=True, text=True)
+        answer = subprocess.run([wish, "-c", question], check=False, capture_output=True, text=True)
     except OSError:  # there is no such interpreter: check_prerequisites.sh says so
         return False
     return answer.returncode == 0 and answer.stdout.strip() == record["interpreter"]["executable"]
@@ -94,7 +94,7 @@ def say(message: str) -> None:
 
 def run(purpose: str, *command: str | Path) -> None:
     """Runs one step; its output goes through. Raises SetUpFailed, naming the step, if it ends with another status than 0."""
-    status = subprocess.run([str(part) for part in command], cwd=ROOT, stdin=subprocess.DEVNULL).returncode
+    status = subprocess.run([str(part) for part in command], check=False, cwd=ROOT, stdin=subprocess.DEVNULL).returncode
     if status != 0:
         raise SetUpFailed(f"Set-up could not {purpose} (exit status {status}; the messages are above). "
                           "Mend that and give the same command again.")  # fmt: skip
