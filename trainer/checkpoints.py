@@ -42,7 +42,7 @@ class Checkpoints:
         for path in reversed(self._manager.checkpoints):
             try:
                 self._checkpoint.restore(path).assert_consumed()
-            except (tf.errors.OpError, ValueError, AssertionError) as error:
+            except (tf.errors.OpError, ValueError, IndexError, AssertionError) as error:  # TensorFlow's own translations vary
                 log.warning("The checkpoint %s cannot be read and is passed over: %s", path, str(error).splitlines()[0])
                 continue
             progress = json.loads(self._progress.numpy())

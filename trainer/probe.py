@@ -59,7 +59,7 @@ def fit_probe(
     with threadpool_limits(1, "blas"):
         model = _fit((features - mean) / scale, labels, sorted(regularisation), min(folds, int(counts.min())), seed)
     weights, bias = model.coef_.T, model.intercept_
-    if len(counts) == 2:  # scikit-learn keeps one column for two classes
+    if len(counts) == 2:  # scikit-learn keeps the difference of the two columns
         weights, bias = np.hstack([-weights / 2, weights / 2]), np.array([-bias[0] / 2, bias[0] / 2])
     return Probe(mean, scale, weights, bias, float(np.ravel(model.C_)[0]))
 

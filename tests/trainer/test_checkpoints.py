@@ -1,0 +1,72 @@
+import pathlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from trainer.checkpoints import KEPT, Checkpoints
+
+
+def saved(directory, steps=(5,)):
+    variable = tf.Variable([0.0])
+    checkpoints = Checkpoints(str(directory), [variable])
+    for step in steps:
+        variable.assign([float(step)])
+        checkpoints.step, checkpoints.seconds = step, 2.5
+        checkpoints.history.append({"epoch": step, "loss": -0.5})
+        checkpoints.save()
+
+
+def reopen(directory):
+    variable = tf.Variable([-1.0])
+    checkpoints = Checkpoints(str(directory), [variable])
+    return checkpoints, checkpoints.restore(), variable.numpy()
+
+
+def test_everything_comes_back(tmp_path):
+    saved(tmp_path)
+    checkpoints, step, value = reopen(tmp_path)
+    assert (step, checkpoints.step, checkpoints.seconds) == (5, 5, 2.5)
+    assert checkpoints.history == [{"epoch": 5, "loss": -0.5}]
+    np.testing.assert_array_equal(value, [5.0])
+
+
+def test_an_empty_directory_starts_at_0(tmp_path):
+    _, step, value = reopen(tmp_path)
+    assert step == 0 and value == [-1.0]
+
+
+def test_a_remote_directory_serves_as_well():
+    saved("ram://checkpoints/a")
+    assert reopen("ram://checkpoints/a")[1] == 5
+
+
+def test_old_checkpoints_go(tmp_path):
+    saved(tmp_path, range(1, 8))
+    assert len(list(tmp_path.glob("*.index"))) == KEPT
+
+
+def test_a_damaged_newest_checkpoint_is_passed_over(tmp_path, caplog):
+    saved(tmp_path, (5, 6))
+    (data,) = pathlib.Path(tmp_path).glob("*-6.data*")
+    data.write_bytes(data.read_bytes()[:3])
+    _, step, value = reopen(tmp_path)
+    assert step == 5 and value == [5.0]
+    assert "ckpt-6 cannot be read" in caplog.text
+
+
+def test_where_none_can_be_read_the_error_says_what_to_do(tmp_path):
+    saved(tmp_path)
+    for data in pathlib.Path(tmp_path).glob("*.data*"):
+        data.write_bytes(b"")
+    with pytest.raises(RuntimeError, match="remove that directory"):
+        reopen(tmp_path)
+
+
+def test_files_without_the_record_that_names_them_are_not_read(tmp_path):
+    """A process killed before the record is written leaves the one before it in force."""
+    saved(tmp_path, (5,))
+    record = (tmp_path / "checkpoint").read_text()
+    saved(tmp_path, (6,))
+    (tmp_path / "checkpoint").write_text(record)
+    assert reopen(tmp_path)[1] == 5

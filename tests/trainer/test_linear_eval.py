@@ -1,0 +1,156 @@
+"""Both trainers' run_fn on small TFRecords, and what they leave."""
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+import subprocess
+import sys
+import types
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from contracts import model_files
+from contracts.content_hash import content_hash
+from pipeline_config import LinearEval
+from trainer import linear_eval, pretrain
+from trainer.export import load_backbone, stock_backbone
+from trainer.photographs import evaluation_views
+
+
+def bytes_hash(network):
+    return hashlib.sha256(b"".join(weight.tobytes() for weight in network.get_weights())).hexdigest()
+
+
+def values(network):
+    """Every value of a network, without its order."""
+    return sorted(weight.tobytes() for weight in network.get_weights())
+
+
+def values_inside(saved_model):
+    """Every value that a SavedModel carries."""
+    reader = tf.train.load_checkpoint(saved_model + "/variables/variables")
+    names = [name for name in reader.get_variable_to_shape_map() if name.endswith("VARIABLE_VALUE")]
+    return sorted(reader.get_tensor(name).tobytes() for name in names)
+
+
+@pytest.fixture(scope="module")
+def trained(record_files, settings, tmp_path_factory):
+    """A tiny pipeline's two trainers, run once each."""
+    tmp_path = tmp_path_factory.mktemp("trained")
+    first = types.SimpleNamespace(
+        train_files=[record_files["train"]], eval_files=[record_files["eval"]],
+        serving_model_dir=str(tmp_path / "backbone" / "Format-Serving"), model_run_dir=str(tmp_path / "pretrain_run"),
+        custom_config={"pretrain": json.dumps(dataclasses.asdict(settings)), "neighbours": 3, "data_fingerprint": "d",
+                       "checkpoint_dir": str(tmp_path / "checkpoints"), "code_version": "c"})  # fmt: skip
+    pretrain.run_fn(first)
+    second = types.SimpleNamespace(
+        train_files=first.train_files, eval_files=first.eval_files, base_model=first.serving_model_dir,
+        serving_model_dir=str(tmp_path / "probe" / "Format-Serving"), model_run_dir=str(tmp_path / "probe_run"),
+        custom_config={"linear_eval": json.dumps(dataclasses.asdict(LinearEval(folds=2))), "code_version": "c"})  # fmt: skip
+    before = content_hash(first.serving_model_dir)
+    linear_eval.run_fn(second)
+    return types.SimpleNamespace(first=first, second=second, hash_before=before)
+
+
+def read_json(*parts):
+    return json.loads(pathlib.Path(*parts).read_text())
+
+
+FRESH_PROCESS = """
+import sys, numpy as np, tensorflow as tf, keras
+directory, image, out = sys.argv[1:]
+saved = tf.saved_model.load(directory)
+network = keras.models.load_model(directory + "/backbone.keras")
+assert not any(name.split(".")[0] in ("trainer", "pipeline_config", "contracts") for name in sys.modules)
+encoded = open(image, "rb").read()
+side = network.input_shape[1]
+pixels = tf.image.resize(tf.io.decode_image(encoded, 3, expand_animations=False), (side, side), antialias=True)[None] / 255.0
+np.savez(out,
+  encoded=saved.signatures["encoded_images"](tf.constant([encoded]))["embedding"],
+  served=saved.signatures["serving_default"](tf.constant([encoded]))["embedding"],
+  pixels=saved.signatures["pixels"](pixels)["embedding"],
+  native=network(pixels, training=False))
+"""
+
+
+def test_all_forms_of_a_backbone_agree_in_a_process_that_lacks_the_project(trained, tmp_path):
+    image = tmp_path / "image.png"
+    tf.io.write_file(str(image), tf.io.encode_png(np.random.default_rng(0).integers(0, 256, (30, 40, 3)).astype(np.uint8)))
+    command = [sys.executable, "-c", FRESH_PROCESS, trained.first.serving_model_dir, str(image), str(tmp_path / "out.npz")]
+    subprocess.run(command, check=True, cwd=tmp_path, capture_output=True)
+    out = np.load(tmp_path / "out.npz")
+    for name in ("served", "pixels", "native"):
+        np.testing.assert_allclose(out[name], out["encoded"], atol=1e-5)
+    assert out["encoded"].shape == (1, 16) and np.abs(out["encoded"]).max() > 0
+
+
+def test_the_exported_backbone_is_the_trained_one(trained, settings):
+    network, record = load_backbone(trained.first.serving_model_dir)
+    assert record["embedding_size"] == 16 and record["data_fingerprint"] == "d" and record["code_version"] == "c"
+    assert bytes_hash(network) != bytes_hash(stock_backbone(record))
+
+
+def test_not_one_value_of_the_backbone_changes_in_linear_evaluation(trained):
+    assert content_hash(trained.first.serving_model_dir) == trained.hash_before
+    network, _ = load_backbone(trained.first.serving_model_dir)
+    assert values_inside(trained.second.serving_model_dir) == values(network)
+
+
+def test_features_come_from_inference_mode(trained, record_files):
+    """The embedding of a photograph does not depend on its neighbours in the batch, as batch statistics would."""
+    network, record = load_backbone(trained.first.serving_model_dir)
+    views, _, _ = linear_eval.read_views([record_files["eval"]], record["resolution"])
+    batch = next(iter(views))
+    together = linear_eval.embed((network,), views)[0]
+    np.testing.assert_allclose(together[:1], network(batch[:1], training=False), atol=1e-5)
+
+
+def test_the_probe_names_the_backbone_inside_it(trained):
+    record = read_json(trained.second.serving_model_dir, model_files.PROBE_RECORD)
+    assert record["backbone_uri"] == str(pathlib.Path(trained.first.serving_model_dir).parent)
+    assert record["backbone_content_hash"] == content_hash(trained.first.serving_model_dir)
+    assert record["classes"] == ["across", "down"]
+
+
+def test_the_probe_answers_examples_and_images_alike(trained, record_files):
+    probe = tf.saved_model.load(trained.second.serving_model_dir)
+    records = list(tf.data.TFRecordDataset(record_files["eval"], "GZIP").as_numpy_iterator())
+    images = [r["image"] for r in linear_eval.read_records([record_files["eval"]]).as_numpy_iterator()]
+    by_example = probe.signatures["serving_default"](examples=tf.constant(records))["probabilities"]
+    by_image = probe.signatures["encoded_images"](encoded_images=tf.constant(images))["probabilities"]
+    np.testing.assert_allclose(by_example, by_image, atol=1e-6)
+    np.testing.assert_allclose(np.sum(by_example, axis=1), 1, atol=1e-5)
+
+
+def test_the_reported_accuracy_is_that_of_the_exported_probe(trained, record_files, photographs):
+    probe = tf.saved_model.load(trained.second.serving_model_dir)
+    records = list(tf.data.TFRecordDataset(record_files["eval"], "GZIP").as_numpy_iterator())
+    predicted = np.argmax(probe.signatures["serving_default"](examples=tf.constant(records))["probabilities"], axis=1)
+    report = read_json(trained.second.model_run_dir, model_files.LINEAR_EVAL_REPORT)
+    assert report["top1"] == pytest.approx(np.mean(predicted == photographs.labels[20:]))
+    for name in ("knn_top1", "random_init_top1", "top1_at_10_percent_labels"):
+        assert 0 <= report[name] <= 1
+
+
+def test_the_untrained_probe_stands_on_the_untrained_network(trained, record_files):
+    directory = pathlib.Path(trained.second.model_run_dir, model_files.UNTRAINED_PROBE)
+    _, record = load_backbone(trained.first.serving_model_dir)
+    assert values_inside(str(directory)) == values(stock_backbone(record))
+
+
+def test_a_tampered_keras_file_cannot_run_code(tmp_path):
+    """Keras' safe mode refuses a network with a lambda in it."""
+    inputs = keras.Input((16, 16, 3))
+    network = keras.Model(inputs, keras.layers.Lambda(lambda x: x * 2, output_shape=(16, 16, 3))(inputs))
+    network.save(tmp_path / model_files.BACKBONE_KERAS)
+    with pytest.raises(ValueError, match="[Ll]ambda"):
+        load_backbone(str(tmp_path))
+
+
+def test_evaluation_views_are_batched_like_single_ones():
+    image = tf.io.encode_png(np.zeros((9, 5, 3), np.uint8))
+    assert evaluation_views(tf.stack([image, image]), 16).shape == (2, 16, 16, 3)

@@ -1,0 +1,99 @@
+import dataclasses
+import logging
+import re
+
+import numpy as np
+import pytest
+
+from trainer import checkpoints as checkpoints_module
+from trainer.monitors import CollapseError
+from trainer.pretraining import pretrain
+
+
+def run(photographs, settings, tmp_path, name="run"):
+    return pretrain(photographs, settings, checkpoint_dir=str(tmp_path / name), log_dir=str(tmp_path / "logs"))
+
+
+def weights(result):
+    return [variable.numpy() for variable in result.model.all_variables]
+
+
+class Killed(BaseException):
+    """Stands for the end of the process: nothing catches it."""
+
+
+def kill_after(monkeypatch, saves):
+    """Ends the run right after its checkpoint number `saves`."""
+    original, count = checkpoints_module.Checkpoints.save, [0]
+
+    def save(self):
+        original(self)
+        count[0] += 1
+        if count[0] == saves:
+            raise Killed
+
+    monkeypatch.setattr(checkpoints_module.Checkpoints, "save", save)
+
+
+@pytest.mark.parametrize("saves", [2, 3, 4])
+def test_a_killed_run_continues_to_the_same_weights(photographs, settings, tmp_path, monkeypatch, saves):
+    """28 photographs in batches of 8 are 3 steps an epoch; a checkpoint follows each step, so 2 and 4 lie inside an epoch."""
+    whole = run(photographs, settings, tmp_path, "whole")
+    with monkeypatch.context() as patch:
+        kill_after(patch, saves)
+        with pytest.raises(Killed):
+            run(photographs, settings, tmp_path)
+    resumed = run(photographs, settings, tmp_path)
+    assert resumed.report["resumed_from_step"] == saves
+    assert resumed.report["steps"] == whole.report["steps"] == 6
+    for a, b in zip(weights(whole), weights(resumed)):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_a_finished_run_is_not_trained_again(photographs, settings, tmp_path):
+    first = run(photographs, settings, tmp_path)
+    again = run(photographs, settings, tmp_path)
+    assert again.report["history"] == first.report["history"]
+    for a, b in zip(weights(first), weights(again)):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_report_holds_every_epoch(photographs, settings, tmp_path):
+    report = run(photographs, settings, tmp_path).report
+    assert [entry["epoch"] for entry in report["history"]] == [1, 2]
+    assert [entry["step"] for entry in report["history"]] == [3, 6]
+    assert report["final_loss"] == report["history"][-1]["loss"]
+    assert all(0 <= entry["knn_train_top1"] <= 1 for entry in report["history"])
+    assert report["history"][-1]["learning_rate"] == pytest.approx(0, abs=1e-9)
+    assert report["images_per_second"] == pytest.approx(6 * 8 / report["seconds"])
+
+
+def test_scalars_are_written_for_tensorboard(photographs, settings, tmp_path):
+    run(photographs, settings, tmp_path)
+    assert any("events.out" in path.name for path in (tmp_path / "logs").iterdir())
+
+
+def test_progress_is_visible(photographs, settings, tmp_path, caplog):
+    with caplog.at_level(logging.INFO, "trainer"):
+        run(photographs, dataclasses.replace(settings, progress_seconds=0), tmp_path)
+    assert re.search(r"epoch 2/2, loss -?\d\.\d{4}, output std ratio \d\.\d\d.* images/s, .* min left", caplog.text)
+
+
+def test_labels_do_not_change_what_is_learned(photographs, settings, tmp_path):
+    other = photographs._replace(labels=photographs.labels[::-1].copy())
+    for a, b in zip(weights(run(photographs, settings, tmp_path, "a")), weights(run(other, settings, tmp_path, "b"))):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_a_collapse_ends_the_run(photographs, settings, tmp_path):
+    """Photographs all alike, with views that change nothing, leave no output to spread."""
+    same = photographs._replace(canvases=np.full_like(photographs.canvases, 128))
+    still = dataclasses.replace(settings.views, min_area=1.0, max_aspect=1.0, flip_probability=0, jitter_probability=0,
+                                grey_probability=0, blur_probability=0)  # fmt: skip
+    with pytest.raises(CollapseError, match="collapsed in epoch 1.*pretrain.base_learning_rate"):
+        run(same, dataclasses.replace(settings, views=still), tmp_path)
+
+
+def test_fewer_photographs_than_a_batch_are_refused(photographs, settings, tmp_path):
+    with pytest.raises(ValueError, match="pretrain.batch_size is 64.*only 28 photographs"):
+        run(photographs, dataclasses.replace(settings, batch_size=64), tmp_path)

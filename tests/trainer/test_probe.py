@@ -1,0 +1,98 @@
+import numpy as np
+import pytest
+import scipy.optimize
+import scipy.special
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
+
+from trainer.probe import fit_probe, labelled_subset
+
+CANDIDATES = (0.01, 0.1, 1.0)
+
+
+def data(classes=3, count=240, noise=1.0, seed=0):
+    random = np.random.default_rng(seed)
+    labels = np.arange(count) % classes
+    return random.normal(size=(classes, 6))[labels] * 2 + noise * random.normal(size=(count, 6)) + 5, labels
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_reaches_the_minimum_that_an_independent_optimiser_finds(classes):
+    features, labels = data(classes)
+    probe = fit_probe(features, labels, regularisation=(0.1,), folds=2, seed=0)
+    x = (features - features.mean(0)) / features.std(0)
+
+    def objective(flat):
+        weights, bias = flat[: 6 * classes].reshape(6, classes), flat[6 * classes :]
+        logits = x @ weights + bias
+        log_probability = logits - scipy.special.logsumexp(logits, axis=1, keepdims=True)
+        # For two classes scikit-learn fits one column, which is the difference of the two, and penalises that.
+        penalised = weights if classes > 2 else weights[:, 1] - weights[:, 0]
+        return -0.1 * log_probability[np.arange(len(x)), labels].sum() + 0.5 * (penalised**2).sum()
+
+    best = scipy.optimize.minimize(objective, np.zeros(7 * classes), method="BFGS", options={"gtol": 1e-4})
+    ours = objective(np.concatenate([probe.weights.ravel(), probe.bias]))
+    assert ours <= best.fun * 1.0001
+
+
+def test_standardises_by_the_train_split():
+    features, labels = data()
+    probe = fit_probe(features, labels, regularisation=(0.1,), folds=2, seed=0)
+    np.testing.assert_allclose(probe.mean, features.mean(0))
+    scaled = fit_probe(features * [1, 10, 100, 1, 1, 0.1] + 3, labels, regularisation=(0.1,), folds=2, seed=0)
+    np.testing.assert_allclose(scaled.weights, probe.weights, atol=1e-3)
+
+
+def test_the_chosen_regularisation_is_the_best_of_an_explicit_cross_validation():
+    features, labels = data(count=90, noise=5.0)
+    features = np.hstack([features, np.random.default_rng(1).normal(size=(90, 60))])
+    candidates = (1e-4, 1e-2, 1.0, 100.0)
+    x = (features - features.mean(0)) / features.std(0)
+    scores = []
+    for candidate in candidates:
+        folds = StratifiedKFold(5, shuffle=True, random_state=0).split(x, labels)
+        hits = [LogisticRegression(C=candidate, max_iter=9999).fit(x[a], labels[a]).score(x[b], labels[b]) for a, b in folds]
+        scores.append(np.mean(hits))
+    assert len(set(scores)) > 1
+    chosen = fit_probe(features, labels, regularisation=candidates, folds=5, seed=0).regularisation
+    assert chosen == candidates[int(np.argmax(scores))]
+
+
+def test_cross_validation_lets_go_where_the_signal_is_clear():
+    """A feature that only matters in one direction out of a large common one needs large weights."""
+    random = np.random.default_rng(0)
+    labels = np.arange(300) % 2
+    common = random.normal(size=300)
+    features = np.stack([common, common + 0.05 * (2 * labels - 1)], axis=1)
+    assert fit_probe(features, labels, regularisation=(1e-4, 1e3), folds=5, seed=0).regularisation == 1e3
+
+
+def test_of_equal_candidates_the_strongest_wins():
+    features, labels = data(noise=0.01)
+    assert fit_probe(features, labels, regularisation=(1.0, 0.1, 10.0), folds=5, seed=0).regularisation == 0.1
+
+
+def test_a_feature_that_never_varies_does_no_harm():
+    features, labels = data()
+    features = np.hstack([features, np.full((len(features), 1), 7.0)])
+    probe = fit_probe(features, labels, regularisation=CANDIDATES, folds=3, seed=0)
+    assert np.isfinite(probe.weights).all() and probe.accuracy(features, labels) > 0.8
+
+
+def test_single_members_of_a_class_are_fitted_without_cross_validation(caplog):
+    features, labels = data(count=7)  # 3, 2 and 2
+    labels = np.array([0, 0, 0, 0, 1, 1, 2])
+    fit_probe(features, labels, regularisation=CANDIDATES, folds=5, seed=0)
+    assert "no cross-validation" in caplog.text
+
+
+def test_a_class_without_members_is_refused():
+    with pytest.raises(ValueError, match=r"\[2, 0, 2\]"):
+        fit_probe(np.zeros((4, 2)), np.array([0, 0, 2, 2]), regularisation=CANDIDATES, folds=2, seed=0)
+
+
+def test_few_labels_are_the_asked_share_of_each_class():
+    labels = np.repeat([0, 1, 2], [100, 50, 4])
+    chosen = labelled_subset(labels, 0.1, 0)
+    np.testing.assert_array_equal(np.bincount(labels[chosen]), [10, 5, 1])
+    assert len(set(chosen)) == 16
