@@ -1,0 +1,187 @@
+"""The Pusher on artifacts: what it registers, what it leaves alone and what it refuses."""
+
+import json
+import os
+import shutil
+
+import pytest
+from tfx.dsl.components.base import base_executor
+from tfx.types import standard_artifacts
+
+from components.artifacts import IngestReport
+from components.registry import local, store
+from components.registry_pusher.chain import ChainBroken
+from components.registry_pusher.component import RegistryPusherExecutor, push
+from contracts.content_hash import content_hash
+
+NAME = "flowers-backbone"
+
+
+@pytest.fixture(scope="session")
+def empty_registry(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("template") / "registry"
+    with store.lock(str(directory)):
+        store.create(str(directory))
+    return directory
+
+
+@pytest.fixture
+def registry_dir(tmp_path, empty_registry):
+    shutil.copytree(empty_registry, tmp_path / "registry")
+    return str(tmp_path / "registry")
+
+
+def write_json(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+
+
+@pytest.fixture
+def run(tmp_path, registry_dir):
+    """run(id, …) writes what one pipeline run hands to the Pusher and gives push()'s arguments."""
+
+    def make(number, blessed=True, baseline_version=None, recipe="recipe"):
+        root = tmp_path / f"run{number}"
+        artifacts = {
+            "backbone": standard_artifacts.Model(), "probe": standard_artifacts.Model(),
+            "blessing": standard_artifacts.ModelBlessing(), "evaluation": standard_artifacts.ModelEvaluation(),
+            "ingest_report": IngestReport(),
+        }  # fmt: skip
+        for index, (name, artifact) in enumerate(artifacts.items()):
+            artifact.uri, artifact.id = str(root / name), 10 * number + index
+            (root / name).mkdir(parents=True)
+
+        serving = root / "backbone" / "Format-Serving"
+        write_json(serving / "backbone.json", {"seed": number})
+        (serving / "saved_model.pb").write_text(f"backbone {number}")
+        probe = root / "probe" / "Format-Serving"
+        (probe).mkdir()
+        (probe / "saved_model.pb").write_text(f"probe {number}")
+        write_json(probe / "probe.json", {
+            "classes": ["daisy", "rose"], "backbone_uri": artifacts["backbone"].uri, "backbone_content_hash": content_hash(str(serving)),
+        })  # fmt: skip
+        write_json(root / "evaluation" / "verdict.json", {
+            "blessed": blessed, "reasons": ["accuracy 0.61 is at least gate.min_accuracy 0.55"], "baseline_version": baseline_version,
+            "metrics": {"candidate": {"accuracy": 0.61}, "untrained": {"accuracy": 0.52}}, "gate": {"min_accuracy": 0.55},
+            "probe": {"uri": artifacts["probe"].uri, "content_hash": content_hash(str(probe))},
+        })  # fmt: skip
+        write_json(root / "ingest_report" / "ingest_report.json", {"fingerprint": "f" * 64, "source": "synthetic"})
+        blessing = artifacts["blessing"]
+        blessing.set_int_custom_property("blessed", int(blessed))
+        blessing.set_string_custom_property("current_model", artifacts["probe"].uri)
+        blessing.set_int_custom_property("current_model_id", artifacts["probe"].id)
+        blessing.set_string_custom_property("probe_content_hash", content_hash(str(probe)))
+        blessing.set_string_custom_property("baseline_version", baseline_version or "")
+        return artifacts | {
+            "registry_dir": registry_dir, "name": NAME, "recipe": recipe, "code_version": "0.1.0+abc", "run_id": f"run-{number}",
+        }  # fmt: skip
+
+    return make
+
+
+def test_a_blessed_backbone_is_registered_with_its_whole_lineage(run, registry_dir):
+    record = push(**run(1))
+    assert record == {
+        "schema_version": 1, "pushed": True, "name": NAME, "version": "1", "alias": "champion", "reasons": ["the first champion"],
+    }  # fmt: skip
+    version = local.champion(registry_dir, NAME)
+    backbone_dir, probe_dir = (run_dir(registry_dir, 1, name) for name in ("backbone", "probe"))
+    assert version.tags == {
+        "accuracy": "0.61",
+        "floor": "0.52",
+        "gate": '{"min_accuracy": 0.55}',
+        "reasons": '["accuracy 0.61 is at least gate.min_accuracy 0.55"]',
+        "baseline_version": "",
+        "data_fingerprint": "f" * 64,
+        "data_source": "synthetic",
+        "code_version": "0.1.0+abc",
+        "run_id": "run-1",
+        "recipe": "recipe",
+        "content_hash": content_hash(backbone_dir),
+        "probe_content_hash": content_hash(probe_dir),
+        "mlmd_backbone_id": "10",
+        "mlmd_probe_id": "11",
+        "mlmd_blessing_id": "12",
+        "mlmd_evaluation_id": "13",
+        "champion_withheld": "",
+    }
+    assert content_hash(os.path.join(version.path, "backbone")) == content_hash(backbone_dir)
+    assert local.verify(registry_dir, NAME) == []
+
+
+def test_a_backbone_that_was_not_blessed_is_left_alone_and_the_record_says_why(run, registry_dir):
+    record = push(**run(1, blessed=False))
+    assert (record["pushed"], record["version"], record["alias"]) == (False, None, None)
+    assert record["reasons"] == ["not blessed, so not pushed", "accuracy 0.61 is at least gate.min_accuracy 0.55"]
+    assert local.list_versions(registry_dir, NAME) == []
+
+
+def test_pushing_twice_makes_one_version(run, registry_dir):
+    arguments = run(1)
+    push(**arguments)
+    again = push(**arguments)
+    assert (again["pushed"], again["version"], again["alias"]) == (True, "1", "champion")
+    assert len(local.list_versions(registry_dir, NAME)) == 1
+
+
+def test_a_champion_that_came_meanwhile_stays_and_the_record_says_so(run, registry_dir):
+    push(**run(1))
+    late = push(**run(2, baseline_version=None))
+    assert (late["pushed"], late["version"], late["alias"]) == (True, "2", None)
+    assert "judged against no champion, but the champion is version 1" in late["reasons"][0]
+    assert local.champion(registry_dir, NAME).version == "1"
+
+
+def test_the_champion_that_was_compared_with_is_replaced(run, registry_dir):
+    push(**run(1))
+    assert push(**run(2, baseline_version="1"))["alias"] == "champion"
+    assert local.champion(registry_dir, NAME).tags["baseline_version"] == "1"
+
+
+@pytest.mark.parametrize("mixed", ["backbone", "probe", "blessing", "evaluation"])
+def test_artifacts_of_two_runs_are_refused(run, registry_dir, mixed):
+    first, second = run(1), run(2)
+    with pytest.raises(ChainBroken):
+        push(**first | {mixed: second[mixed]})
+    assert local.list_versions(registry_dir, NAME) == []
+
+
+@pytest.mark.parametrize("blessed", [True, False])
+@pytest.mark.parametrize("model", ["backbone", "probe"])
+def test_a_byte_changed_after_the_blessing_is_refused(run, registry_dir, model, blessed):
+    arguments = run(1, blessed=blessed)
+    with open(os.path.join(arguments[model].uri, "Format-Serving", "saved_model.pb"), "ab") as file:
+        file.write(b"x")
+    with pytest.raises(ChainBroken, match=f"the {model} at .* (changed after|is not the one)"):
+        push(**arguments)
+    assert local.list_versions(registry_dir, NAME) == []
+
+
+def test_the_executor_takes_the_run_id_from_the_runner_and_writes_the_record(run, registry_dir, tmp_path):
+    arguments = run(1)
+    parameters = {name: arguments.pop(name) for name in ("registry_dir", "name", "recipe", "code_version")}
+    del arguments["run_id"]
+    pushed_model = standard_artifacts.PushedModel()
+    pushed_model.uri = str(tmp_path / "pushed_model")
+    executor = RegistryPusherExecutor(base_executor.BaseExecutor.Context(pipeline_run_id="the run"))
+    executor.Do({name: [artifact] for name, artifact in arguments.items()}, {"pushed_model": [pushed_model]}, parameters)
+    assert local.champion(registry_dir, NAME).tags["run_id"] == "the run"
+    with open(os.path.join(pushed_model.uri, "push.json")) as file:
+        assert json.load(file)["version"] == "1"
+    assert pushed_model.get_int_custom_property("pushed") == 1
+    assert pushed_model.get_string_custom_property("pushed_version") == "1"
+
+
+def test_a_runner_that_gives_no_run_id_is_an_error(run, registry_dir):
+    arguments = run(1)
+    parameters = {name: arguments.pop(name) for name in ("registry_dir", "name", "recipe", "code_version")}
+    del arguments["run_id"]
+    with pytest.raises(RuntimeError, match="no pipeline run id"):
+        RegistryPusherExecutor().Do(
+            {name: [artifact] for name, artifact in arguments.items()}, {"pushed_model": [standard_artifacts.PushedModel()]}, parameters
+        )
+    assert local.list_versions(registry_dir, NAME) == []
+
+
+def run_dir(registry_dir, number, name):
+    return os.path.join(os.path.dirname(registry_dir), f"run{number}", name, "Format-Serving")
