@@ -1,1 +1,4 @@
-"""DataGate: stops the run before any training if the data is not fit for it. `verdict` judges, `component` is the TFX component."""
+"""DataGate: stops the run before any training if the data is not fit for it.
+
+`verdict` judges, `component` is the TFX component.
+"""

@@ -26,12 +26,14 @@ def _too_many_quarantined(report: dict, max_bad_fraction: float) -> Iterator[str
     if report["bad_fraction"] <= max_bad_fraction:
         return
     quarantined = report["quarantined"]
+    files = report["images"] + quarantined["total"]
     reasons = ", ".join(f"{count} {reason}" for reason, count in quarantined["by_reason"].items())
     named = ", ".join(f"{file['path']!r}" for file in quarantined["files"][:NAMED_FILES])
-    more = quarantined["total"] - min(NAMED_FILES, len(quarantined["files"]))
+    more = quarantined["total"] - NAMED_FILES
+    and_more = f" and {more} more" if more > 0 else ""
     yield (
-        f"{quarantined['total']} of {report['images'] + quarantined['total']} files ({report['bad_fraction']:.2%}) cannot be used, "
-        f"more than data.max_bad_fraction={max_bad_fraction:g} allows: {reasons}; {named}{f' and {more} more' if more > 0 else ''}"
+        f"{quarantined['total']} of {files} files ({report['bad_fraction']:.2%}) cannot be used, "
+        f"more than data.max_bad_fraction={max_bad_fraction:g} allows: {reasons}; {named}{and_more}"
     )
 
 

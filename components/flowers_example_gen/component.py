@@ -36,7 +36,7 @@ def FlowersExampleGen(
     Args:
       settings: `source.ingest_settings(config.data)`.
       datasets_dir: where synthetic flowers are kept.
-      fingerprint: `source.inspect(...).fingerprint`; as a parameter it makes TFX's cache follow the content of the source.
+      fingerprint: `source.inspect(...).fingerprint`; as a parameter it makes TFX's cache follow the source's content.
       code_version: for the same reason; not used otherwise.
     """
     del code_version
@@ -44,7 +44,8 @@ def FlowersExampleGen(
     source = open_source(data, datasets_dir)
     report_path = posixpath.join(ingest_report.uri, INGEST_REPORT)
     records.ingest(
-        beam_pipeline, source, data.max_side, data.max_pixels, data.eval_fraction, fingerprint, examples.uri, report_path)  # fmt: skip
+        beam_pipeline, source, data.max_side, data.max_pixels, data.eval_fraction, fingerprint, examples.uri, report_path
+    )
     examples.split_names = artifact_utils.encode_split_names(list(contract.SPLITS))
     examples_utils.set_payload_format(examples, example_gen_pb2.PayloadFormat.FORMAT_TF_EXAMPLE)
     examples_utils.set_file_format(examples, "tfrecords_gzip")

@@ -113,7 +113,8 @@ def prepare(name: str, data_dir: str | None = None):
         builder.download_and_prepare()
     except Exception as error:  # the network, the disk, a checksum, a missing package: all mean that there is no data
         raise SourceNotFound(
-            f"data.source: tfds:{name} could not be downloaded and prepared: {type(error).__name__}: {error}") from error  # fmt: skip
+            f"data.source: tfds:{name} could not be downloaded and prepared: {type(error).__name__}: {error}"
+        ) from error
     return builder
 
 

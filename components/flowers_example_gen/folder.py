@@ -81,7 +81,8 @@ def open_folder(source: str, eval_fraction: float) -> Folder:
     root = os.path.realpath(os.path.expanduser(source)) if _is_local(source) else source.rstrip("/")
     if not _is_folder(root):
         raise SourceNotFound(
-            f"data.source: there is no folder {source!r}; expected `synthetic`, `tfds:NAME`, or a folder with a folder of images a class")
+            f"data.source: there is no folder {source!r}; expected `synthetic`, `tfds:NAME`, or a folder of class folders"
+        )
     top = _folders(root)
     if not top:
         raise SourceNotFound(f"data.source: {source!r} holds no folders; expected one folder of images for each class")

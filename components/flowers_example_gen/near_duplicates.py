@@ -1,7 +1,7 @@
 """Finds photographs that are the same picture: re-encoded, scaled or converted copies, besides identical files.
 
 Called once by the Beam pipeline with every usable photograph's descriptor, so that no picture ends up on both sides of the
-division. Exact: each pair within the threshold is found, at any number of photographs (100,000 take seconds).
+division. Exact: each pair within the threshold is found. 100,000 photographs take under half a minute and 1 GB.
 """
 
 import itertools
@@ -23,7 +23,7 @@ THRESHOLD = 0.22
 
 # Lowest frequencies of each channel that the search tree compares. Their transform is orthonormal, so that two thumbnails are
 # never farther apart in them than they really are: the tree may find a pair too many, which is then checked, and never too few.
-SEARCH_FREQUENCIES = 3
+SEARCH_FREQUENCIES = 2
 CHUNK = 256  # photographs whose neighbours are looked up at a time, and
 CHECKED = 16_384  # pairs whose thumbnails are compared at a time: both bound the memory
 

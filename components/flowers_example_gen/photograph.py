@@ -8,7 +8,10 @@ import io
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import BmpImagePlugin, GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401 registers them
+from PIL import Image
+
+# Importing a plugin registers its format; done here once, before threads decode.
+from PIL import BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401 isort: skip
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
 
@@ -72,7 +75,8 @@ def prepare(data: bytes, max_side: int, max_pixels: int) -> Photograph:
 
     A file that is already such a JPEG passes through byte for byte (with its metadata and colour profile). Anything else is
     converted: Exif orientation applied, the first frame of an animation, transparency laid on white, 16-bit grey scaled to
-    8 bits, CMYK to RGB. Embedded colour profiles are not applied: pixel values are taken as sRGB.
+    8 bits, CMYK to RGB. Embedded colour profiles are not applied: pixel values are taken as sRGB. Damage that leaves a JPEG
+    decodable goes unseen, for JPEG has no checksums.
 
     Raises:
       Unusable: the file is empty, no JPEG, PNG, WebP, BMP or GIF, damaged, or has more than `max_pixels` pixels.

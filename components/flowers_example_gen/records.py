@@ -1,8 +1,9 @@
 """The Beam pipeline of ExampleGen, one path for every source: read, normalise, divide, write TFRecords and the report.
 
 `component` calls `ingest`. Image bytes never meet in one place: a worker normalises a file, sets the record down in a scratch
-file and passes on its description (path, hashes, thumbnail, where the record lies: about a kilobyte). Descriptions are gathered, divided and sent out
-again, shard by shard, to workers that copy the records to where they belong. So memory stays flat for any amount of data.
+file and passes on its description (path, hash, thumbnail, where the record lies: about a kilobyte). Descriptions are gathered,
+divided and sent out again, shard by shard, to workers that copy the records to where they belong. So memory stays flat for any
+amount of data.
 """
 
 import hashlib
@@ -58,8 +59,8 @@ def ingest(
 ) -> None:  # fmt: skip
     """Runs `pipeline` to its end: writes `Split-train/` and `Split-eval/` below `examples_uri`, and the report.
 
-    Files that cannot be used never stop it; the report lists them. Records are sorted by content hash, so that classes are mixed and the same
-    source gives the same files.
+    Files that cannot be used never stop it; the report lists them. Records are sorted by content hash, so that classes are
+    mixed and the same source gives the same files.
     """
     scratch = posixpath.join(examples_uri, f"scratch-{uuid.uuid4().hex}")
     fileio.makedirs(scratch)
@@ -77,7 +78,8 @@ def ingest(
             divided | "Report" >> beam.Map(
                 report.write, path=report_path, source=source.name, kind=source.kind, fingerprint=fingerprint,
                 classes=source.classes, split_rule=source.split_rule, unused=source.unused)  # fmt: skip
-            divided | "Plan" >> beam.FlatMap(plan_shards, examples_uri) | beam.Reshuffle() | "Write" >> beam.Map(write_shard, scratch)
+            shards = divided | "Plan" >> beam.FlatMap(plan_shards, examples_uri) | beam.Reshuffle()
+            shards | "Write" >> beam.Map(write_shard, scratch)
     finally:
         fileio.rmtree(scratch)
 
@@ -111,7 +113,8 @@ class Normalise(beam.DoFn):
         self.file.write(record)
         yield Description(
             encoded.path, encoded.class_name, encoded.split, content_hash=content_hash, width=prepared.width,
-            height=prepared.height, thumbnail=prepared.descriptor, part=self.part, offset=self.offset, length=len(record))  # fmt: skip
+            height=prepared.height, thumbnail=prepared.descriptor, part=self.part, offset=self.offset, length=len(record),
+        )  # fmt: skip
         self.offset += len(record)
 
     def finish_bundle(self):

@@ -18,7 +18,7 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class Divided:
-    """Descriptions (see `records.Description`) of all files: the usable ones with split and near-duplicate group, and the rest."""
+    """Descriptions (`records.Description`) of all files: the usable ones with split and near-duplicate group, and the rest."""
 
     usable: Sequence[Any]
     splits: Sequence[str]

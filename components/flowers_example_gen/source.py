@@ -65,7 +65,7 @@ def open_source(data: pipeline_config.Data, datasets_dir: str) -> Folder | DataS
 
 
 def ingest_settings(data: pipeline_config.Data) -> str:
-    """The settings that ExampleGen's output depends on, as its JSON parameter: a change in any other is no reason to ingest anew."""
+    """The settings that ExampleGen's output depends on, as its JSON parameter: another one's change needs no new ingest."""
     settings = pipeline_config.to_dict(data)
     del settings["max_bad_fraction"]  # judged by DataGate
     if data.source != "synthetic":

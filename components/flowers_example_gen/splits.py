@@ -22,8 +22,8 @@ def divide(classes: Sequence[str], hashes: Sequence[str], groups: np.ndarray, ev
       eval_fraction: wanted share of eval, per class.
 
     Groups are taken in the order of their smallest content hash; one joins eval if no class it touches then exceeds
-    round(eval_fraction x photographs of the class), at least 1 and at most all but 1. A class for which no group was small enough gives its
-    smallest group that leaves train something. A class that is a single group stays in train.
+    round(eval_fraction x photographs of the class), at least 1 and at most all but 1. A class for which no group was small
+    enough gives its smallest group that leaves train something. A class that is a single group stays in train.
     """
     members: dict[int, list[int]] = {}
     for photograph in sorted(range(len(classes)), key=lambda i: hashes[i]):

@@ -16,8 +16,8 @@ MIN_IMAGE_FRACTION = 1.0
 def curated_schema(train: statistics_pb2.DatasetFeatureStatistics) -> schema_pb2.Schema:
     """The schema of `contracts.examples`, with class names and label bounds as in the train statistics.
 
-    Every feature is present in every example with exactly one value. `class_name` is one of train's; `label` lies between train's smallest
-    and largest; `image` is an image.
+    Every feature is present in every example with exactly one value. `class_name` is one of train's; `label` lies between
+    train's smallest and largest; `image` is an image.
 
     Raises:
       DataRefused: the train split is empty.
@@ -52,5 +52,7 @@ def _add_required(schema: schema_pb2.Schema, name: str, kind: int) -> None:
 def _values(statistics: statistics_pb2.StringStatistics) -> list[str]:
     values = sorted(bucket.label for bucket in statistics.rank_histogram.buckets)
     if len(values) != statistics.unique:
-        raise ValueError(f"the train statistics list {len(values)} of {statistics.unique} class names; give StatisticsGen statistics_options()")
+        raise ValueError(
+            f"the train statistics list {len(values)} of {statistics.unique} class names; give StatisticsGen statistics_options()"
+        )
     return values
