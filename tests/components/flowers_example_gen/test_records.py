@@ -163,3 +163,19 @@ def test_synthetic_flowers_take_the_same_path(tmp_path):
     assert report["splits"]["train"]["images"] + report["splits"]["eval"]["images"] == 40
     assert report["near_duplicates"]["groups"] == 0
     assert len(written(tmp_path / "out", "eval")) == 10
+
+
+def test_source_and_output_may_be_remote(flowers):
+    """`ram://` stands for any file system that TensorFlow knows; it has no links and no renaming of folders."""
+    for split in ("train", "eval"):
+        for path in flowers.glob("*/*.jpg"):
+            if (int(path.stem) < 7) == (split == "train"):
+                tf.io.gfile.makedirs(f"ram://photographs/{split}/{path.parent.name}")
+                tf.io.gfile.copy(str(path), f"ram://photographs/{split}/{path.parent.name}/{path.name}")
+    folder = open_folder("ram://photographs", 0.15)
+    assert folder.fingerprint() == open_folder("ram://photographs/", 0.15).fingerprint()
+    records.ingest(beam.Pipeline(), folder, 64, 100_000, 0.15, "", "ram://ingested", "ram://ingested/report.json")
+    with tf.io.gfile.GFile("ram://ingested/report.json") as file:
+        report = json.loads(file.read())
+    assert [report["splits"][split]["images"] for split in ("train", "eval")] == [14, 6]
+    assert sorted(tf.io.gfile.listdir("ram://ingested")) == ["Split-eval", "Split-train", "report.json"]
