@@ -21,7 +21,7 @@ class Baseline:
 
 
 def load_baseline(champion: str) -> Baseline | None:
-    """Reads the `champion` parameter: JSON with `version`, `probe_uri` and `content_hash` of the probe, or "" where there is none.
+    """Reads the `champion` parameter: JSON with `version`, `probe_uri` and the probe's `content_hash`, or "" without a champion.
 
     Raises:
       EvaluationError: the probe's files are gone or not what was registered. Judging without them would let any backbone pass

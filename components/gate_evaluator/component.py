@@ -100,7 +100,7 @@ def eval_files(examples: standard_artifacts.Examples) -> list[str]:
     """File patterns of the eval split, each of which matches a file."""
     patterns = examples_utils.get_split_file_patterns([examples], EVAL_SPLIT)
     if not any(tf.io.gfile.glob(pattern) for pattern in patterns):
-        raise EvaluationError(f"the eval split holds no file ({', '.join(patterns)}); a gate needs at least one photograph")
+        raise EvaluationError(f"the eval split holds no file ({', '.join(patterns)}); the gate needs a photograph")
     return patterns
 
 

@@ -66,7 +66,8 @@ def _measured(candidate: Measured, untrained: Measured, champion: Champion | Non
 
 def _accuracy(gate: Gate, accuracy: float) -> tuple[bool, str]:
     passed = accuracy >= gate.min_accuracy - TOLERANCE
-    return passed, f"accuracy {_text(accuracy)} is {'at least' if passed else 'below'} gate.min_accuracy {_text(gate.min_accuracy)}"
+    relation = "at least" if passed else "below"
+    return passed, f"accuracy {_text(accuracy)} is {relation} gate.min_accuracy {_text(gate.min_accuracy)}"
 
 
 def _gain(gate: Gate, accuracy: float, floor: float) -> tuple[bool, str]:

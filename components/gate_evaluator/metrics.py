@@ -84,7 +84,7 @@ def _read(output_dir: str, model_name: str, classes: Sequence[str], file_pattern
         for key, by_output in tfma.load_eval_result(output_dir, model_name=model_name).slicing_metrics
     }
     if () not in slices:
-        raise EvaluationError(f"the eval split holds no example ({', '.join(file_patterns)}); a gate needs at least one photograph")
+        raise EvaluationError(f"the eval split holds no example ({', '.join(file_patterns)}); the gate needs a photograph")
     overall = slices.pop(())
     by_class = {key[0][1]: values[tfma_metrics.ACCURACY] for key, values in slices.items()}
     unknown = sorted(set(by_class) - set(classes))

@@ -22,7 +22,7 @@ SMALLEST_PROBABILITY = 1e-7
 
 
 def counts_to_accuracy(counts: np.ndarray) -> float:
-    """Share of the diagonal of a [classes, classes] matrix of counts (rows: true class, columns: predicted); NaN if it is empty."""
+    """Share of the diagonal of a [classes, classes] matrix of counts (rows: true class); NaN if it is empty."""
     total = counts.sum()
     return float(np.trace(counts) / total) if total else float("nan")
 
@@ -42,7 +42,7 @@ def _counts(matrices, classes: int) -> np.ndarray:
     counts = np.zeros((classes, classes))
     for (actual, predicted), examples in matrices[EVERY_PREDICTION].items():
         if not 0 <= actual < classes:
-            raise ValueError(f"the eval split has an example of label {actual}, but the probe knows {classes} classes (0 to {classes - 1})")
+            raise ValueError(f"the eval split has an example of label {actual}, the probe knows the labels 0 to {classes - 1}")
         counts[actual, predicted] += examples
     return counts
 

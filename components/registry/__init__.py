@@ -1,7 +1,7 @@
 """The registry of backbones on one machine: MLflow's model registry on SQLite, the files beside it.
 
-A version is a backbone with the probe that proved it. `local` is what others call: `list_versions`, `get_version`, `champion`,
-`champion_for_gate`, `publish` and `verify`. Below it, `files` keeps the copies under versions/CONTENT_HASH/ and `store` opens MLflow.
+A version is a backbone with the probe that proved it. `local` reads and verifies, `publishing` adds versions; below them `files`
+keeps the copies and `store` opens MLflow.
 
     DIR/registry/mlflow.db                      names, versions, tags, the alias `champion`
     DIR/registry/versions/CONTENT_HASH/         backbone/, probe/ and, written last, manifest.json

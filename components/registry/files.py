@@ -1,7 +1,7 @@
 """The files of a version: copied in, published by a manifest that is written last, compared with it later.
 
-Called by `local`. A directory without a manifest is an unfinished copy: nobody reads it, and the next publication replaces it.
-Works through tf.io.gfile, without renaming directories, so that an object store would do as well.
+Called by `local` and `publishing`. A directory without a manifest is an unfinished copy: nobody reads it, and the next
+publication replaces it. Works through tf.io.gfile, without renaming directories, so that an object store would do as well.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ PROBE = "probe"
 CHUNK_BYTES = 1 << 20
 
 
-def publish(target: str, backbone: str, probe: str, backbone_hash: str, probe_hash: str) -> None:
+def publish_files(target: str, backbone: str, probe: str, backbone_hash: str, probe_hash: str) -> None:
     """Copies the two directories to target/backbone and target/probe, then writes target/manifest.json.
 
     A complete and undamaged copy that is already there is left alone; anything else at `target` is replaced.
@@ -46,7 +46,8 @@ def publish(target: str, backbone: str, probe: str, backbone_hash: str, probe_ha
             raise RegistryError(
                 f"the {folder} at {source} changed while it was copied: content hash {copied}, expected {expected}; run again"
             )
-    write_text(posixpath.join(target, MANIFEST), json.dumps({"schema_version": 1, **identity, "files": files}, indent=1, sort_keys=True))
+    manifest = {"schema_version": 1, **identity, "files": files}
+    write_text(posixpath.join(target, MANIFEST), json.dumps(manifest, indent=1, sort_keys=True))
 
 
 def differences(target: str, identity: dict[str, str]) -> list[tuple[str, str]]:

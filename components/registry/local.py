@@ -1,14 +1,11 @@
-"""The registry's functions, on MLflow's model registry below DIR/registry: read, verify, publish.
+"""What the registry below DIR/registry holds: read and verified, never changed (`publishing` does that).
 
-Called by `registry_pusher` (publish), by the pipeline at its start (champion_for_gate) and by `flowers registry` (the rest).
-Everywhere `directory` is DIR/registry and `name` the registered model. Promises: files first, then the version with its tags,
-last the alias `champion`; a crash anywhere leaves the former champion readable, and publishing again completes what is missing.
+Called by the pipeline at its start (champion_for_gate) and by `flowers registry` (the rest). Everywhere `directory` is
+DIR/registry and `name` the registered model.
 """
 
 import datetime
-import logging
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from components.registry import store
@@ -27,27 +24,12 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-logger = logging.getLogger(__name__)
-
-VERSIONS = "versions"
-WITHHELD = "champion_withheld"  # tag: why a blessed version did not become champion
-
-
-@dataclass(frozen=True)
-class Publication:
-    """What publishing did: the version, whether it is new, whether it is the champion now, and in words why or why not."""
-
-    version: Version
-    created: bool
-    is_champion: bool
-    reason: str
-
 
 def list_versions(directory: str, name: str) -> list[Version]:
     """All versions, oldest first; empty where nothing was registered yet."""
     if not store.exists(directory):
         return []
-    return _list(store.client(directory), directory, name)
+    return read_versions(store.client(directory), directory, name)
 
 
 def get_version(directory: str, name: str, version: str) -> Version:
@@ -66,7 +48,7 @@ def get_version(directory: str, name: str, version: str) -> Version:
 
 def champion(directory: str, name: str) -> Version | None:
     """The version that has the alias `champion`; None where there is none."""
-    return _champion(list_versions(directory, name))
+    return champion_of(list_versions(directory, name))
 
 
 def champion_for_gate(directory: str, name: str, recipe: str) -> dict[str, str] | None:
@@ -76,7 +58,7 @@ def champion_for_gate(directory: str, name: str, recipe: str) -> dict[str, str] 
     an unchanged run asks the same question again and is served from the cache.
     """
     versions = list_versions(directory, name)
-    baseline = _champion(versions)
+    baseline = champion_of(versions)
     if baseline is not None and baseline.tags.get(RECIPE) == recipe:
         predecessor = baseline.tags.get(BASELINE_VERSION, "")
         if not predecessor:
@@ -107,95 +89,13 @@ def verify(directory: str, name: str, version: str | None = None) -> list[Differ
     return differences
 
 
-def publish(
-    directory: str,
-    name: str,
-    *,
-    backbone: str,
-    probe: str,
-    backbone_hash: str,
-    probe_hash: str,
-    tags: dict[str, str],
-    judged_against: str | None,
-) -> Publication:
-    """Registers a blessed backbone with its probe and makes it champion.
-
-    The alias moves only if the champion still is the version that the blessing was judged against; otherwise the version is
-    registered without it, with the reason in the tag WITHHELD. A backbone whose content is registered already gets no second
-    version; a version that a crash or a race left without the alias gets it if this judgement allows.
-
-    Args:
-      backbone, probe: directories to copy.
-      backbone_hash, probe_hash: their `contracts.content_hash`.
-      tags: names to text, beyond those that the registry sets itself.
-      judged_against: version that was champion when the gate judged; None where there was none.
-
-    Raises:
-      RegistryError: the directories changed while they were copied.
-    """
-    from components.registry import files  # imports TensorFlow
-
-    with store.lock(directory):
-        store.create(directory)
-        client = store.client(directory)
-        _ensure_model(client, name)
-        versions = _list(client, directory, name)
-        current = _champion(versions)
-        existing = next((v for v in versions if v.tags.get(CONTENT_HASH) == backbone_hash), None)
-
-        if existing and existing.tags.get(PROBE_CONTENT_HASH) != probe_hash:
-            is_champion = CHAMPION in existing.aliases
-            return Publication(existing, False, is_champion, f"this backbone is version {existing.version} already, with another "
-                               f"probe{', and is the champion' if is_champion else '; its alias was left as it is'}")  # fmt: skip
-
-        source = f"{VERSIONS}/{backbone_hash}"
-        files.publish(os.path.join(store.registry_path(directory), source), backbone, probe, backbone_hash, probe_hash)
-        if existing and CHAMPION in existing.aliases:
-            return Publication(existing, False, True, f"this backbone is version {existing.version} already, and is the champion")
-
-        withheld = _why_withheld(current, judged_against)
-        tags = {
-            **tags, CONTENT_HASH: backbone_hash, PROBE_CONTENT_HASH: probe_hash, BASELINE_VERSION: judged_against or "",
-            WITHHELD: withheld,
-        }  # fmt: skip
-        number = _write_version(client, name, source, tags, existing)
-        if not withheld:
-            client.set_registered_model_alias(name, CHAMPION, number)
-        published = next(v for v in _list(client, directory, name) if v.version == number)
-        reason = withheld or (f"champion in place of version {current.version}" if current else "the first champion")
-        return Publication(published, existing is None, not withheld, reason)
-
-
-def _why_withheld(current: Version | None, judged_against: str | None) -> str:
-    if current is None or current.version == judged_against:
-        return ""
-    judged = f"version {judged_against}" if judged_against else "no champion"
-    return (
-        f"judged against {judged}, but the champion is version {current.version} by now: registered without the alias; "
-        "run again to have it judged against that version"
-    )
-
-
-def _write_version(client: "MlflowClient", name: str, source: str, tags: dict[str, str], existing: Version | None) -> str:
-    if existing is None:
-        # One transaction: no reader sees the version without its tags.
-        return str(client.create_model_version(name, source=source, tags=tags).version)
-    for key, value in tags.items():
-        if existing.tags.get(key) != value:
-            client.set_model_version_tag(name, existing.version, key, value)
-    return existing.version
-
-
-def _ensure_model(client: "MlflowClient", name: str) -> None:
-    if not any(model.name == name for model in client.search_registered_models(f"name = '{name}'")):
-        client.create_registered_model(name)
-
-
-def _champion(versions: list[Version]) -> Version | None:
+def champion_of(versions: list[Version]) -> Version | None:
+    """The one among `versions` that has the alias `champion`."""
     return next((v for v in versions if CHAMPION in v.aliases), None)
 
 
-def _list(client: "MlflowClient", directory: str, name: str) -> list[Version]:
+def read_versions(client: "MlflowClient", directory: str, name: str) -> list[Version]:
+    """As `list_versions`, with a client that is open already."""
     models = client.search_registered_models(f"name = '{name}'")
     if not models:
         return []

@@ -1,6 +1,7 @@
 """Opens MLflow's model registry on SQLite, and the lock that writers hold.
 
-Called by `local`. MLflow is imported on first use (seconds), never with this module, and its telemetry stays off.
+Called by `local` and `publishing`. MLflow is imported on first use (it takes seconds), never with this module, and its
+telemetry stays off.
 """
 
 import contextlib
@@ -43,7 +44,7 @@ def client(directory: str) -> "MlflowClient":
     """
     database = os.path.join(registry_path(directory), DATABASE)
     if not os.path.exists(database):
-        raise FileNotFoundError(f"no registry at {directory}: {database} does not exist; `flowers run` makes it with the first version")
+        raise FileNotFoundError(f"no registry: {database} is missing; `flowers run` makes it with the first version")
     return _client(database)
 
 

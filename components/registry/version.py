@@ -9,6 +9,7 @@ CHAMPION = "champion"  # alias of the one version that is in use and that candid
 CONTENT_HASH = "content_hash"  # of the backbone directory, by contracts.content_hash
 PROBE_CONTENT_HASH = "probe_content_hash"  # of the probe directory
 BASELINE_VERSION = "baseline_version"  # the champion that this version was judged against; empty: there was none
+WITHHELD = "champion_withheld"  # why a blessed version did not become champion; empty: it did
 RECIPE = "recipe"  # SHA-256 of everything that determines a candidate
 
 

@@ -1,1 +1,1 @@
-"""Pusher: verifies blessing, probe and backbone against each other, then registers the backbone. The component is `component.py`."""
+"""Pusher: verifies that blessing, probe and backbone belong together, then registers. The component is `component.py`."""

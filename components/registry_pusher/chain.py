@@ -67,7 +67,8 @@ def verify_chain(blessing: Blessing, evaluation: Evaluation, probe: Model, recor
     judged = Evaluation(blessing.blessed, blessing.probe_uri, blessing.probe_content_hash, blessing.baseline_version)
     if evaluation != judged:
         raise ChainBroken(
-            f"the evaluation does not belong to the blessing: it says {evaluation}, the blessing {judged}; run the Evaluator again"
+            f"the evaluation does not belong to the blessing: it says {evaluation}, the blessing {judged}; "
+            "run the Evaluator again"
         )
     if record.backbone_uri != backbone.uri:
         raise ChainBroken(

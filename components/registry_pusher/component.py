@@ -17,7 +17,7 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 from tfx.utils import path_utils
 
 from components.artifacts import IngestReport
-from components.registry import local
+from components.registry import publishing
 from components.registry.version import CHAMPION, RECIPE
 from components.registry_pusher import chain
 from contracts import model_files
@@ -90,13 +90,14 @@ class RegistryPusher(base_component.BaseComponent):
         Args:
           registry_dir: DIR/registry.
           name: pipeline_config.Registry.name.
-          recipe: SHA-256 of everything that determines the candidate, as in `registry.local.champion_for_gate`.
+          recipe: SHA-256 of everything that determines the candidate, as for `registry.local.champion_for_gate`.
           code_version: goes into the version's tags.
         """
         pushed_model: channel.Channel = channel_utils.as_channel([standard_artifacts.PushedModel()])
         super().__init__(RegistryPusherSpec(
             backbone=backbone, probe=probe, blessing=blessing, evaluation=evaluation, ingest_report=ingest_report,
-            registry_dir=registry_dir, name=name, recipe=recipe, code_version=code_version, pushed_model=pushed_model))  # fmt: skip
+            registry_dir=registry_dir, name=name, recipe=recipe, code_version=code_version,
+            pushed_model=pushed_model))  # fmt: skip
 
 
 def push(
@@ -128,7 +129,7 @@ def push(
         return record | {"reasons": ["not blessed, so not pushed", *verdict["reasons"]]}
 
     report = _read_json(posixpath.join(ingest_report.uri, model_files.INGEST_REPORT))
-    publication = local.publish(
+    publication = publishing.publish(
         registry_dir, name, backbone=backbone_dir, probe=probe_dir,
         backbone_hash=judged_backbone.content_hash, probe_hash=judged_probe.content_hash,
         judged_against=blessed.baseline_version or None,

@@ -31,7 +31,8 @@ class MeanColourProbe(tf.Module):
 
     @staticmethod
     def _mean_colour(encoded):
-        return tf.reduce_mean(tf.cast(tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE"), tf.float32), [0, 1]) / 255
+        pixels = tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
+        return tf.reduce_mean(tf.cast(pixels, tf.float32), [0, 1]) / 255
 
 
 @pytest.fixture

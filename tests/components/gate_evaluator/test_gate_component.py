@@ -140,7 +140,8 @@ def test_evaluator_and_pusher_run_in_a_pipeline_and_an_unchanged_second_run_is_c
     backbone = tmp_path / "backbone" / "Format-Serving"
     backbone.mkdir(parents=True)
     (backbone / "backbone.json").write_text("{}")
-    save_probe("probe/Format-Serving", GOOD, backbone_uri=str(tmp_path / "backbone"), backbone_content_hash=content_hash(str(backbone)))
+    inside = {"backbone_uri": str(tmp_path / "backbone"), "backbone_content_hash": content_hash(str(backbone))}
+    save_probe("probe/Format-Serving", GOOD, **inside)
     save_probe("probe_run/untrained_probe", POOR)
     (tmp_path / "report").mkdir()
     (tmp_path / "report" / "ingest_report.json").write_text(json.dumps({"fingerprint": "f", "source": "synthetic"}))

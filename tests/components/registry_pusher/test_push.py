@@ -58,10 +58,12 @@ def run(tmp_path, registry_dir):
         (probe).mkdir()
         (probe / "saved_model.pb").write_text(f"probe {number}")
         write_json(probe / "probe.json", {
-            "classes": ["daisy", "rose"], "backbone_uri": artifacts["backbone"].uri, "backbone_content_hash": content_hash(str(serving)),
+            "classes": ["daisy", "rose"], "backbone_uri": artifacts["backbone"].uri,
+            "backbone_content_hash": content_hash(str(serving)),
         })  # fmt: skip
         write_json(root / "evaluation" / "verdict.json", {
-            "blessed": blessed, "reasons": ["accuracy 0.61 is at least gate.min_accuracy 0.55"], "baseline_version": baseline_version,
+            "blessed": blessed, "baseline_version": baseline_version,
+            "reasons": ["accuracy 0.61 is at least gate.min_accuracy 0.55"],
             "metrics": {"candidate": {"accuracy": 0.61}, "untrained": {"accuracy": 0.52}}, "gate": {"min_accuracy": 0.55},
             "probe": {"uri": artifacts["probe"].uri, "content_hash": content_hash(str(probe))},
         })  # fmt: skip
@@ -177,9 +179,8 @@ def test_a_runner_that_gives_no_run_id_is_an_error(run, registry_dir):
     parameters = {name: arguments.pop(name) for name in ("registry_dir", "name", "recipe", "code_version")}
     del arguments["run_id"]
     with pytest.raises(RuntimeError, match="no pipeline run id"):
-        RegistryPusherExecutor().Do(
-            {name: [artifact] for name, artifact in arguments.items()}, {"pushed_model": [standard_artifacts.PushedModel()]}, parameters
-        )
+        inputs = {name: [artifact] for name, artifact in arguments.items()}
+        RegistryPusherExecutor().Do(inputs, {"pushed_model": [standard_artifacts.PushedModel()]}, parameters)
     assert local.list_versions(registry_dir, NAME) == []
 
 

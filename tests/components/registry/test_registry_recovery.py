@@ -1,0 +1,123 @@
+"""Crashes, damage and races while publishing: the former champion stays readable, and the next publication completes."""
+
+import importlib
+import multiprocessing
+import os
+import signal
+
+import pytest
+
+from components.registry import files, local, publishing, store
+from components.registry.version import RegistryError
+
+NAME = "flowers-backbone"
+
+
+def test_publishing_again_repairs_a_damaged_copy(registry, candidate):
+    version = publishing.publish(registry, NAME, **candidate("a")).version
+    flip_byte(version.path, "backbone/saved_model.pb")
+    publishing.publish(registry, NAME, **candidate("a"))
+    assert local.verify(registry, NAME) == []
+
+
+def test_a_directory_that_changed_since_it_was_judged_is_not_registered(registry, candidate):
+    arguments = candidate("a")
+    flip_byte(arguments["backbone"], "saved_model.pb")
+    with pytest.raises(RegistryError, match="changed while it was copied"):
+        publishing.publish(registry, NAME, **arguments)
+    assert local.list_versions(registry, NAME) == []
+
+
+# What a killed process was about to do: (module, object in it, function).
+BOUNDARIES = {
+    "before the copy": ("components.registry.files", None, "publish_files"),
+    "before the first file": ("components.registry.files", None, "_copy"),
+    "before the manifest": ("components.registry.files", None, "write_text"),
+    "before the version": ("components.registry.publishing", None, "_write_version"),
+    "before the alias": ("mlflow", "MlflowClient", "set_registered_model_alias"),
+}
+
+
+@pytest.fixture(scope="module")
+def processes():
+    """Starts processes from a server that has TensorFlow and MLflow imported, so that each costs no import."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["components.registry.files", "mlflow"])
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    return context
+
+
+def _publish_until(boundary, directory, arguments):
+    module, holder, function = BOUNDARIES[boundary]
+    owner = importlib.import_module(module)
+    setattr(getattr(owner, holder) if holder else owner, function, lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL))
+    publishing.publish(directory, NAME, **arguments)
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+def test_a_kill_leaves_the_former_champion_and_the_next_publication_completes(processes, registry, candidate, boundary):
+    former = publishing.publish(registry, NAME, **candidate("a")).version
+    arguments = candidate("b", judged_against="1")
+    killed = processes.Process(target=_publish_until, args=(boundary, registry, arguments))
+    killed.start()
+    killed.join()
+    assert killed.exitcode == -signal.SIGKILL
+    assert local.champion(registry, NAME) == former
+    assert local.verify(registry, NAME, "champion") == []
+
+    completed = publishing.publish(registry, NAME, **arguments)
+    assert (completed.version.version, completed.is_champion) == ("2", True)
+    assert len(local.list_versions(registry, NAME)) == 2
+    assert local.verify(registry, NAME) == []
+
+
+def _create(directory):
+    with store.lock(directory):
+        store.create(directory)
+
+
+def test_two_processes_can_make_the_registry_at_once(processes, tmp_path, candidate):
+    directory = str(tmp_path / "registry")
+    both = [processes.Process(target=_create, args=(directory,)) for _ in range(2)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join()
+    assert [process.exitcode for process in both] == [0, 0]
+    assert sorted(os.listdir(directory)) == ["lock", "mlflow.db"]
+    assert publishing.publish(directory, NAME, **candidate("a")).is_champion
+
+
+def test_a_database_that_a_crash_left_half_made_is_no_registry(tmp_path):
+    directory = tmp_path / "registry"
+    directory.mkdir()
+    (directory / "mlflow.db.1.unfinished").write_bytes(b"SQLite format 3\0 cut off")
+    assert local.list_versions(str(directory), NAME) == []
+    _create(str(directory))
+    assert sorted(os.listdir(directory)) == ["lock", "mlflow.db"]
+
+
+def test_files_are_published_by_the_manifest(tmp_path, candidate):
+    arguments = candidate("a")
+    target = str(tmp_path / "target")
+    files.publish_files(target, arguments["backbone"], arguments["probe"], arguments["backbone_hash"], arguments["probe_hash"])
+    stamp = os.stat(os.path.join(target, "manifest.json")).st_mtime_ns
+    files.publish_files(target, arguments["backbone"], arguments["probe"], arguments["backbone_hash"], arguments["probe_hash"])
+    assert os.stat(os.path.join(target, "manifest.json")).st_mtime_ns == stamp  # a good copy is left alone
+
+
+def test_files_can_be_copied_to_and_from_remote_file_systems(candidate):
+    arguments = candidate("a")
+    identity = {"content_hash": arguments["backbone_hash"], "probe_content_hash": arguments["probe_hash"]}
+    files.publish_files("ram://source", arguments["backbone"], arguments["probe"], *identity.values())
+    files.publish_files("ram://target", "ram://source/backbone", "ram://source/probe", *identity.values())
+    assert files.differences("ram://target", identity) == []
+
+
+def flip_byte(directory, name):
+    path = os.path.join(directory, name)
+    with open(path, "rb") as file:
+        content = bytearray(file.read())
+    content[len(content) // 2] ^= 1
+    with open(path, "wb") as file:
+        file.write(content)
