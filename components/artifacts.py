@@ -6,4 +6,5 @@ from tfx.types import artifact
 class IngestReport(artifact.Artifact):
     """What ExampleGen read, split and quarantined: one JSON file, `contracts.model_files.INGEST_REPORT`."""
 
-    TYPE_NAME = "IngestReport"
+    # KubeflowV2DagRunner accepts a type of our own only under a qualified name.
+    TYPE_NAME = "flowers.IngestReport"
