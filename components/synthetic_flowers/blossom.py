@@ -16,6 +16,8 @@ from components.synthetic_flowers.species import Centre, Outline, Species, Whorl
 # Resolution of the tables along a petal and around the circle; finer than a pixel of any picture that fits a screen.
 STEPS = 512
 TURN = 2 * np.pi
+# Mean brightness of a blossom over that of its petals' colour.
+MEAN_SHADE = 0.85
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,22 @@ class Square:
         covered += alpha * (1 - covered)
 
 
+@dataclass(frozen=True)
+class Petals:
+    """The petals of one whorl, each array of shape (count,), float32: direction, length, brightness, phase of the wavy edge."""
+
+    angles: np.ndarray
+    lengths: np.ndarray
+    tones: np.ndarray
+    phases: np.ndarray
+    half_width: float
+
+    def every(self, step: int, first: int) -> "Petals":
+        """Each `step`-th petal, beginning with `first`."""
+        mine = slice(first, None, step)
+        return Petals(self.angles[mine], self.lengths[mine], self.tones[mine], self.phases[mine], self.half_width)
+
+
 @functools.cache
 def petal_tables(outline: Outline) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Along a petal, from base to tip: half-width (1 at its widest), its slope, and the half-width of the notch.
@@ -117,69 +135,101 @@ def draw(random: np.random.Generator, species: Species, palette: Palette, coat: 
     square = Square(pose)
     start = pose.rotation
     for depth, whorl in enumerate(species.whorls):
-        count = int(random.integers(whorl.count[0], whorl.count[1] + 1))
-        start += whorl.offset * TURN / count
-        angles = start + TURN / count * (np.arange(count) + random.uniform(-0.13, 0.13, count))
-        lengths = whorl.length * random.uniform(0.92, 1.0, count)
-        tones = random.uniform(0.93, 1.05, count) * (1 - 0.05 * (len(species.whorls) - 1 - depth))
-        phases = random.uniform(0, TURN, count)
+        petals = random_petals(random, whorl, start, 1 - 0.05 * (len(species.whorls) - 1 - depth))
+        start = float(petals.angles[0])
         for layer in range(whorl.layers):
-            mine = slice(layer, None, whorl.layers)
-            paint_layer(square, whorl, count, angles[mine], lengths[mine], tones[mine], phases[mine], palette, coat, pose)
-    paint_centre(square, species.centre, palette, pose, random.uniform(0, TURN))
+            paint_petals(square, whorl, petals.every(whorl.layers, layer), palette, coat, pose)
+    paint_heart(square, species.heart * random.uniform(0.8, 1.2), palette)
+    if species.stamens:
+        paint_stamens(square, species.stamens, random_petals(random, species.stamens, start, 1.0), palette)
+    paint_centre(square, species.centre, random.uniform(0.85, 1.15), palette, pose, random.uniform(0, TURN))
+    # A blossom with many petals is full of shadows; evening out the mean keeps brightness from telling the species.
+    brightness = float(np.vdot(square.colour.mean(0), square.coverage)) / float(square.coverage.sum())
+    square.colour *= np.float32(MEAN_SHADE * float(palette.petal_tip.mean()) / brightness)
     return square.colour, square.coverage
 
 
-def paint_layer(
-    square: Square, whorl: Whorl, count: int, angles: np.ndarray, lengths: np.ndarray, tones: np.ndarray, phases: np.ndarray,
-    palette: Palette, coat: Coat, pose: Pose) -> None:  # fmt: skip
-    """Paints petals that stand at `angles`; none of them covers another."""
+def random_petals(random: np.random.Generator, whorl: Whorl, start: float, tone: float) -> Petals:
+    """The petals of a whorl, the first of them about `whorl.offset` of their distance further round than `start`."""
+    count = int(random.integers(whorl.count[0], whorl.count[1] + 1))
+    places = np.arange(count) + whorl.offset + random.uniform(-0.13, 0.13, count)
+    return Petals(
+        angles=(start + TURN / count * places).astype(np.float32),
+        lengths=(whorl.length * random.uniform(0.92, 1.0, count)).astype(np.float32),
+        tones=(tone * random.uniform(0.93, 1.05, count)).astype(np.float32),
+        phases=random.uniform(0, TURN, count).astype(np.float32),
+        half_width=whorl.fullness * np.pi / count * whorl.length,
+    )
+
+
+def paint_petals(square: Square, whorl: Whorl, petals: Petals, palette: Palette, coat: Coat, pose: Pose) -> None:
+    """Paints petals none of which covers another."""
     window = square.window(whorl.length * 1.02)
+    owner, u, v, step, distance = place(square, window, whorl, petals)
+    shade = petal_shade(u, v, distance, owner, petals, coat, pose)
+    square.paint(window, petal_colour(palette, coat, step) * shade, distance, shadow=0.42, reach=0.13)
+
+
+def paint_stamens(square: Square, whorl: Whorl, stamens: Petals, palette: Palette) -> None:
+    """Paints stamens: pale stalks that end in a bead."""
+    window = square.window(whorl.length * 1.02)
+    _, u, _, _, distance = place(square, window, whorl, stamens)
+    square.paint(window, filament_colour(palette, u), distance, shadow=0.25, reach=0.04)
+
+
+def place(square: Square, window: tuple, whorl: Whorl, petals: Petals) -> tuple[np.ndarray, ...]:
+    """Where each pixel of the window lies on its nearest petal; five arrays of the window's shape.
+
+    Returns:
+        The petal's index; the place along it (0 at its base, 1 at its tip); the place across it (-1 to 1); the place along it in
+        steps of the tables; and the signed distance to its outline, in radii, positive inside.
+    """
+    outline = whorl.outline
+    width, slope, notch = petal_tables(outline)
     radius = square.radius[window]
-    owner = nearest(angles)[square.bin[window]]
-    turned = square.angle[window] - angles.astype(np.float32)[owner]
+    owner = nearest(petals.angles)[square.bin[window]]
+    turned = square.angle[window] - petals.angles[owner]
     turned -= np.float32(TURN) * np.rint(turned * np.float32(1 / TURN))
     along, across = radius * np.cos(turned), radius * np.sin(turned)
-    u = along * (1 / lengths).astype(np.float32)[owner]
-    if whorl.outline.wave:
-        ripple = np.sin(turned * np.float32(13) + phases.astype(np.float32)[owner])
-        u += ripple * (radius * radius) * np.float32(whorl.outline.wave)
+    u = along * (1 / petals.lengths)[owner]
+    if outline.wave:
+        ripple = 1 + np.sin(turned * np.float32(13) + petals.phases[owner])
+        u += ripple * (radius * radius) * np.float32(outline.wave)
     step = np.clip(u * np.float32(STEPS), 0, STEPS - 1).astype(np.int32)
-    half_width = whorl.fullness * np.pi / count * whorl.length
-    width, slope, notch = petal_tables(whorl.outline)
     side = np.abs(across)
-    local_width = (width * np.float32(half_width))[step]
+    half_width = (width * np.float32(petals.half_width))[step]
     # A distance measured across the petal is too long where the outline is oblique; the outline's slope corrects it.
-    correction = 1 / np.sqrt(1 + (slope * np.float32(half_width / whorl.length)) ** 2)
-    distance = (local_width - side) * correction[step]
-    if whorl.outline.notch:
+    correction = 1 / np.sqrt(1 + (slope * np.float32(petals.half_width / whorl.length)) ** 2)
+    distance = (half_width - side) * correction[step]
+    if outline.notch:
         distance = np.minimum(distance, (side - (notch * np.float32(whorl.length))[step]) * np.float32(0.7))
     distance = np.minimum(distance, (np.float32(1) - u) * np.float32(whorl.length))
     distance = np.minimum(distance, along)
-    if whorl.stamens:
-        colour = filament_colour(palette, u)
-        square.paint(window, colour, distance, shadow=0.25, reach=0.04)
-        return
-    v = across / (local_width + np.float32(0.02))
-    shade = petal_shade(u, v, distance, owner, angles, tones, coat, pose)
-    colour = petal_colour(palette, coat, step) * shade
-    square.paint(window, colour, distance, shadow=0.42, reach=0.13)
+    return owner, u, across / (half_width + np.float32(0.02)), step, distance
 
 
 def nearest(angles: np.ndarray) -> np.ndarray:
     """For each bin of the circle the index of the nearest of `angles`; shape (STEPS,), int32."""
-    bins = (np.arange(STEPS) + 0.5) * (TURN / STEPS) - np.pi
-    return np.argmax(np.cos(bins[:, None] - angles[None, :]), axis=1).astype(np.int32)
+    # Sorted around the circle, each petal owns the bins between the middles to its neighbours.
+    turned = np.mod(angles + np.pi, TURN)
+    order = np.argsort(turned)
+    places = turned[order]
+    middles = (places + np.append(places[1:], places[0] + TURN)) / 2
+    bins = (np.arange(STEPS) + 0.5) * (TURN / STEPS)
+    owner = np.searchsorted(middles, bins)
+    # The last petal's share may reach over the end of the circle, or end before it.
+    owner[bins < middles[-1] - TURN] = len(angles) - 1
+    return order[owner % len(angles)].astype(np.int32)
 
 
 def petal_shade(
-    u: np.ndarray, v: np.ndarray, distance: np.ndarray, owner: np.ndarray, angles: np.ndarray, tones: np.ndarray,
-    coat: Coat, pose: Pose) -> np.ndarray:  # fmt: skip
+    u: np.ndarray, v: np.ndarray, distance: np.ndarray, owner: np.ndarray, petals: Petals, coat: Coat, pose: Pose
+) -> np.ndarray:
     """Brightness of every pixel: petals curve along and across, are darker deep in the blossom, and carry veins and a midrib."""
-    facing = np.cos(angles - pose.light) * coat.cup
-    sideways = np.sin(pose.light - angles) * coat.fold
-    shade = tones.astype(np.float32)[owner] + facing.astype(np.float32)[owner] * (np.float32(0.55) - u)
-    shade += sideways.astype(np.float32)[owner] * v
+    facing = np.cos(petals.angles - np.float32(pose.light)) * np.float32(coat.cup)
+    sideways = np.sin(np.float32(pose.light) - petals.angles) * np.float32(coat.fold)
+    shade = petals.tones[owner] + facing[owner] * (np.float32(0.55) - u)
+    shade += sideways[owner] * v
     shade -= np.exp(u * np.float32(-5)) * np.float32(0.40)
     if coat.veins:
         shade += np.cos(v * np.float32(coat.veins * np.pi)) * (u * np.float32(coat.vein_strength))
@@ -205,13 +255,25 @@ def filament_colour(palette: Palette, u: np.ndarray) -> np.ndarray:
     return stalk[:, None, None] + bead * (palette.stamen - stalk)[:, None, None]
 
 
-def paint_centre(square: Square, centre: Centre, palette: Palette, pose: Pose, phase: float) -> None:
-    """Paints the middle of the blossom over its petals."""
+def paint_heart(square: Square, reach: float, palette: Palette) -> None:
+    """Gives petals the centre's colour within `reach`, keeping their shading."""
+    if reach == 0:
+        return
+    window = square.window(reach * 1.4)
+    amount = np.clip((reach - square.radius[window]) * np.float32(1 / (0.35 * reach)) + np.float32(0.5), 0, 0.9)
+    colour = square.colour[:, *window]
+    shade = colour.mean(0) * np.float32(1 / palette.petal_base.mean())
+    colour += amount * (palette.centre[:, None, None] * shade - colour)
+
+
+def paint_centre(square: Square, centre: Centre, scale: float, palette: Palette, pose: Pose, phase: float) -> None:
+    """Paints the middle of the blossom over its petals, `scale` times as large as usual."""
     if centre.pattern == "none":
         return
-    window = square.window(centre.radius * 1.05)
-    radius, angle = square.radius[window] * np.float32(1 / centre.radius), square.angle[window]
-    distance = (1 - radius) * np.float32(centre.radius)
+    reach = centre.radius * scale
+    window = square.window(reach * 1.05)
+    radius, angle = square.radius[window] * np.float32(1 / reach), square.angle[window]
+    distance = (1 - radius) * np.float32(reach)
     dome = np.sqrt(np.clip(1 - np.float32(0.9) * radius * radius, 0.02, 1))
     light = np.float32(0.55) + np.float32(0.5) * dome
     light += np.float32(0.28) * radius * np.cos(angle - np.float32(pose.light))

@@ -10,32 +10,31 @@ import numpy as np
 
 # (hue, spread of hue, saturation range, value range) of flowers as gardens have them; hue as a share of the colour circle.
 PETAL_HUES = (
-    (0.12, 0.06, (0.02, 0.12), (0.92, 1.00)),  # white, cream
-    (0.14, 0.02, (0.55, 0.85), (0.93, 1.00)),  # yellow
-    (0.07, 0.02, (0.55, 0.85), (0.90, 1.00)),  # apricot, orange
-    (0.99, 0.02, (0.65, 0.88), (0.72, 0.92)),  # red
-    (0.95, 0.03, (0.25, 0.60), (0.88, 1.00)),  # rose
-    (0.88, 0.03, (0.45, 0.75), (0.70, 0.92)),  # magenta
-    (0.76, 0.04, (0.30, 0.65), (0.65, 0.92)),  # violet
-    (0.64, 0.03, (0.35, 0.65), (0.70, 0.95)),  # blue
+    (0.12, 0.06, (0.02, 0.10), (0.95, 1.00)),  # white, cream
+    (0.14, 0.02, (0.25, 0.55), (0.95, 1.00)),  # lemon
+    (0.08, 0.02, (0.22, 0.45), (0.95, 1.00)),  # apricot
+    (0.01, 0.02, (0.28, 0.45), (0.94, 1.00)),  # coral
+    (0.95, 0.03, (0.12, 0.32), (0.95, 1.00)),  # blush
+    (0.88, 0.03, (0.20, 0.38), (0.92, 1.00)),  # mallow
+    (0.76, 0.04, (0.14, 0.30), (0.92, 1.00)),  # lilac
+    (0.62, 0.03, (0.14, 0.30), (0.92, 1.00)),  # sky blue
 )
 CENTRE_HUES = (
-    (0.13, 0.02, (0.70, 0.95), (0.80, 0.98)),  # yellow
-    (0.08, 0.02, (0.60, 0.85), (0.55, 0.85)),  # amber
-    (0.06, 0.02, (0.45, 0.70), (0.22, 0.40)),  # brown
-    (0.24, 0.04, (0.40, 0.65), (0.50, 0.75)),  # green
-    (0.80, 0.06, (0.25, 0.50), (0.22, 0.38)),  # dark violet
+    (0.12, 0.02, (0.70, 0.90), (0.62, 0.80)),  # yellow
+    (0.09, 0.02, (0.65, 0.85), (0.52, 0.70)),  # amber
+    (0.06, 0.02, (0.50, 0.70), (0.42, 0.55)),  # brown
+    (0.20, 0.03, (0.50, 0.70), (0.48, 0.62)),  # olive
 )
-# Backdrops: greenery, then what shines through it.
+# Backdrops: darker than the petals, as when one exposes for a blossom in the sun.
 BACKDROP_HUES = (
-    (0.30, 0.06, (0.35, 0.65), (0.22, 0.50)),  # foliage
-    (0.24, 0.04, (0.35, 0.60), (0.45, 0.75)),  # meadow in the sun
-    (0.38, 0.05, (0.30, 0.55), (0.14, 0.32)),  # shade
-    (0.56, 0.04, (0.18, 0.45), (0.65, 0.92)),  # sky
-    (0.09, 0.02, (0.25, 0.45), (0.30, 0.55)),  # earth, straw
-    (0.70, 0.06, (0.15, 0.35), (0.30, 0.60)),  # dusk
+    (0.30, 0.06, (0.40, 0.70), (0.18, 0.40)),  # foliage
+    (0.24, 0.04, (0.40, 0.65), (0.28, 0.48)),  # meadow
+    (0.40, 0.05, (0.35, 0.60), (0.12, 0.28)),  # shade
+    (0.57, 0.04, (0.25, 0.50), (0.25, 0.48)),  # sky before rain
+    (0.09, 0.02, (0.30, 0.50), (0.22, 0.42)),  # earth, straw
+    (0.70, 0.06, (0.18, 0.38), (0.20, 0.42)),  # dusk
 )
-GREEN = (0.27, 0.05, (0.35, 0.70), (0.25, 0.68))
+GREEN = (0.27, 0.05, (0.40, 0.70), (0.18, 0.46))
 
 
 @dataclass(frozen=True)
@@ -71,8 +70,8 @@ def blossom_palette(random: np.random.Generator) -> Palette:
     tip = pick(random, PETAL_HUES)
     # The base is deeper, lighter or of a neighbouring hue; multiplying and mixing keeps it a colour of the same petal.
     other = pick(random, PETAL_HUES)
-    amount = random.uniform(0.0, 0.45)
-    base = (tip * (1 - amount) + other * amount) * np.float32(random.uniform(0.72, 1.05))
+    amount = random.uniform(0.0, 0.4)
+    base = (tip * (1 - amount) + other * amount) * np.float32(random.uniform(0.82, 0.98))
     eye = pick(random, PETAL_HUES + CENTRE_HUES)
     centre = pick(random, CENTRE_HUES)
     stamen = pick(random, CENTRE_HUES)

@@ -14,8 +14,6 @@ from PIL import Image, ImageFilter
 from components.synthetic_flowers import backdrop, blossom, palettes
 from components.synthetic_flowers.species import SPECIES, Species
 
-# Pictures are drawn this many times as large in each direction, and averaged down.
-OVERSAMPLING = 2
 JPEG_QUALITY = 92
 
 
@@ -48,11 +46,9 @@ def draw_jpeg(seed: int, index: int, side: int) -> bytes:
 
 def compose(random: np.random.Generator, species: Species, side: int) -> np.ndarray:
     """A picture of `species`: uint8 of shape (side, side, 3)."""
-    large = side * OVERSAMPLING
+    large = 2 * side  # drawn at twice the size and averaged down, for smooth edges
     light = random.uniform(-np.pi, 0)  # from above, y points down
     ground = backdrop.draw(random, large, light)
-    palette = palettes.blossom_palette(random)
-    coat = random_coat(random)
     places = random_places(random)
     for place in places:
         if random.random() < 0.75:
@@ -61,36 +57,40 @@ def compose(random: np.random.Generator, species: Species, side: int) -> np.ndar
     canvas *= np.float32(1 / 255)
     for place in places:
         pose = random_pose(random, place.radius * species.size * large, light)
-        colour, coverage = blossom.draw(random, species, palette, coat, pose)
+        palette = palettes.blossom_palette(random)
+        colour, coverage = blossom.draw(random, species, palette, random_coat(random), pose)
         lay(canvas, colour, coverage, place.x * large, place.y * large, light)
-    if random.random() < 0.45:
+    if random.random() < 0.20:
         cover(canvas, backdrop.foreground(random, large))
-    small = canvas.reshape(3, side, OVERSAMPLING, side, OVERSAMPLING).mean((2, 4))
-    return expose(random, small, light)
+    rows = canvas[:, 0::2] + canvas[:, 1::2]
+    return expose(random, (rows[:, :, 0::2] + rows[:, :, 1::2]) * np.float32(0.25), light)
 
 
 def random_coat(random: np.random.Generator) -> blossom.Coat:
     """The look of a plant's petals."""
     return blossom.Coat(
-        cup=random.uniform(0.05, 0.45),
+        cup=random.uniform(0.10, 0.40),
         fold=random.uniform(0.05, 0.30),
         veins=int(random.integers(0, 6)),
         vein_strength=random.uniform(0.02, 0.12),
-        eye=random.uniform(0.3, 1.0) if random.random() < 0.4 else 0.0,
+        eye=random.uniform(0.3, 0.8) if random.random() < 0.12 else 0.0,
         eye_reach=random.uniform(0.25, 0.55),
     )
 
 
 def random_places(random: np.random.Generator) -> list[Place]:
-    """Where the blossoms of a picture are, the main one last (and so on top)."""
-    main = Place(random.uniform(0.40, 0.60), random.uniform(0.38, 0.58), random.uniform(0.27, 0.44))
-    others = []
-    for _ in range(int(random.choice(4, p=[0.45, 0.30, 0.15, 0.10]))):
-        direction = random.uniform(0, 2 * np.pi)
-        distance = random.uniform(0.42, 0.62)
-        radius = main.radius * random.uniform(0.35, 0.7)
-        others.append(Place(main.x + distance * np.cos(direction), main.y + distance * np.sin(direction), radius))
-    return [*others, main]
+    """Where the blossoms of a picture are: a bed of a few, from the smallest, at the back, to the largest."""
+    places: list[Place] = []
+    wanted = int(random.integers(3, 9))
+    for radius, x, y in random.random((40, 3)):
+        radius = 0.17 + 0.20 * radius * radius if places else 0.28 + 0.10 * radius
+        reach = 0.25 if not places else 0.55
+        place = Place(0.5 + reach * (2 * x - 1), 0.5 + reach * (2 * y - 1), radius)
+        if all(np.hypot(place.x - other.x, place.y - other.y) > 0.85 * (radius + other.radius) for other in places):
+            places.append(place)
+        if len(places) == wanted:
+            break
+    return sorted(places, key=lambda place: place.radius)
 
 
 def random_pose(random: np.random.Generator, radius: float, light: float) -> blossom.Pose:
@@ -98,10 +98,10 @@ def random_pose(random: np.random.Generator, radius: float, light: float) -> blo
     return blossom.Pose(
         radius=radius,
         rotation=random.uniform(0, 2 * np.pi),
-        tilt=random.uniform(0.68, 1.0),
+        tilt=random.uniform(0.82, 1.0),
         tilt_direction=random.uniform(0, np.pi),
         light=light,
-        bend=random.uniform(-0.22, 0.22),
+        bend=random.uniform(-0.18, 0.18),
     )
 
 
@@ -146,18 +146,19 @@ def expose(random: np.random.Generator, picture: np.ndarray, light: float) -> np
     # Stronger towards the light, weaker towards the corners.
     slant = (x * np.float32(np.cos(light)) + y * np.float32(np.sin(light))) * np.float32(random.uniform(0.0, 0.18))
     vignette = (x * x + y * y) * np.float32(random.uniform(0.0, 0.16))
-    exposure = np.float32(random.uniform(0.78, 1.22))
+    exposure = np.float32(random.uniform(0.85, 1.12))
     picture = picture * (exposure * (1 + slant - vignette))
     tint = 1 + random.uniform(-0.06, 0.06, 3)
     picture *= tint.astype(np.float32)[:, None, None]
-    haze = np.float32(max(0.0, random.uniform(-0.15, 0.18)))
+    picture = np.maximum(picture, np.float32(1e-4)) ** np.float32(random.uniform(0.85, 1.2))
+    haze = np.float32(max(0.0, random.uniform(-0.15, 0.08)))
     picture = picture * (1 - haze) + haze * np.float32(0.8)
-    picture += random.standard_normal(picture.shape, np.float32) * np.float32(random.uniform(0.0, 0.025))
+    picture += random.standard_normal(picture.shape, np.float32) * np.float32(random.uniform(0.0, 0.012))
     # Highlights roll off softly instead of being cut.
     picture = np.where(picture > 0.8, 1 - 0.2 * np.exp((np.float32(0.8) - picture) * 5), picture)
     pixels = np.clip(picture * np.float32(255) + np.float32(0.5), 0, 255).astype(np.uint8)
     image = np.ascontiguousarray(pixels.transpose(1, 2, 0))
-    sigma = random.uniform(-0.010, 0.014) * side
+    sigma = random.uniform(-0.010, 0.006) * side
     if sigma <= 0.15:
         return image
     return np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur(sigma)))

@@ -36,13 +36,11 @@ class Whorl:
     offset: float = 0.5
     # Petals are drawn in this many layers, each over the one before, so that neighbours overlap.
     layers: int = 1
-    # Stamens take the colours of the centre.
-    stamens: bool = False
 
 
 @dataclass(frozen=True)
 class Centre:
-    """What is in the middle: a dome of `radius` with a pattern."""
+    """What is in the middle: a dome of about `radius` with a pattern."""
 
     # `florets` (spirals of dots), `pod` (rays), `tube` (a dark throat with a rim) or `none`.
     pattern: str
@@ -51,18 +49,21 @@ class Centre:
 
 @dataclass(frozen=True)
 class Species:
-    """One species: its whorls from the outermost to the innermost, and its centre."""
+    """One species: its whorls from the outermost to the innermost, its stamens and its centre."""
 
     name: str
     whorls: tuple[Whorl, ...]
     centre: Centre
+    stamens: Whorl | None = None
+    # Radius within which petals take the centre's colour, so that this colour is as common in each species.
+    heart: float = 0.0
     # Multiplies the blossom's radius, so that all species cover about as much of the picture.
     size: float = 1.0
 
 
 STRAP = Outline(base=0.45, tip=0.26)
 LANCE = Outline(base=0.62, tip=0.95)
-HEART = Outline(base=1.1, tip=0.42, notch=0.2)
+HEART = Outline(base=1.1, tip=0.40, notch=0.26)
 FAN = Outline(base=0.9, tip=0.30, wave=0.035)
 SCALE = Outline(base=0.55, tip=0.55)
 FILAMENT = Outline(base=0.0, tip=0.0, bead=2.6)
@@ -78,39 +79,43 @@ DAHLIA = Species(
         Whorl((4, 5), 0.14, 1.20, SCALE),
     ),
     centre=Centre("none"),
-    size=0.94,
+    heart=0.26,
+    size=0.89,
 )
 DAISY = Species(
     name="daisy",
-    whorls=(Whorl((13, 17), 1.00, 0.98, STRAP, layers=2),),
-    centre=Centre("florets", 0.30),
-    size=1.0,
+    whorls=(Whorl((13, 17), 1.00, 0.80, STRAP, layers=2),),
+    centre=Centre("florets", 0.29),
+    size=0.88,
 )
 LILY = Species(
     name="lily",
     whorls=(
-        Whorl((3, 3), 1.00, 0.27, LANCE),
-        Whorl((3, 3), 0.97, 0.31, LANCE),
-        Whorl((6, 6), 0.46, 0.045, FILAMENT, stamens=True),
+        Whorl((3, 3), 1.00, 0.23, LANCE),
+        Whorl((3, 3), 0.97, 0.26, LANCE),
     ),
-    centre=Centre("tube", 0.07),
-    size=1.14,
+    stamens=Whorl((6, 6), 0.46, 0.045, FILAMENT),
+    centre=Centre("tube", 0.08),
+    heart=0.28,
+    size=1.13,
 )
 POPPY = Species(
     name="poppy",
     whorls=(
         Whorl((2, 2), 1.00, 0.55, FAN),
         Whorl((2, 2), 0.93, 0.52, FAN),
-        Whorl((20, 26), 0.36, 0.16, FILAMENT, stamens=True),
     ),
-    centre=Centre("pod", 0.15),
-    size=0.92,
+    stamens=Whorl((20, 26), 0.36, 0.16, FILAMENT),
+    centre=Centre("pod", 0.16),
+    heart=0.20,
+    size=0.80,
 )
 PRIMROSE = Species(
     name="primrose",
     whorls=(Whorl((5, 5), 1.00, 0.80, HEART, layers=2),),
     centre=Centre("tube", 0.13),
-    size=0.98,
+    heart=0.26,
+    size=0.905,
 )
 
 # In alphabetical order: a species' place is its label.
