@@ -80,6 +80,17 @@ def console(log_file: pathlib.Path) -> Iterator[Console]:
             _redirect(out.fileno(), err.fileno())
 
 
+@contextlib.contextmanager
+def without_library_noise() -> Iterator[None]:
+    """Drops what is written to descriptor 2 during the block: TensorFlow greets on it from C++, whatever the log level."""
+    with os.fdopen(os.dup(2), "w") as err, open(os.devnull, "w") as nowhere:
+        _redirect(1, nowhere.fileno())
+        try:
+            yield
+        finally:
+            _redirect(1, err.fileno())
+
+
 def _redirect(out: int, err: int) -> None:
     sys.stdout.flush()
     sys.stderr.flush()

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from components.registry import local as registry
 from components.registry.version import RegistryError, Version
+from pipeline.console import without_library_noise
 from pipeline.exit_status import ExitStatus
 from pipeline.layout import Layout
 
@@ -65,7 +66,8 @@ def verify(layout: Layout, name: str, wanted: list[str]) -> ExitStatus:
         return _wrong(error)
     damaged = 0
     for version in chosen:
-        differences = registry.verify(directory, name, version.version)
+        with without_library_noise():
+            differences = registry.verify(directory, name, version.version)
         damaged += bool(differences)
         print(f"version {version.version}: {'DIFFERS from what was registered' if differences else 'as registered'} ({version.path})")
         for difference in differences:

@@ -1,0 +1,212 @@
+"""`flowers run` as a user starts it, in processes of its own, on a folder of 60 small drawn flowers.
+
+The runs share one DIR, as a user's runs do, and build on each other in the order of this file; each is made once.
+"""
+
+import io
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from PIL import Image
+
+PROJECT = pathlib.Path(__file__).resolve().parents[2]
+NODES = ["ExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator", "DataGate", "Pretrain", "LinearEval", "Evaluator", "Pusher"]
+TINY = ["pretrain.epochs=1", "pretrain.batch_size=16", "pretrain.width=8", "linear_eval.folds=2", "linear_eval.neighbours=3"]
+# A gate that anything passes: whether this network is any good is not the question here.
+OPEN_GATE = ["gate.min_accuracy=0", "gate.min_gain_over_random=-1"]
+PATIENCE_SECONDS = 400
+
+
+def command(folder, root, *settings, options=()):
+    overrides = [argument for setting in settings for argument in ("--set", setting)]
+    return [sys.executable, "-m", "pipeline", "run", "--data", str(folder), "--root", str(root), *overrides, *options]
+
+
+def run(*arguments, **options):
+    return subprocess.run(
+        command(*arguments, **options), cwd=PROJECT, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)  # fmt: skip
+
+
+def latest(root):
+    return json.loads((root / "latest" / "run.json").read_text())
+
+
+def states(record):
+    return {node: entry["state"] for node, entry in record["nodes"].items()}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """CLASS/*.jpg, 12 pictures of each of five species."""
+    from components.synthetic_flowers import scene
+
+    root = tmp_path_factory.mktemp("flowers")
+    for index in range(60):
+        picture = root / f"class-{index % 5}" / f"{index}.jpg"
+        picture.parent.mkdir(exist_ok=True)
+        picture.write_bytes(scene.draw_jpeg(3, index, 48))
+    return root
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return tmp_path_factory.mktemp("run") / "DIR"
+
+
+@pytest.fixture(scope="module")
+def first(folder, root):
+    """The first run below DIR: the process, and its run.json."""
+    process = run(folder, root, *TINY, *OPEN_GATE)
+    assert process.returncode == 0, process.stdout + process.stderr
+    return process, latest(root)
+
+
+@pytest.fixture(scope="module")
+def second(folder, root, first):
+    """The same command again."""
+    process = run(folder, root, *TINY, *OPEN_GATE, options=["--require-push"])
+    assert process.returncode == 0, process.stdout + process.stderr
+    return process, latest(root)
+
+
+def test_a_first_run_ends_with_a_registered_champion(first, folder):
+    record = first[1]
+    assert record["status"] == "finished" and record["error"] is None
+    assert states(record) == dict.fromkeys(NODES, "complete") and record["cached_nodes"] == []
+    assert record["gate"]["blessed"] and record["gate"]["baseline_version"] is None
+    assert record["registry"]["pushed"] and record["registry"]["version"] == "1" and record["registry"]["alias"] == "champion"
+    assert record["data"]["source"] == str(folder) and record["data"]["classes"] == [f"class-{i}" for i in range(5)]
+    left_out = record["data"]["near_duplicates"]["left_out_of_train"]
+    assert record["data"]["images"] == 60 == record["data"]["train"] + record["data"]["eval"] + left_out
+
+
+def test_run_json_has_every_field_that_scripts_rely_on(first):
+    record = first[1]
+    promised = {
+        "data": ["source", "images", "quarantined", "train", "eval", "classes"],
+        "pretrain": ["epochs", "steps", "seconds", "images_per_second", "final_loss", "output_std_ratio", "effective_rank",
+                     "resumed_from_step"],
+        "linear_eval": ["top1", "knn_top1", "random_init_top1", "top1_at_10_percent_labels", "per_class"],
+        "gate": ["blessed", "reasons", "baseline_version"],
+        "registry": ["pushed", "name", "version", "alias"],
+    }  # fmt: skip
+    for section, fields in promised.items():
+        assert set(fields) <= set(record[section]), section
+    assert record["preset"] == "quick" and record["run_id"] and record["schema_version"] == 1
+    # 12 pictures of 60 are never all on one side, and accuracy is a share of whole photographs.
+    assert (record["linear_eval"]["top1"] * record["data"]["eval"]) == pytest.approx(
+        round(record["linear_eval"]["top1"] * record["data"]["eval"]))  # fmt: skip
+
+
+def test_the_trainers_accuracy_and_the_evaluators_agree(first):
+    # Two independent measurements of the same probe on the same photographs: LinearEval's own, and TFMA's of the export.
+    record = first[1]
+    assert record["linear_eval"]["top1"] == pytest.approx(record["gate"]["metrics"]["candidate"]["accuracy"])
+    assert record["linear_eval"]["random_init_top1"] == pytest.approx(record["gate"]["metrics"]["untrained"]["accuracy"])
+
+
+def test_the_terminal_shows_our_lines_and_no_library_s(first, root):
+    process, record = first
+    for node in NODES:
+        assert f"\n{node} " in process.stdout
+    assert "flowers-backbone version 1, alias champion" in process.stdout
+    assert str(root / "runs" / record["run_id"] / "log.txt") in process.stdout
+    assert process.stderr == ""
+    assert len(process.stdout.splitlines()) < 60
+    assert "tensorflow" in (root / "latest" / "log.txt").read_text()
+
+
+def test_an_unchanged_second_run_is_wholly_cached_and_registers_nothing_new(first, second):
+    record = second[1]
+    assert record["cached_nodes"] == NODES
+    assert record["registry"] == {**first[1]["registry"], "pushed": False}
+    assert record["run_id"] > first[1]["run_id"]
+    for section in ("data", "pretrain", "linear_eval", "gate"):
+        assert record[section] == first[1][section]
+
+
+def test_a_killed_run_continues_where_it_was(folder, root, second):
+    # Another seed: data nodes are cached, pre-training is new. A checkpoint a step, so that the kill always finds one.
+    settings = [*TINY, *OPEN_GATE, "pretrain.seed=1", "pretrain.epochs=40", "pretrain.checkpoint_seconds=0"]
+    before = set((root / "checkpoints").iterdir())
+    stopped_by(signal.SIGKILL, command(folder, root, *settings), root, before)
+
+    interrupted = stopped_by(signal.SIGINT, command(folder, root, *settings), root, before)
+    assert interrupted.returncode == 130
+    assert latest(root)["status"] == "interrupted" and latest(root)["failing_node"] == "Pretrain"
+    assert "the same command continues" in interrupted.stderr.read()
+
+    process = run(folder, root, *settings)
+    assert process.returncode == 0, process.stdout + process.stderr
+    record = latest(root)
+    assert record["pretrain"]["resumed_from_step"] > 0
+    # 60 pictures, 15 % held out, whole batches of 16: 3 steps an epoch whatever becomes of near-duplicates.
+    assert record["pretrain"]["steps"] == 40 * 3
+    assert record["cached_nodes"] == NODES[:5]
+
+
+def stopped_by(how, arguments, root, checkpoints_before):
+    """Starts a run, sends it the signal once this start has written a checkpoint, and returns the ended process."""
+    written = newest_checkpoint(root, checkpoints_before)
+    process = subprocess.Popen(arguments, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while newest_checkpoint(root, checkpoints_before) == written:
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+        time.sleep(0.05)
+    os.kill(process.pid, how)
+    process.wait(PATIENCE_SECONDS)
+    return process
+
+
+def newest_checkpoint(root, before):
+    new = set((root / "checkpoints").iterdir()) - before
+    records = [path for folder in new for path in folder.rglob("checkpoint")]
+    return records[0].read_text() if records else ""
+
+
+def test_a_changed_photograph_is_read_and_what_the_gate_refuses_is_not_pushed(folder, root, second):
+    picture = folder / "class-0" / "0.jpg"
+    original = picture.read_bytes()
+    Image.open(io.BytesIO(original)).transpose(Image.Transpose.ROTATE_90).save(picture, quality=95)
+    try:
+        process = run(folder, root, *TINY, "gate.min_accuracy=1", "gate.min_gain_over_random=1", options=["--require-push"])
+    finally:
+        picture.write_bytes(original)
+    record = latest(root)
+    assert process.returncode == 4, process.stdout + process.stderr
+    assert record["status"] == "finished" and record["cached_nodes"] == []
+    assert record["data"]["fingerprint"] != second[1]["data"]["fingerprint"]
+    assert not record["gate"]["blessed"] and not record["registry"]["pushed"] and record["registry"]["version"] is None
+    assert "gate.min_accuracy" in " ".join(record["gate"]["reasons"])
+
+
+def test_refused_data_ends_before_training_with_exit_status_3(folder, root, second):
+    damaged = [folder / "class-1" / f"damaged-{i}.jpg" for i in range(3)]
+    for path in damaged:
+        path.write_bytes((folder / "class-1" / "1.jpg").read_bytes()[:200])
+    try:
+        process = run(folder, root, *TINY, *OPEN_GATE)
+    finally:
+        for path in damaged:
+            path.unlink()
+    record = latest(root)
+    assert process.returncode == 3, process.stdout + process.stderr
+    assert record["status"] == "refused" and record["failing_node"] == "DataGate"
+    # 3 of 63 files is over the 1 % that data.max_bad_fraction allows.
+    assert record["data"]["quarantined"] == 3 and "data.max_bad_fraction" in record["error"]
+    assert {file["path"] for file in record["data"]["quarantined_files"]} == {f"class-1/damaged-{i}.jpg" for i in range(3)}
+    assert "Pretrain" not in record["nodes"] and record["pretrain"] is None
+    assert "data.max_bad_fraction" in process.stderr and "Traceback" not in process.stderr
+
+
+def test_a_source_that_does_not_exist_is_named_before_any_node(root, first):
+    process = run(root / "nowhere", root, *TINY)
+    assert process.returncode == 2
+    assert str(root / "nowhere") in process.stderr and "Traceback" not in process.stderr
+    assert latest(root)["nodes"] == {} and latest(root)["failing_node"] is None
