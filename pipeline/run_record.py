@@ -138,9 +138,9 @@ def _gate(verdict: dict) -> dict:
 
 
 def _registry(push: dict, state: str) -> dict:
-    # A cached push registered its version in an earlier run; this run registered none.
-    return {key: value for key, value in push.items() if key != "schema_version"} | {
-        "pushed": push["pushed"] and state == "COMPLETE"
+    # Of a cached push, or of a backbone that an earlier run registered, the version is shown; this run pushed none.
+    return {key: push[key] for key in ("name", "version", "alias", "reasons")} | {
+        "pushed": push["created"] and state == "COMPLETE"
     }
 
 

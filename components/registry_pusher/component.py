@@ -67,7 +67,8 @@ class RegistryPusher(base_component.BaseComponent):
     """Registers the backbone of a blessed probe; a backbone that was not blessed is left alone, and the record says why.
 
     Output `pushed_model` holds contracts.model_files.PUSH_RECORD: {"schema_version", "pushed", "name", "version", "alias",
-    "reasons"}. `pushed` is true where the registry has this backbone as `version`; `alias` is "champion" or null.
+    "reasons", "created"}. `pushed` is true where the registry has this backbone as `version`, `created` where this execution
+    registered it; `alias` is "champion" or null.
     """
 
     SPEC_CLASS = RegistryPusherSpec
@@ -124,7 +125,7 @@ def push(
     verdict = _read_json(posixpath.join(evaluation.uri, model_files.VERDICT))
     chain.verify_chain(blessed, _evaluation(verdict), judged_probe, _probe_record(probe_dir), judged_backbone)
 
-    record = {"schema_version": 1, "pushed": False, "name": name, "version": None, "alias": None}
+    record = {"schema_version": 1, "pushed": False, "created": False, "name": name, "version": None, "alias": None}
     if not blessed.blessed:
         return record | {"reasons": ["not blessed, so not pushed", *verdict["reasons"]]}
 
@@ -151,8 +152,8 @@ def push(
     )  # fmt: skip
     logger.info("%s version %s: %s.", name, publication.version.version, publication.reason)
     return record | {
-        "pushed": True, "version": publication.version.version, "alias": CHAMPION if publication.is_champion else None,
-        "reasons": [publication.reason],
+        "pushed": True, "created": publication.created, "version": publication.version.version,
+        "alias": CHAMPION if publication.is_champion else None, "reasons": [publication.reason],
     }  # fmt: skip
 
 

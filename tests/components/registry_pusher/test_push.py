@@ -84,7 +84,8 @@ def run(tmp_path, registry_dir):
 def test_a_blessed_backbone_is_registered_with_its_whole_lineage(run, registry_dir):
     record = push(**run(1))
     assert record == {
-        "schema_version": 1, "pushed": True, "name": NAME, "version": "1", "alias": "champion", "reasons": ["the first champion"],
+        "schema_version": 1, "pushed": True, "created": True, "name": NAME, "version": "1", "alias": "champion",
+        "reasons": ["the first champion"],
     }  # fmt: skip
     version = local.champion(registry_dir, NAME)
     backbone_dir, probe_dir = (run_dir(registry_dir, 1, name) for name in ("backbone", "probe"))
@@ -122,7 +123,7 @@ def test_pushing_twice_makes_one_version(run, registry_dir):
     arguments = run(1)
     push(**arguments)
     again = push(**arguments)
-    assert (again["pushed"], again["version"], again["alias"]) == (True, "1", "champion")
+    assert (again["pushed"], again["created"], again["version"], again["alias"]) == (True, False, "1", "champion")
     assert len(local.list_versions(registry_dir, NAME)) == 1
 
 
