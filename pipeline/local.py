@@ -10,6 +10,7 @@ from tfx.orchestration.portable import runtime_parameter_utils
 from pipeline import metadata
 from pipeline.dag import Places, create_pipeline
 from pipeline.layout import Layout
+from pipeline.preparation import Prepared
 from pipeline.recipe import Origin, checkpoint_key
 from pipeline_config import Config
 
@@ -37,7 +38,7 @@ def places(layout: Layout, config: Config, origin: Origin) -> Places:
     )
 
 
-def run(config: Config, origin: Origin, champion: str, recipe: str, layout: Layout, run_id: str) -> None:
+def run(config: Config, prepared: Prepared, layout: Layout, run_id: str) -> None:
     """Runs all nodes, those from the cache whose code, settings and inputs are unchanged.
 
     Raises:
@@ -45,10 +46,10 @@ def run(config: Config, origin: Origin, champion: str, recipe: str, layout: Layo
       Exception: whatever a node raised; later nodes have not run.
     """
     layout.root.mkdir(parents=True, exist_ok=True)
-    for uri in metadata.forget_missing_artifacts(layout.metadata):
-        log.info("%s is gone; what wrote it runs again", uri)
+    for uri in metadata.forget_missing_artifacts(layout.metadata, prepared.registered):
+        log.info("What is recorded as %s is gone; the node that wrote it runs again", uri)
     pipeline = create_pipeline(
-        config, origin, champion, recipe, places(layout, config, origin),
+        config, prepared.origin, prepared.champion, prepared.recipe, places(layout, config, prepared.origin),
         metadata_connection_config=tfx_metadata.sqlite_metadata_connection_config(str(layout.metadata)),
         beam_pipeline_args=[f"--runner={BEAM_RUNNER}"],
     )  # fmt: skip

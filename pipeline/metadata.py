@@ -76,8 +76,14 @@ def _outputs(store: metadata_store.MetadataStore, execution_id: int) -> dict[str
     }
 
 
-def forget_missing_artifacts(database: pathlib.Path) -> list[str]:
-    """Marks local artifacts whose files are gone as deleted, so that no cache serves them; returns their URIs."""
+def forget_missing_artifacts(database: pathlib.Path, registered: frozenset[str]) -> list[str]:
+    """Marks what is gone as deleted, so that no cache serves it and what wrote it runs again; returns the URIs.
+
+    Gone are local artifacts without files, and records of a push whose version is not in the registry any more.
+
+    Args:
+      registered: versions that the registry has.
+    """
     if not database.exists():
         return []
     store = _open(database)
@@ -85,10 +91,17 @@ def forget_missing_artifacts(database: pathlib.Path) -> list[str]:
         artifact
         for artifact in store.get_artifacts()
         if artifact.state == metadata_store_pb2.Artifact.LIVE
-        and artifact.uri.startswith("/")
-        and not pathlib.Path(artifact.uri).exists()
+        and (_without_files(artifact) or _pushed_version(artifact) not in {"", *registered})
     ]
     for artifact in gone:
         artifact.state = metadata_store_pb2.Artifact.DELETED
     store.put_artifacts(gone)
     return [artifact.uri for artifact in gone]
+
+
+def _without_files(artifact: metadata_store_pb2.Artifact) -> bool:
+    return artifact.uri.startswith("/") and not pathlib.Path(artifact.uri).exists()
+
+
+def _pushed_version(artifact: metadata_store_pb2.Artifact) -> str:
+    return artifact.custom_properties["pushed_version"].string_value if "pushed_version" in artifact.custom_properties else ""

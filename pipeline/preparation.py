@@ -17,11 +17,19 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """`champion`: what the Evaluator compares with, as JSON; "" where there is none."""
+    """What a run starts from.
+
+    Attributes:
+      origin: what identifies data and code.
+      recipe: hash of everything that determines the candidate.
+      champion: what the Evaluator compares with, as JSON; "" where there is none.
+      registered: versions that the registry has.
+    """
 
     origin: Origin
     recipe: str
     champion: str
+    registered: frozenset[str]
 
 
 def prepare(config: Config, layout: Layout) -> Prepared:
@@ -40,5 +48,11 @@ def prepare(config: Config, layout: Layout) -> Prepared:
         trainer_version=code_version(TRAINER),
     )
     determined_by = recipe(config, origin)
-    champion = registry.champion_for_gate(str(layout.registry), config.registry.name, determined_by)
-    return Prepared(origin, determined_by, json.dumps(champion, sort_keys=True) if champion else "")
+    directory, name = str(layout.registry), config.registry.name
+    champion = registry.champion_for_gate(directory, name, determined_by)
+    return Prepared(
+        origin=origin,
+        recipe=determined_by,
+        champion=json.dumps(champion, sort_keys=True) if champion else "",
+        registered=frozenset(version.version for version in registry.list_versions(directory, name)),
+    )

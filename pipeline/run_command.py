@@ -2,8 +2,8 @@
 
 import dataclasses
 import datetime
-import logging
 import time
+import traceback
 
 from pipeline import run_record
 from pipeline.console import Console, console
@@ -12,8 +12,6 @@ from pipeline.layout import Layout, new_run_id, point_latest_at
 from pipeline.run_lock import run_lock
 from pipeline.run_record import Identity, Outcome
 from pipeline_config import Config
-
-log = logging.getLogger(__name__)
 
 
 def run(config: Config, layout: Layout, require_push: bool) -> ExitStatus:
@@ -46,9 +44,9 @@ def _run_and_record(identity: Identity, layout: Layout, require_push: bool, show
 
         prepared = preparation.prepare(identity.config, layout)
         identity = dataclasses.replace(identity, origin=prepared.origin, recipe=prepared.recipe)
-        local.run(identity.config, prepared.origin, prepared.champion, prepared.recipe, layout, identity.run_id)
+        local.run(identity.config, prepared, layout, identity.run_id)
     except (Exception, KeyboardInterrupt) as caught:
-        log.debug("The run ended early", exc_info=caught)
+        traceback.print_exception(caught)  # to descriptor 2, which is the log file
         error = caught
     record, status = _record(identity, error, time.monotonic() - started, layout, shown)
     _show(record, status, layout, shown)

@@ -121,7 +121,9 @@ def _data(ingest: dict) -> dict:
         "train_by_class": splits["train"]["by_class"],
         "eval_by_class": splits["eval"]["by_class"],
         "classes": ingest["classes"],
+        "sizes": ingest["sizes"],
         "split_rule": ingest["split_rule"],
+        "unused": ingest["unused"],
         "near_duplicates": ingest["near_duplicates"],
     }
 

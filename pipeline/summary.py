@@ -32,7 +32,7 @@ def rows(record: dict) -> Iterator[tuple[str, str]]:
         yield "Pre-training", _pretrain(record["pretrain"])
     if record["linear_eval"]:
         yield "Linear top-1", _linear(record["linear_eval"])
-        yield "kNN top-1", _percent(record["linear_eval"]["knn_top1"])
+        yield "kNN top-1", _knn(record["linear_eval"])
     if record["gate"]:
         yield "Gate", _gate(record["gate"])
     if record["registry"]:
@@ -69,6 +69,10 @@ def _pretrain(pretrain: dict) -> str:
 def _linear(linear: dict) -> str:
     return (f"{_percent(linear['top1'])}; the same network untrained: {_percent(linear['random_init_top1'])}; "
             f"with 10 % of the labels: {_percent(linear['top1_at_10_percent_labels'])}")  # fmt: skip
+
+
+def _knn(linear: dict) -> str:
+    return f"{_percent(linear['knn_top1'])}; the same network untrained: {_percent(linear['random_init_knn_top1'])}"
 
 
 def _gate(gate: dict) -> str:

@@ -21,7 +21,7 @@ def run_fn(fn_args: FnArgs) -> None:
     """Pre-trains on the train split.
 
     Raises:
-      ValueError: the train split has fewer photographs than one batch.
+      ConfigurationError: the train split has fewer photographs than one batch.
       trainer.monitors.CollapseError: the outputs collapsed.
     """
     config = fn_args.custom_config

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from pipeline_config import Pretrain
+from pipeline_config import ConfigurationError, Pretrain
 from trainer import monitors, schedule
 from trainer.checkpoints import Checkpoints
 from trainer.neighbours import knn_accuracy
@@ -44,12 +44,12 @@ def pretrain(
       neighbours: how many vote in kNN accuracy.
 
     Raises:
-      ValueError: fewer photographs than one batch.
+      ConfigurationError: fewer photographs than one batch.
       monitors.CollapseError: the outputs collapsed or the loss diverged.
     """
     count = len(photographs.canvases)
     if count < settings.batch_size:
-        raise ValueError(
+        raise ConfigurationError(
             f"pretrain.batch_size is {settings.batch_size}, but the train split has only {count} photographs; "
             f"lower it to at most {count}"
         )

@@ -203,6 +203,7 @@ def test_refused_data_ends_before_training_with_exit_status_3(folder, root, seco
     assert {file["path"] for file in record["data"]["quarantined_files"]} == {f"class-1/damaged-{i}.jpg" for i in range(3)}
     assert "Pretrain" not in record["nodes"] and record["pretrain"] is None
     assert "data.max_bad_fraction" in process.stderr and "Traceback" not in process.stderr
+    assert "Traceback" in (root / "latest" / "log.txt").read_text()
 
 
 def test_a_source_that_does_not_exist_is_named_before_any_node(root, first):

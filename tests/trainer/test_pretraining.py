@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+from pipeline_config import ConfigurationError
 from trainer import checkpoints as checkpoints_module
 from trainer.monitors import CollapseError
 from trainer.pretraining import pretrain
@@ -95,5 +96,5 @@ def test_a_collapse_ends_the_run(photographs, settings, tmp_path):
 
 
 def test_fewer_photographs_than_a_batch_are_refused(photographs, settings, tmp_path):
-    with pytest.raises(ValueError, match="pretrain.batch_size is 64.*only 28 photographs"):
+    with pytest.raises(ConfigurationError, match="pretrain.batch_size is 64.*only 28 photographs"):
         run(photographs, dataclasses.replace(settings, batch_size=64), tmp_path)

@@ -1,0 +1,86 @@
+"""The DAG's nodes and edges, as the representation has them that every runner executes."""
+
+import json
+
+import pytest
+
+from pipeline import dag
+from pipeline.recipe import Origin
+from pipeline.settings import configuration
+
+ORIGIN = Origin(data_fingerprint="print", ingest_settings='{"source": "synthetic"}', components_version="c", trainer_version="t")
+PLACES = dag.Places(pipeline_root="/r/artifacts", datasets="/r/datasets", checkpoints="/r/checkpoints/k", registry="/r/registry")
+
+# Every node with the nodes that it waits for: the drawing in docs.
+EDGES = {
+    "ExampleGen": set(),
+    "StatisticsGen": {"ExampleGen"},
+    "SchemaGen": {"StatisticsGen"},
+    "ExampleValidator": {"StatisticsGen", "SchemaGen"},
+    "DataGate": {"ExampleGen", "ExampleValidator"},
+    "Pretrain": {"ExampleGen", "DataGate"},
+    "LinearEval": {"ExampleGen", "DataGate", "Pretrain"},
+    "Evaluator": {"ExampleGen", "LinearEval"},
+    "Pusher": {"ExampleGen", "Pretrain", "LinearEval", "Evaluator"},
+}
+
+
+def pipeline(*overrides, champion=""):
+    return dag.create_pipeline(configuration("quick", overrides), ORIGIN, champion, "recipe", PLACES)
+
+
+@pytest.fixture(scope="module")
+def nodes():
+    from tfx.dsl.compiler.compiler import Compiler
+
+    representation = Compiler().compile(pipeline(champion='{"version": "3"}'))
+    return {node.pipeline_node.node_info.id: node.pipeline_node for node in representation.nodes}
+
+
+def parameter(node, name):
+    value = node.parameters.parameters[name].field_value
+    return getattr(value, value.WhichOneof("value"))
+
+
+def test_nodes_and_edges_are_those_of_the_drawing(nodes):
+    assert {name: set(node.upstream_nodes) for name, node in nodes.items()} == EDGES
+
+
+def test_the_order_of_the_nodes_runs_along_the_edges(nodes):
+    order = list(nodes)
+    assert all(order.index(before) < order.index(name) for name, node in nodes.items() for before in node.upstream_nodes)
+
+
+def test_every_node_may_be_served_from_the_cache(nodes):
+    assert all(node.execution_options.caching_options.enable_cache for node in nodes.values())
+
+
+def test_pre_training_is_given_no_eval_split(nodes):
+    assert json.loads(parameter(nodes["Pretrain"], "eval_args")) == {"splits": ["train"]}
+    assert json.loads(parameter(nodes["Pretrain"], "train_args")) == {"splits": ["train"]}
+
+
+def test_the_trainers_get_their_settings_and_what_identifies_them(nodes):
+    custom = json.loads(parameter(nodes["Pretrain"], "custom_config"))
+    assert json.loads(custom.pop("pretrain"))["views"]["hue"] == 0.1
+    assert custom == {"neighbours": 20, "data_fingerprint": "print", "checkpoint_dir": "/r/checkpoints/k", "code_version": "t"}
+    custom = json.loads(parameter(nodes["LinearEval"], "custom_config"))
+    assert json.loads(custom["linear_eval"])["folds"] == 5 and custom["code_version"] == "t"
+
+
+def test_our_components_change_with_their_code(nodes):
+    # The cache looks at parameters: without this one yesterday's output would be served for today's code.
+    for name in ("ExampleGen", "SchemaGen", "DataGate", "Evaluator", "Pusher"):
+        assert parameter(nodes[name], "code_version").startswith(("c", "components c")), name
+
+
+def test_the_gate_gets_the_champion_and_its_thresholds(nodes):
+    assert parameter(nodes["Evaluator"], "champion") == '{"version": "3"}'
+    assert json.loads(parameter(nodes["Evaluator"], "gate"))["min_accuracy"] == 0.55
+
+
+def test_the_same_arguments_give_the_same_dag_byte_for_byte():
+    from tfx.dsl.compiler.compiler import Compiler
+
+    first, second = (Compiler().compile(pipeline()).SerializeToString(deterministic=True) for _ in range(2))
+    assert first == second

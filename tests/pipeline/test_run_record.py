@@ -1,0 +1,151 @@
+"""run.json from the parts that a run leaves; the table from run.json; the order in which it all becomes visible."""
+
+import dataclasses
+import datetime
+import json
+import os
+import pathlib
+import re
+
+import pytest
+import rich.console
+
+from pipeline import run_record, summary
+from pipeline.layout import Layout, new_run_id, point_latest_at
+from pipeline.metadata import Execution
+from pipeline.run_record import Identity, Outcome
+from pipeline.settings import configuration
+
+IDENTITY = Identity("20260131-184502-3fa9", "2026-01-31T18:45:02+00:00", configuration("quick"))
+REPORTS = {
+    "ingest": {
+        "schema_version": 1, "source": "/photos", "kind": "folder", "fingerprint": "f", "classes": ["[rose]", "tulip"], "images": 97,
+        "quarantined": {"total": 3, "by_reason": {"truncated": 2, "zero bytes": 1},
+                        "files": [{"path": "a.jpg", "reason": "truncated", "detail": ""}]},
+        "bad_fraction": 0.03, "splits": {"train": {"images": 82, "by_class": {"[rose]": 40, "tulip": 42}},
+                                         "eval": {"images": 15, "by_class": {"[rose]": 7, "tulip": 8}}},
+        "sizes": {}, "split_rule": "by content", "unused": [], "near_duplicates": {"left_out_of_train": 0},
+    },
+    "pretrain": {"epochs": 2, "steps": 4, "seconds": 8.0, "images_per_second": 20.5, "final_loss": -0.8, "output_std_ratio": 0.9,
+                 "effective_rank": 30.0, "resumed_from_step": 3, "history": []},
+    "linear_eval": {"top1": 0.8, "knn_top1": 0.7, "random_init_top1": 0.5, "random_init_knn_top1": 0.4,
+                    "top1_at_10_percent_labels": 0.6},
+    "verdict": {"schema_version": 1, "blessed": True, "reasons": ["good enough"], "baseline_version": "1",
+                "per_class": {"[rose]": 0.9, "tulip": 0.7}, "metrics": {}},
+    "push": {"schema_version": 1, "pushed": True, "created": True, "name": "flowers-backbone", "version": "2", "alias": "champion",
+             "reasons": ["better"]},
+}  # fmt: skip
+
+
+def executions(**states):
+    return [Execution(node, state, {}) for node, state in states.items()]
+
+
+def build(outcome=Outcome("finished", 12.34), reports=REPORTS, **states):
+    states = states or {"ExampleGen": "CACHED", "Pretrain": "COMPLETE", "Pusher": "COMPLETE"}
+    return run_record.build(IDENTITY, outcome, executions(**states), reports, {"Pretrain": 9.876})
+
+
+def test_the_sections_come_from_the_reports():
+    record = build()
+    assert record["data"]["quarantined"] == 3 and record["data"]["quarantined_by_reason"] == {"truncated": 2, "zero bytes": 1}
+    assert record["data"]["quarantined_files"][0]["path"] == "a.jpg"
+    assert (record["data"]["train"], record["data"]["eval"], record["data"]["images"]) == (82, 15, 97)
+    assert record["linear_eval"]["per_class"] == {"[rose]": 0.9, "tulip": 0.7}
+    assert record["gate"] == {"blessed": True, "reasons": ["good enough"], "baseline_version": "1", "metrics": {}}
+    assert record["registry"] == {
+        "pushed": True, "name": "flowers-backbone", "version": "2", "alias": "champion", "reasons": ["better"]}  # fmt: skip
+    assert record["cached_nodes"] == ["ExampleGen"]
+    assert record["nodes"] == {
+        "ExampleGen": {"state": "cached", "seconds": None},
+        "Pretrain": {"state": "complete", "seconds": 9.88},
+        "Pusher": {"state": "complete", "seconds": None},
+    }
+    assert record["configuration"]["pretrain"]["epochs"] == IDENTITY.config.pretrain.epochs
+
+
+def test_a_cached_push_pushed_nothing_in_this_run():
+    registry = build(Pusher="CACHED")["registry"]
+    assert not registry["pushed"] and registry["version"] == "2"
+
+
+def test_a_backbone_that_was_registered_before_is_not_pushed_again():
+    # A re-judged backbone: the Pusher ran, and found its version there.
+    registry = build(reports=REPORTS | {"push": REPORTS["push"] | {"created": False}})["registry"]
+    assert not registry["pushed"] and registry["version"] == "2"
+
+
+def test_a_run_that_ended_early_has_every_key_and_null_for_what_it_did_not_reach():
+    failed = build(Outcome("failed", 1.0, "out of memory", "Pretrain"), {"ingest": REPORTS["ingest"]}, Pretrain="FAILED")
+    assert failed.keys() == build().keys()
+    assert (failed["status"], failed["error"], failed["failing_node"]) == ("failed", "out of memory", "Pretrain")
+    assert all(failed[section] is None for section in ("pretrain", "linear_eval", "gate", "registry"))
+    assert failed["data"]["images"] == 97 and failed["nodes"]["Pretrain"]["state"] == "failed"
+
+
+def test_reports_are_read_from_the_outputs_of_their_nodes(tmp_path):
+    (tmp_path / "push.json").write_text(json.dumps(REPORTS["push"]))
+    found = run_record.read_reports([
+        Execution("Pusher", "CACHED", {"pushed_model": str(tmp_path)}),
+        Execution("Evaluator", "FAILED", {}),
+    ])  # fmt: skip
+    assert found == {"push": REPORTS["push"]}
+
+
+def test_every_field_is_documented():
+    text = (pathlib.Path(__file__).resolve().parents[2] / "docs" / "run.json.md").read_text()
+    documented = set(re.findall(r"^\| `([^`]+)`", text, re.MULTILINE))
+    record = build()
+    fields = set(record)
+    for section in ("data", "pretrain", "linear_eval", "gate", "registry"):
+        fields |= {f"{section}.{name}" for name in record[section]}
+    assert fields <= documented, sorted(fields - documented)
+
+
+def test_run_json_appears_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "run.json"
+    run_record.write({"a": 1}, path)
+    with pytest.raises(TypeError):
+        run_record.write({"a": 2, "b": object()}, path)
+    assert json.loads(path.read_text()) == {"a": 1}
+
+
+def text_of(record):
+    shown = rich.console.Console(width=120, record=True, file=open(os.devnull, "w"))
+    shown.print(summary.table(record, {"Full log": "/x/[log].txt"}))
+    return shown.export_text()
+
+
+def test_the_table_shows_accuracy_with_its_floor_and_the_verdict_with_its_reasons():
+    text = text_of(build())
+    for part in ("80.0%; the same network untrained: 50.0%", "70.0%; the same network untrained: 40.0%", "continued from step 3",
+                 "2 truncated, 1 zero bytes", "blessed, judged against champion version 1", "good enough",
+                 "flowers-backbone version 2, alias champion", "1 of 3 nodes cached", "/x/[log].txt"):  # fmt: skip
+        assert part in text, part
+
+
+def test_the_table_of_a_failed_run_shows_the_error_and_only_what_was_reached():
+    text = text_of(build(Outcome("refused", 3.0, "class [b]x[/b] has no photographs", "DataGate"), {"ingest": REPORTS["ingest"]}))
+    assert "DataGate: class [b]x[/b] has no photographs" in text and "97 photographs" in text
+    assert "Linear" not in text and "Registry" not in text
+
+
+def test_run_ids_sort_by_time_and_differ_within_a_second():
+    evening = datetime.datetime(2026, 1, 31, 23, 59, 59, tzinfo=datetime.timezone(datetime.timedelta(hours=1)))
+    assert new_run_id(evening).startswith("20260131-225959-")  # UTC
+    assert new_run_id(evening) < new_run_id(evening + datetime.timedelta(seconds=1))
+    assert len({new_run_id(evening) for _ in range(20)}) > 1
+
+
+def test_latest_moves_from_run_to_run(tmp_path):
+    layout = Layout(tmp_path)
+    for run_id in ("a", "b"):
+        layout.run(run_id).mkdir(parents=True)
+        point_latest_at(layout, run_id)
+        assert os.readlink(layout.latest) == f"runs/{run_id}"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["latest", "runs"]
+
+
+def test_identity_without_origin_has_no_code_and_no_recipe():
+    record = run_record.build(dataclasses.replace(IDENTITY, origin=None), Outcome("failed", 1.0, "no such folder"), [], {}, {})
+    assert record["code"] is None and record["recipe"] is None and record["nodes"] == {}
