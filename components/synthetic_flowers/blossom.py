@@ -16,8 +16,11 @@ from components.synthetic_flowers.species import Centre, Outline, Species, Whorl
 # Resolution of the tables along a petal and around the circle; finer than a pixel of any picture that fits a screen.
 STEPS = 512
 TURN = 2 * np.pi
-# Mean brightness of a blossom over that of its petals' colour.
-MEAN_SHADE = 0.85
+# The brightness of a blossom's pixels, over that of its petals' colour, by their rank from the darkest (0) to the lightest (1).
+TONES = ((0.0, 0.05, 0.2, 0.6, 1.0), (0.25, 0.42, 0.66, 0.95, 1.12))
+LEVELS = 512
+# Mean brightness of the petals' bases where they take the centre's colour, over that colour's: about that of a drawn centre.
+HEART_SHADE = 0.7
 
 
 @dataclass(frozen=True)
@@ -143,10 +146,22 @@ def draw(random: np.random.Generator, species: Species, palette: Palette, coat: 
     if species.stamens:
         paint_stamens(square, species.stamens, random_petals(random, species.stamens, start, 1.0), palette)
     paint_centre(square, species.centre, random.uniform(0.85, 1.15), palette, pose, random.uniform(0, TURN))
-    # A blossom with many petals is full of shadows; evening out the mean keeps brightness from telling the species.
-    brightness = float(np.vdot(square.colour.mean(0), square.coverage)) / float(square.coverage.sum())
-    square.colour *= np.float32(MEAN_SHADE * float(palette.petal_tip.mean()) / brightness)
+    even_out(square.colour, square.coverage, float(palette.petal_tip.mean()))
     return square.colour, square.coverage
+
+
+def even_out(colour: np.ndarray, coverage: np.ndarray, brightness: float) -> None:
+    """Gives a blossom's pixels the same distribution of brightness whatever its form; in place.
+
+    A blossom with many petals is full of shadows, one with few is not: left alone, a histogram would tell the species. Each
+    pixel keeps its rank, and so the picture its form, but takes the brightness that TONES has for this rank.
+    """
+    level = colour.mean(0)
+    bins = np.clip(level * np.float32(LEVELS / 1.5), 0, LEVELS - 1).astype(np.int32)
+    counts = np.bincount(bins.ravel(), weights=coverage.ravel(), minlength=LEVELS)
+    ranks = (np.cumsum(counts) - counts / 2) / counts.sum()
+    tones = (np.interp(ranks, *TONES) * brightness).astype(np.float32)
+    colour *= tones[bins] / np.maximum(level, np.float32(0.02))
 
 
 def random_petals(random: np.random.Generator, whorl: Whorl, start: float, tone: float) -> Petals:
@@ -256,13 +271,14 @@ def filament_colour(palette: Palette, u: np.ndarray) -> np.ndarray:
 
 
 def paint_heart(square: Square, reach: float, palette: Palette) -> None:
-    """Gives petals the centre's colour within `reach`, keeping their shading."""
+    """Gives petals the centre's colour within `reach`, keeping their shading but not their mean brightness."""
     if reach == 0:
         return
     window = square.window(reach * 1.4)
     amount = np.clip((reach - square.radius[window]) * np.float32(1 / (0.35 * reach)) + np.float32(0.5), 0, 0.9)
     colour = square.colour[:, *window]
-    shade = colour.mean(0) * np.float32(1 / palette.petal_base.mean())
+    shade = colour.mean(0)
+    shade *= np.float32(HEART_SHADE) / (np.vdot(shade, amount) / amount.sum())
     colour += amount * (palette.centre[:, None, None] * shade - colour)
 
 

@@ -58,10 +58,10 @@ class SyntheticFlowers(tfds.core.GeneratorBasedBuilder):
     """Flowers drawn by formula; the configuration says how many, how large and from which seed."""
 
     # To be raised with every change of a pixel, so that no data set of an older drawing is found in its place.
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = tfds.core.Version("2.0.0")
     # TFDS 4.9.10 would look for this file by means of importlib_resources, which it imports but does not require.
     code_path = epath.Path(__file__)
-    RELEASE_NOTES = {"1.0.0": "Five species: dahlia, daisy, lily, poppy, primrose."}
+    RELEASE_NOTES = {"2.0.0": "Beds of dahlia, daisy, lily, poppy or primrose, even in brightness and colour."}
 
     def _info(self) -> tfds.core.DatasetInfo:
         """Features `image` (JPEG) and `label` (the five species' names, alphabetically)."""

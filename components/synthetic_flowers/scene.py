@@ -69,10 +69,10 @@ def compose(random: np.random.Generator, species: Species, side: int) -> np.ndar
 def random_coat(random: np.random.Generator) -> blossom.Coat:
     """The look of a plant's petals."""
     return blossom.Coat(
-        cup=random.uniform(0.10, 0.40),
-        fold=random.uniform(0.05, 0.30),
-        veins=int(random.integers(0, 6)),
-        vein_strength=random.uniform(0.02, 0.12),
+        cup=random.uniform(0.12, 0.32),
+        fold=random.uniform(0.08, 0.24),
+        veins=int(random.integers(1, 6)),
+        vein_strength=random.uniform(0.03, 0.09),
         eye=random.uniform(0.3, 0.8) if random.random() < 0.12 else 0.0,
         eye_reach=random.uniform(0.25, 0.55),
     )
@@ -146,19 +146,19 @@ def expose(random: np.random.Generator, picture: np.ndarray, light: float) -> np
     # Stronger towards the light, weaker towards the corners.
     slant = (x * np.float32(np.cos(light)) + y * np.float32(np.sin(light))) * np.float32(random.uniform(0.0, 0.18))
     vignette = (x * x + y * y) * np.float32(random.uniform(0.0, 0.16))
-    exposure = np.float32(random.uniform(0.85, 1.12))
+    exposure = np.float32(random.uniform(0.86, 1.08))
     picture = picture * (exposure * (1 + slant - vignette))
     tint = 1 + random.uniform(-0.06, 0.06, 3)
     picture *= tint.astype(np.float32)[:, None, None]
-    picture = np.maximum(picture, np.float32(1e-4)) ** np.float32(random.uniform(0.85, 1.2))
-    haze = np.float32(max(0.0, random.uniform(-0.15, 0.08)))
+    picture = np.maximum(picture, np.float32(1e-4)) ** np.float32(random.uniform(0.90, 1.15))
+    haze = np.float32(max(0.0, random.uniform(-0.10, 0.05)))
     picture = picture * (1 - haze) + haze * np.float32(0.8)
-    picture += random.standard_normal(picture.shape, np.float32) * np.float32(random.uniform(0.0, 0.012))
+    picture += random.standard_normal(picture.shape, np.float32) * np.float32(random.uniform(0.0, 0.006))
     # Highlights roll off softly instead of being cut.
     picture = np.where(picture > 0.8, 1 - 0.2 * np.exp((np.float32(0.8) - picture) * 5), picture)
     pixels = np.clip(picture * np.float32(255) + np.float32(0.5), 0, 255).astype(np.uint8)
     image = np.ascontiguousarray(pixels.transpose(1, 2, 0))
-    sigma = random.uniform(-0.010, 0.006) * side
+    sigma = random.uniform(-0.010, 0.005) * side
     if sigma <= 0.15:
         return image
     return np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur(sigma)))

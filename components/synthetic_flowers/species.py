@@ -96,7 +96,7 @@ LILY = Species(
     ),
     stamens=Whorl((6, 6), 0.46, 0.045, FILAMENT),
     centre=Centre("tube", 0.08),
-    heart=0.28,
+    heart=0.21,
     size=1.13,
 )
 POPPY = Species(
@@ -107,7 +107,7 @@ POPPY = Species(
     ),
     stamens=Whorl((20, 26), 0.36, 0.16, FILAMENT),
     centre=Centre("pod", 0.16),
-    heart=0.20,
+    heart=0.33,
     size=0.80,
 )
 PRIMROSE = Species(

@@ -1,0 +1,64 @@
+"""How long the synthetic flowers take to draw: prints two tables.
+
+    python benchmarks/synthetic_flowers.py [--images 2400] [--side 64] [--repeats 3]
+
+The first has the drawing alone, in one thread, by side (milliseconds a picture, median of the repeats). The second has the whole
+data set by number of workers, from the call of `prepare` to the files, each repeat into a new directory; the start of the process
+and the import of TensorFlow, which a run of the pipeline pays anyway, stand apart.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+
+from components.synthetic_flowers import scene
+
+SIDES = (32, 64, 128, 256)
+# Pictures drawn for one figure of the first table.
+SAMPLE = 60
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=2400)
+    parser.add_argument("--side", type=int, default=64)
+    parser.add_argument("--repeats", type=int, default=3)
+    arguments = parser.parse_args()
+    print("side    ms a picture")
+    for side in SIDES:
+        print(f"{side:4d}    {statistics.median(drawing(side) for _ in range(arguments.repeats)):12.2f}")
+    start = time.perf_counter()
+    import tensorflow  # noqa: F401  here, so that its import is measured apart
+
+    from components.synthetic_flowers import builder
+
+    print(f"\nimports: {time.perf_counter() - start:.1f} s")
+    print(f"{arguments.images} pictures of {arguments.side} px\nworkers    seconds    pictures/s")
+    for workers in (1, 2):
+        seconds = statistics.median(
+            preparation(builder.prepare, arguments.images, arguments.side, workers) for _ in range(arguments.repeats)
+        )
+        print(f"{workers:7d}    {seconds:7.1f}    {arguments.images / seconds:10.0f}")
+
+
+def drawing(side: int) -> float:
+    """Milliseconds that one picture of `side` pixels takes, its JPEG included."""
+    scene.draw_jpeg(0, 0, side)
+    start = time.perf_counter()
+    for index in range(SAMPLE):
+        scene.draw_jpeg(0, index, side)
+    return 1000 * (time.perf_counter() - start) / SAMPLE
+
+
+def preparation(prepare, images: int, side: int, workers: int) -> float:
+    """Seconds that a new data set takes."""
+    with tempfile.TemporaryDirectory() as directory:
+        start = time.perf_counter()
+        prepare(directory, images=images, side=side, seed=7, eval_fraction=0.15, workers=workers)
+        return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()
