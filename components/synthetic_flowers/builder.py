@@ -126,7 +126,8 @@ def prepare(
     direct.direct_running_mode = "multi_threading" if workers > 1 else "in_memory"
     builder.download_and_prepare(
         download_config=tfds.download.DownloadConfig(
-            beam_runner="DirectRunner",
+            # Named in full: DirectRunner would first try Prism, whose executable it downloads.
+            beam_runner="apache_beam.runners.portability.fn_api_runner.FnApiRunner",
             beam_options=options,
             try_download_gcs=False,
             compute_stats=tfds.download.ComputeStatsMode.SKIP,
