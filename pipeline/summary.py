@@ -36,7 +36,7 @@ def rows(record: dict) -> Iterator[tuple[str, str]]:
     if record["gate"]:
         yield "Gate", _gate(record["gate"])
     if record["registry"]:
-        yield "Registry", _registry(record["registry"])
+        yield "Registry", _registry(record["registry"], record["gate"])
     if record["error"]:
         yield "Error", f"{record['failing_node']}: {record['error']}" if record["failing_node"] else record["error"]
     cached = len(record["cached_nodes"])
@@ -81,9 +81,10 @@ def _gate(gate: dict) -> str:
     return "\n".join([f"{verdict}, judged against {against}", *(f"- {reason}" for reason in gate["reasons"])])
 
 
-def _registry(registry: dict) -> str:
+def _registry(registry: dict, gate: dict) -> str:
+    # The gate's own reasons stand in the line above.
+    reasons = [f"- {reason}" for reason in registry["reasons"] if reason not in gate["reasons"]]
     if not registry["version"]:
-        return "\n".join(["not pushed", *(f"- {reason}" for reason in registry["reasons"])])
-    what = f"{registry['name']} version {registry['version']}"
-    alias = f", alias {registry['alias']}" if registry["alias"] else ""
-    return f"{what}{alias}" + ("" if registry["pushed"] else "; nothing new to push")
+        return "\n".join(["not pushed", *reasons])
+    what = f"{registry['name']} version {registry['version']}" + (f", alias {registry['alias']}" if registry["alias"] else "")
+    return "\n".join([what if registry["pushed"] else f"{what}; nothing new to push", *reasons])

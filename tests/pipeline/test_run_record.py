@@ -124,6 +124,14 @@ def test_the_table_shows_accuracy_with_its_floor_and_the_verdict_with_its_reason
         assert part in text, part
 
 
+def test_the_table_says_once_why_nothing_was_pushed():
+    verdict = REPORTS["verdict"] | {"blessed": False, "reasons": ["accuracy 0.2 is too low"]}
+    push = {"pushed": False, "created": False, "name": "flowers-backbone", "version": None, "alias": None,
+            "reasons": ["not blessed, so not pushed", "accuracy 0.2 is too low"]}  # fmt: skip
+    text = text_of(build(reports=REPORTS | {"verdict": verdict, "push": push}))
+    assert text.count("accuracy 0.2 is too low") == 1 and "- not blessed, so not pushed" in text
+
+
 def test_the_table_of_a_failed_run_shows_the_error_and_only_what_was_reached():
     text = text_of(build(Outcome("refused", 3.0, "class [b]x[/b] has no photographs", "DataGate"), {"ingest": REPORTS["ingest"]}))
     assert "DataGate: class [b]x[/b] has no photographs" in text and "97 photographs" in text
