@@ -6,7 +6,7 @@
     DIR/datasets/              generated data sets
     DIR/registry/              registered versions
     DIR/runs/RUN_ID/           run.json and log.txt of a run
-    DIR/latest                 link to the newest finished, failed or refused run
+    DIR/latest                 link to the newest run that left a run.json
 """
 
 import dataclasses

@@ -30,7 +30,7 @@ class Origin:
 
 
 def recipe(config: Config, origin: Origin) -> str:
-    """SHA-256 (hex) of everything that determines backbone and probe: data, code, and the settings of ingest and both trainers."""
+    """SHA-256 (hex) of what determines backbone and probe: data, code, and the settings of ingest and both trainers."""
     return _hash(_pretraining(config, origin) | {"linear_eval": pipeline_config.to_dict(config.linear_eval)})
 
 

@@ -69,7 +69,8 @@ def verify(layout: Layout, name: str, wanted: list[str]) -> ExitStatus:
         with without_library_noise():
             differences = registry.verify(directory, name, version.version)
         damaged += bool(differences)
-        print(f"version {version.version}: {'DIFFERS from what was registered' if differences else 'as registered'} ({version.path})")
+        verdict = "DIFFERS from what was registered" if differences else "as registered"
+        print(f"version {version.version}: {verdict} ({version.path})")
         for difference in differences:
             print(f"  {difference.path}: {difference.problem}")
     print(f"{len(chosen)} version{'s' if len(chosen) != 1 else ''} of {name} checked, {damaged} damaged")

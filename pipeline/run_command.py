@@ -31,7 +31,8 @@ def run(config: Config, layout: Layout, require_push: bool) -> ExitStatus:
         folder = layout.run(identity.run_id)
         folder.mkdir(parents=True)
         with console(folder / "log.txt") as shown:
-            shown.say(f"Run {identity.run_id}: preset {config.preset}, data {config.data.source}; full log in {folder / 'log.txt'}")
+            shown.say(f"Run {identity.run_id}: preset {config.preset}, data {config.data.source}")
+            shown.say(f"Full log: {folder / 'log.txt'}")
             return _run_and_record(identity, layout, require_push, shown)
 
 
@@ -66,8 +67,8 @@ def _record(
         (status, exit_status), words = failures.classify(error), failures.paragraph(error)
         node = getattr(error, "node", shown.node)
     executions = metadata.executions(layout.metadata, identity.run_id)
-    record = run_record.build(
-        identity, Outcome(status, seconds, words, node), executions, run_record.read_reports(executions), shown.seconds)  # fmt: skip
+    outcome = Outcome(status, seconds, words, node)
+    record = run_record.build(identity, outcome, executions, run_record.read_reports(executions), shown.seconds)
     run_record.write(record, layout.run(identity.run_id) / "run.json")
     point_latest_at(layout, identity.run_id)
     return record, exit_status

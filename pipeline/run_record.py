@@ -1,7 +1,7 @@
 """run.json: what a run used, did and found, in one flat schema that docs/run.json.md documents field by field.
 
-Written by the verb `run` when the runner has ended, however it ended; read by the summary, by scripts, and by the report. What a run
-did not reach is null, and every key is always there.
+Written by the verb `run` when the runner has ended, however it ended; read by the summary and by scripts. What a run did not
+reach is null, and every key is always there.
 """
 
 import dataclasses
@@ -50,7 +50,7 @@ class Outcome:
 
 
 def read_reports(executions: Sequence[Execution]) -> dict[str, dict]:
-    """The JSON reports (REPORTS) of the nodes of a run that have one, by section; cached nodes have theirs from an earlier run."""
+    """The JSON reports (REPORTS) of a run's nodes, by section; a cached node has its report from an earlier run."""
     outputs = {execution.node: execution.outputs for execution in executions}
     reports = {}
     for section, (node, output, name) in REPORTS.items():

@@ -34,7 +34,11 @@ def test_only_our_lines_reach_the_terminal_and_all_lines_the_log(tmp_path):
         [sys.executable, "-c", SCRIPT, str(log)], cwd=PROJECT, capture_output=True, text=True, check=False)  # fmt: skip
     assert process.returncode == 0, process.stderr
     assert process.stdout.splitlines() == [
-        "  epoch [1/2]", "Pretrain          cached", "Pusher            0.0 s", "afterwards Pusher ['Pretrain', 'Pusher']"]  # fmt: skip
+        "  epoch [1/2]",
+        "Pretrain          cached",
+        "Pusher            0.0 s",
+        "afterwards Pusher ['Pretrain', 'Pusher']",
+    ]
     assert process.stderr == "it failed\n"
     written = log.read_text()
     for part in ("from C++", "a library prints", "a library warns", "epoch [1/2]", "Component Pretrain is running."):

@@ -16,7 +16,8 @@ import pytest
 from PIL import Image
 
 PROJECT = pathlib.Path(__file__).resolve().parents[2]
-NODES = ["ExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator", "DataGate", "Pretrain", "LinearEval", "Evaluator", "Pusher"]
+NODES = ["ExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator", "DataGate",
+         "Pretrain", "LinearEval", "Evaluator", "Pusher"]  # fmt: skip
 TINY = ["pretrain.epochs=1", "pretrain.batch_size=16", "pretrain.width=8", "linear_eval.folds=2", "linear_eval.neighbours=3"]
 # A gate that anything passes: whether this network is any good is not the question here.
 OPEN_GATE = ["gate.min_accuracy=0", "gate.min_gain_over_random=-1"]
@@ -30,7 +31,8 @@ def command(folder, root, *settings, options=()):
 
 def run(*arguments, **options):
     return subprocess.run(
-        command(*arguments, **options), cwd=PROJECT, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)  # fmt: skip
+        command(*arguments, **options),
+        cwd=PROJECT, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)  # fmt: skip
 
 
 def latest(root):

@@ -19,7 +19,8 @@ from pipeline.settings import configuration
 IDENTITY = Identity("20260131-184502-3fa9", "2026-01-31T18:45:02+00:00", configuration("quick"))
 REPORTS = {
     "ingest": {
-        "schema_version": 1, "source": "/photos", "kind": "folder", "fingerprint": "f", "classes": ["[rose]", "tulip"], "images": 97,
+        "schema_version": 1, "source": "/photos", "kind": "folder", "fingerprint": "f", "images": 97,
+        "classes": ["[rose]", "tulip"],
         "quarantined": {"total": 3, "by_reason": {"truncated": 2, "zero bytes": 1},
                         "files": [{"path": "a.jpg", "reason": "truncated", "detail": ""}]},
         "bad_fraction": 0.03, "splits": {"train": {"images": 82, "by_class": {"[rose]": 40, "tulip": 42}},
@@ -32,8 +33,8 @@ REPORTS = {
                     "top1_at_10_percent_labels": 0.6},
     "verdict": {"schema_version": 1, "blessed": True, "reasons": ["good enough"], "baseline_version": "1",
                 "per_class": {"[rose]": 0.9, "tulip": 0.7}, "metrics": {}},
-    "push": {"schema_version": 1, "pushed": True, "created": True, "name": "flowers-backbone", "version": "2", "alias": "champion",
-             "reasons": ["better"]},
+    "push": {"schema_version": 1, "pushed": True, "created": True, "name": "flowers-backbone", "version": "2",
+             "alias": "champion", "reasons": ["better"]},
 }  # fmt: skip
 
 
