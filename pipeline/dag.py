@@ -17,7 +17,6 @@ read, written or looked up, neither at import nor when it is called.
 import dataclasses
 import json
 
-import tensorflow_data_validation as tfdv
 from tfx.components.example_validator.component import ExampleValidator
 from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.trainer.component import Trainer
@@ -28,6 +27,7 @@ import pipeline_config
 from components.data_gate.component import DataGate
 from components.flowers_example_gen.component import FlowersExampleGen
 from components.flowers_schema_gen.component import FlowersSchemaGen
+from components.flowers_schema_gen.statistics import statistics_options
 from components.gate_evaluator.component import GateEvaluator
 from components.registry_pusher.component import RegistryPusher
 from pipeline.recipe import Origin
@@ -72,10 +72,7 @@ def create_pipeline(config: Config, origin: Origin, champion: str, recipe: str, 
     ).with_id("ExampleGen")
     examples = example_gen.outputs["examples"]
 
-    # Image statistics (sizes, formats) come with the semantic domains; without them images are opaque bytes.
-    statistics_gen = StatisticsGen(
-        examples=examples, stats_options=tfdv.StatsOptions(enable_semantic_domain_stats=True)
-    ).with_id("StatisticsGen")
+    statistics_gen = StatisticsGen(examples=examples, stats_options=statistics_options()).with_id("StatisticsGen")
     schema_gen = FlowersSchemaGen(
         statistics=statistics_gen.outputs["statistics"], code_version=origin.components_version
     ).with_id("SchemaGen")
