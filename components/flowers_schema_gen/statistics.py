@@ -7,5 +7,8 @@ MAX_CLASSES = 10_000
 
 
 def statistics_options() -> tfdv.StatsOptions:
-    """Statistics with image formats (semantic domain statistics), and with every class name counted; sizes are in the ingest report."""
+    """Statistics with image formats (semantic domain statistics) and every class name counted.
+
+    Sizes of images are in the ingest report.
+    """
     return tfdv.StatsOptions(enable_semantic_domain_stats=True, num_rank_histogram_buckets=MAX_CLASSES)
