@@ -5,7 +5,7 @@ sections they need. This module imports nothing heavy, reads nothing and is the 
 
 | preset | command | what it is for |
 |---|---|---|
-| quick | `flowers run` | a proof on any machine, from set-up to a registered backbone in minutes |
+| quick | `flowers run` | a proof on any machine: 5 minutes on two cores to 60.8 % linear top-1, untrained 46.4 % |
 | cpu | `flowers run --preset cpu --data FOLDER` | the best that two CPU cores learn in under an hour |
 | gpu | `flowers run --preset gpu --data FOLDER` | one or more GPUs, the paper's recipe |
 """
@@ -228,11 +228,11 @@ QUICK = Config(
     # The side at which they are drawn; nothing is to be scaled.
     data=Data(max_side=64),
     pretrain=Pretrain(
-        # About 0.1 % of a ResNet-50's work at 224 pixels: 2,040 photographs an epoch in some 7 seconds on two cores.
+        # Three stages of one block: 2,040 photographs an epoch took 8 to 10 seconds on two cores.
         backbone="small", width=24, stem="small", resolution=32,
         # 1,512 steps, the most that leaves set-up and run together well under 8 minutes on two cores.
         epochs=24,
-        # The smallest that the paper's kind of normalisation is comfortable with: few photographs still make many steps.
+        # So that few photographs make many steps: 63 an epoch.
         batch_size=32,
         # 0.15 a step: a schedule this short wants a high rate, as on tf_flowers below.
         base_learning_rate=1.2,

@@ -4,10 +4,8 @@ import json
 import os
 import posixpath
 import tempfile
-from collections.abc import Sequence
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from contracts import examples, model_files
@@ -112,12 +110,6 @@ def load_backbone(directory: str) -> tuple[keras.Model, dict]:
         network = keras.models.load_model(local, compile=False, safe_mode=True)
     with tf.io.gfile.GFile(posixpath.join(directory, model_files.BACKBONE_RECORD)) as file:
         return network, json.load(file)
-
-
-def embed(networks: Sequence[keras.Model], batches: tf.data.Dataset) -> list[np.ndarray]:
-    """Features by each network of the same batches of views `[batch, resolution, resolution, 3]`: `[count, features]` float32."""
-    step = tf.function(lambda views: [network(views, training=False) for network in networks], reduce_retracing=True)
-    return [np.concatenate(parts) for parts in zip(*([part.numpy() for part in step(views)] for views in batches))]
 
 
 def write_json(content: dict, path: str) -> None:

@@ -15,14 +15,12 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from contracts import examples, model_files
 from contracts.content_hash import content_hash
 from pipeline_config import LinearEval
-from trainer.export import embed, export_probe, load_backbone, stock_backbone, write_json
+from trainer.embedding import BATCH, embedder
+from trainer.export import export_probe, load_backbone, stock_backbone, write_json
 from trainer.linear_evaluation import Features, evaluate
 from trainer.photographs import evaluation_view, read_records
 
 log = logging.getLogger(__name__)
-
-# Photographs embedded at a time.
-BATCH = 128
 
 
 def run_fn(fn_args: FnArgs) -> None:
@@ -35,10 +33,10 @@ def run_fn(fn_args: FnArgs) -> None:
 
     train, train_labels, classes = read_views(fn_args.train_files, record["resolution"])
     held_out, eval_labels, _ = read_views(fn_args.eval_files, record["resolution"])
-    networks = (network, untrained)
+    embed = embedder((network, untrained))
     features, floor_features = (
         Features(on_train, train_labels, on_eval, eval_labels)
-        for on_train, on_eval in zip(embed(networks, train), embed(networks, held_out))
+        for on_train, on_eval in zip(embed(train), embed(held_out))
     )
     probe, floor, report = evaluate(features, floor_features, settings)
     log.info("Linear probe on %d photographs of %d classes, fitted on the frozen backbone", len(train_labels), len(classes))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -9,6 +10,7 @@ import tensorflow as tf
 from pipeline_config import ConfigurationError, Pretrain
 from trainer import monitors, schedule
 from trainer.checkpoints import Checkpoints
+from trainer.embedding import BATCH, embedder
 from trainer.neighbours import knn_accuracy
 from trainer.photographs import Photographs, views_of_canvases
 from trainer.progress import Clock
@@ -18,8 +20,6 @@ log = logging.getLogger(__name__)
 
 # Outputs kept for the effective rank: some hundreds more than the rank that a healthy run reaches.
 RANK_OUTPUTS = 1024
-# Photographs embedded at a time.
-EMBED_BATCH = 128
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Result:
 
 
 def pretrain(
-    photographs: Photographs, settings: Pretrain, *, checkpoint_dir: str, log_dir: str, neighbours: int = 20
+    photographs: Photographs, settings: Pretrain, *, checkpoint_dir: str, log_dir: str, neighbours: int
 ) -> Result:
     """Trains SimSiam on all photographs, continuing from the newest checkpoint in `checkpoint_dir`.
 
@@ -68,6 +68,7 @@ def pretrain(
     step_function = tf.function(
         lambda canvases, aspects, step: train_step(model, canvases, aspects, step, steps=steps, settings=settings)
     )
+    embed = embedder((model.backbone,))
     clock = Clock(settings, checkpoints, steps)
     while checkpoints.step < steps:
         epoch = checkpoints.step // steps_an_epoch
@@ -88,7 +89,7 @@ def pretrain(
             min_std_ratio=settings.min_output_std_ratio, min_rank=settings.min_effective_rank)  # fmt: skip
         last = checkpoints.step == steps
         if last or (settings.knn_epochs and (epoch + 1) % settings.knn_epochs == 0):
-            entry["knn_train_top1"] = train_knn(model, photographs, settings, neighbours)
+            entry["knn_train_top1"] = train_knn(embed, photographs, settings, neighbours)
         checkpoints.history.append(entry)
         write_scalars(writer, entry)
         clock.report(entry, force=last or entry["knn_train_top1"] is not None)
@@ -119,16 +120,15 @@ def train_epoch(photographs, settings, checkpoints, step_function, clock, steps_
     return losses, ratios, outputs
 
 
-def train_knn(model: SimSiam, photographs: Photographs, settings: Pretrain, neighbours: int) -> float:
-    """kNN accuracy of the backbone's features among settings.knn_images photographs of the train split, each left out once."""
+def train_knn(embed: Callable, photographs: Photographs, settings: Pretrain, neighbours: int) -> float:
+    """kNN accuracy of the features that `embed` gives settings.knn_images photographs of the train split, each left out once."""
     count = min(settings.knn_images, len(photographs.canvases))
     chosen = np.sort(np.random.default_rng(settings.seed).permutation(len(photographs.canvases))[:count])
-    embed = tf.function(lambda views: model.backbone(views, training=False), reduce_retracing=True)
-    features = [
-        embed(views_of_canvases(photographs.canvases[chosen[start : start + EMBED_BATCH]], settings.resolution)).numpy()
-        for start in range(0, count, EMBED_BATCH)
-    ]
-    return knn_accuracy(np.concatenate(features), photographs.labels[chosen], neighbours)
+    views = (
+        views_of_canvases(photographs.canvases[chosen[start : start + BATCH]], settings.resolution)
+        for start in range(0, count, BATCH)
+    )
+    return knn_accuracy(embed(views)[0], photographs.labels[chosen], neighbours)
 
 
 def write_scalars(writer: tf.summary.SummaryWriter, entry: dict) -> None:

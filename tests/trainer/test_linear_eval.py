@@ -17,6 +17,7 @@ from contracts import model_files
 from contracts.content_hash import content_hash
 from pipeline_config import LinearEval
 from trainer import linear_eval, pretrain
+from trainer.embedding import embedder
 from trainer.export import load_backbone, stock_backbone
 from trainer.photographs import evaluation_views
 
@@ -105,7 +106,7 @@ def test_features_come_from_inference_mode(trained, record_files):
     network, record = load_backbone(trained.first.serving_model_dir)
     views, _, _ = linear_eval.read_views([record_files["eval"]], record["resolution"])
     batch = next(iter(views))
-    together = linear_eval.embed((network,), views)[0]
+    together = embedder((network,))(views)[0]
     np.testing.assert_allclose(together[:1], network(batch[:1], training=False), atol=1e-5)
 
 

@@ -12,7 +12,7 @@ from trainer.pretraining import pretrain
 
 
 def run(photographs, settings, tmp_path, name="run"):
-    return pretrain(photographs, settings, checkpoint_dir=str(tmp_path / name), log_dir=str(tmp_path / "logs"))
+    return pretrain(photographs, settings, checkpoint_dir=str(tmp_path / name), log_dir=str(tmp_path / "logs"), neighbours=3)
 
 
 def weights(result):
