@@ -6,7 +6,6 @@ opens the same source again to read it.
 
 import hashlib
 import json
-import pathlib
 from dataclasses import dataclass
 
 import pipeline_config
@@ -101,11 +100,5 @@ def _require_usable_images(source: Folder | DataSet, data: pipeline_config.Data)
 
 def _synthetic_fingerprint(data: pipeline_config.Data) -> str:
     drawn = {name: value for name, value in pipeline_config.to_dict(data).items() if name.startswith("synthetic_")}
-    drawn |= {"eval_fraction": data.eval_fraction, "code": _source_hash(synthetic_builder)}
+    drawn |= {"eval_fraction": data.eval_fraction, "code": synthetic_builder.drawing_code()}
     return hashlib.sha256(json.dumps(drawn, sort_keys=True).encode()).hexdigest()
-
-
-def _source_hash(module) -> str:
-    """SHA-256 (hex) over the source files of the package that `module` is in: other code may draw other flowers."""
-    files = sorted(pathlib.Path(module.__file__).parent.glob("*.py"))
-    return hashlib.sha256(b"\0".join(file.name.encode() + b"\0" + file.read_bytes() for file in files)).hexdigest()

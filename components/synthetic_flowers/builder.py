@@ -5,7 +5,9 @@ it at the end. The same parameters find the same data set again; other parameter
 """
 
 import dataclasses
+import hashlib
 import logging
+import pathlib
 
 import apache_beam as beam
 import tensorflow_datasets as tfds
@@ -44,8 +46,17 @@ def configuration(images: int, side: int, seed: int, eval_fraction: float) -> Sy
     # Pictures take turns through the species: five in a row hold all of them, ten leave two of each to train on.
     species = len(NAMES)
     eval_images = min(max(round(images * eval_fraction), species), images - 2 * species)
-    name = f"images-{images}_side-{side}_seed-{seed}_eval-{eval_images}"
+    name = f"images-{images}_side-{side}_seed-{seed}_eval-{eval_images}_code-{drawing_code()[:12]}"
     return SyntheticFlowersConfig(name=name, images=images, side=side, seed=seed, eval_images=eval_images)
+
+
+def drawing_code() -> str:
+    """SHA-256 (hex) over the source files of this package: other code may draw other flowers.
+
+    It is part of the data set's name and of the source's fingerprint, so that neither serves what older code drew.
+    """
+    files = sorted(pathlib.Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"\0".join(file.name.encode() + b"\0" + file.read_bytes() for file in files)).hexdigest()
 
 
 def check(name: str, valid: bool, expected: str, received: object) -> None:
@@ -57,7 +68,6 @@ def check(name: str, valid: bool, expected: str, received: object) -> None:
 class SyntheticFlowers(tfds.core.GeneratorBasedBuilder):
     """Flowers drawn by formula; the configuration says how many, how large and from which seed."""
 
-    # To be raised with every change of a pixel, so that no data set of an older drawing is found in its place.
     VERSION = tfds.core.Version("2.0.0")
     # TFDS 4.9.10 would look for this file by means of importlib_resources, which it imports but does not require.
     code_path = epath.Path(__file__)

@@ -99,3 +99,13 @@ def test_parameters_out_of_range_are_named(change, message):
     parameters = {"images": 100, "side": 64, "seed": 0, "eval_fraction": 0.15} | change
     with pytest.raises(ValueError, match=message):
         builder.configuration(**parameters)
+
+
+def test_flowers_that_older_code_drew_are_not_found(monkeypatch):
+    from components.synthetic_flowers import builder
+
+    parameters = {"images": 40, "side": 32, "seed": 1, "eval_fraction": 0.15}
+    present = builder.configuration(**parameters).name
+    assert present == builder.configuration(**parameters).name
+    monkeypatch.setattr(builder, "drawing_code", lambda: "0" * 64)
+    assert builder.configuration(**parameters).name != present
