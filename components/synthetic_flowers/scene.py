@@ -12,7 +12,9 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from components.synthetic_flowers import backdrop, blossom, palettes
+from components.synthetic_flowers.petals import Coat
 from components.synthetic_flowers.species import SPECIES, Species
+from components.synthetic_flowers.square import Pose
 
 JPEG_QUALITY = 92
 
@@ -66,9 +68,9 @@ def compose(random: np.random.Generator, species: Species, side: int) -> np.ndar
     return expose(random, (rows[:, :, 0::2] + rows[:, :, 1::2]) * np.float32(0.25), light)
 
 
-def random_coat(random: np.random.Generator) -> blossom.Coat:
+def random_coat(random: np.random.Generator) -> Coat:
     """The look of a plant's petals."""
-    return blossom.Coat(
+    return Coat(
         cup=random.uniform(0.12, 0.32),
         fold=random.uniform(0.08, 0.24),
         veins=int(random.integers(1, 6)),
@@ -93,9 +95,9 @@ def random_places(random: np.random.Generator) -> list[Place]:
     return sorted(places, key=lambda place: place.radius)
 
 
-def random_pose(random: np.random.Generator, radius: float, light: float) -> blossom.Pose:
+def random_pose(random: np.random.Generator, radius: float, light: float) -> Pose:
     """How a blossom of `radius` pixels faces the viewer."""
-    return blossom.Pose(
+    return Pose(
         radius=radius,
         rotation=random.uniform(0, 2 * np.pi),
         tilt=random.uniform(0.82, 1.0),
