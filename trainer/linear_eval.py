@@ -18,7 +18,7 @@ from pipeline_config import LinearEval
 from trainer.embedding import BATCH, embedder
 from trainer.export import export_probe, load_backbone, stock_backbone, write_json
 from trainer.linear_evaluation import Features, evaluate
-from trainer.photographs import evaluation_view, read_records
+from trainer.photographs import evaluation_view, list_records, read_records
 
 log = logging.getLogger(__name__)
 
@@ -55,11 +55,9 @@ def run_fn(fn_args: FnArgs) -> None:
 
 
 def read_views(files: list[str], resolution: int) -> tuple[tf.data.Dataset, np.ndarray, list[str]]:
-    """Evaluation views of all records in batches, their labels, and the class names by label."""
-    records = read_records(files)
-    labels, names = zip(*((int(r[examples.LABEL]), r[examples.CLASS_NAME].decode()) for r in records.as_numpy_iterator()))
-    by_label = dict(zip(labels, names))
-    views = records.map(
+    """Evaluation views of all records in batches, decoded as they are read, their labels, and the class names by label."""
+    listing = list_records(files)
+    views = read_records(files).map(
         lambda record: evaluation_view(record[examples.IMAGE], resolution), num_parallel_calls=tf.data.AUTOTUNE
     )
-    return views.batch(BATCH).prefetch(1), np.array(labels), [by_label[label] for label in sorted(by_label)]
+    return views.batch(BATCH).prefetch(1), listing.labels, list(listing.class_names)

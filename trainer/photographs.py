@@ -1,6 +1,6 @@
 """From encoded photographs to pixels: canvases for training, the evaluation view for everything that measures or serves."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +24,32 @@ class Photographs(NamedTuple):
     labels: np.ndarray
     class_names: tuple[str, ...]
 
+    def batches(self, size: int, *, seed: int, epoch: int, first: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The full batches of one epoch in random order, from the batch number `first`: canvases and aspects, `size` of each.
+
+        The order follows from seed and epoch; what does not fill a batch is left out.
+        """
+        order = np.random.default_rng([seed, epoch]).permutation(len(self.canvases))
+        for start in range(first * size, len(order) - size + 1, size):
+            chosen = order[start : start + size]
+            yield self.canvases[chosen], self.aspects[chosen]
+
+    def views(self, chosen: np.ndarray, resolution: int, size: int) -> Iterator[tf.Tensor]:
+        """Whole photographs, those at the ascending positions `chosen`: `[at most size, resolution, resolution, 3]` in [0, 1]."""
+        for start in range(0, len(chosen), size):
+            yield views_of_canvases(self.canvases[chosen[start : start + size]], resolution)
+
+
+class Listing(NamedTuple):
+    """What a data set's records say beside their pixels, in their order.
+
+    labels: `[count]` int64. class_names: sorted as labels count them. encoded_bytes: of all records together.
+    """
+
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    encoded_bytes: int
+
 
 def read_photographs(files: Sequence[str], side: int) -> Photographs:
     """Decodes all records of `files` (gzip TFRecords of contracts.examples) to canvases of `side` pixels.
@@ -31,20 +57,45 @@ def read_photographs(files: Sequence[str], side: int) -> Photographs:
     Raises:
       ValueError: the files hold no record.
     """
+    listing = list_records(files)
+    count = len(listing.labels)
+    canvases, aspects = np.empty((count, side, side, 3), np.uint8), np.empty(count, np.float32)
+    records = record_bytes(paths_of(files)).map(lambda one: decode(one, side), num_parallel_calls=tf.data.AUTOTUNE)
+    start = 0
+    for part, part_aspects in records.batch(DECODE_BATCH).prefetch(2).as_numpy_iterator():
+        canvases[start : start + len(part)], aspects[start : start + len(part)] = part, part_aspects
+        start += len(part)
+    return Photographs(canvases, aspects, listing.labels, listing.class_names)
 
-    def decode(record):
-        image = tf.io.decode_jpeg(record[examples.IMAGE], channels=3)
-        shape = tf.cast(tf.shape(image), tf.float32)
-        return canvas(image, side), shape[1] / shape[0], record[examples.LABEL], record[examples.CLASS_NAME]
 
-    records = read_records(files).map(decode, num_parallel_calls=tf.data.AUTOTUNE).batch(DECODE_BATCH).prefetch(2)
-    batches = list(records.as_numpy_iterator())
+def list_records(files: Sequence[str]) -> Listing:
+    """Labels and class names of all records of `files`; no photograph is decoded.
+
+    Raises:
+      ValueError: the files hold no record.
+    """
+    spec = {name: feature for name, feature in examples.parsing_spec().items() if name in (examples.LABEL, examples.CLASS_NAME)}
+
+    def look(serialized):
+        parsed = tf.io.parse_example(serialized, spec)
+        return parsed[examples.LABEL], parsed[examples.CLASS_NAME], tf.reduce_sum(tf.strings.length(serialized))
+
+    batches = list(record_bytes(paths_of(files)).batch(DECODE_BATCH).map(look).as_numpy_iterator())
     if not batches:
         raise ValueError(f"no photograph in {list(files)}; ExampleGen should have written at least one")
-    canvases, aspects, labels, names = (np.concatenate(parts) for parts in zip(*batches))
-    by_label = dict(zip(labels.tolist(), names.tolist()))
-    class_names = tuple(by_label[label].decode() for label in sorted(by_label))
-    return Photographs(canvases, aspects.astype(np.float32), labels, class_names)
+    labels, names, sizes = zip(*batches)
+    by_label = dict(zip(np.concatenate(labels).tolist(), np.concatenate(names).tolist()))
+    return Listing(np.concatenate(labels), tuple(by_label[label].decode() for label in sorted(by_label)), int(sum(map(int, sizes))))
+
+
+def paths_of(patterns: Sequence[str]) -> list[str]:
+    """The files that `patterns` match, by name: the order in which records count."""
+    return sorted(path for pattern in patterns for path in tf.io.gfile.glob(pattern))
+
+
+def record_bytes(paths: Sequence[str]) -> tf.data.Dataset:
+    """The serialized examples of gzip TFRecords, file by file."""
+    return tf.data.TFRecordDataset(paths, compression_type="GZIP")
 
 
 def read_records(files: Sequence[str]) -> tf.data.Dataset:
@@ -53,10 +104,23 @@ def read_records(files: Sequence[str]) -> tf.data.Dataset:
     Returns:
       A data set of dictionaries, keys as in contracts.examples.
     """
-    paths = sorted(path for pattern in files for path in tf.io.gfile.glob(pattern))
     spec = examples.parsing_spec()
-    records = tf.data.TFRecordDataset(paths, compression_type="GZIP")
-    return records.map(lambda record: tf.io.parse_single_example(record, spec), num_parallel_calls=tf.data.AUTOTUNE)
+    return record_bytes(paths_of(files)).map(
+        lambda record: tf.io.parse_single_example(record, spec), num_parallel_calls=tf.data.AUTOTUNE
+    )
+
+
+def decode(serialized: tf.Tensor, side: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """One record's canvas `[side, side, 3]` uint8 and its photograph's width / height."""
+    image = tf.io.parse_single_example(serialized, {examples.IMAGE: examples.parsing_spec()[examples.IMAGE]})[examples.IMAGE]
+    photograph = tf.io.decode_jpeg(image, channels=3)
+    shape = tf.cast(tf.shape(photograph), tf.float32)
+    return canvas(photograph, side), shape[1] / shape[0]
+
+
+def canvas_bytes(side: int) -> int:
+    """Bytes of one canvas."""
+    return side * side * 3
 
 
 def canvas(image: tf.Tensor, side: int) -> tf.Tensor:

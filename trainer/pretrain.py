@@ -13,8 +13,8 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from contracts import model_files
 from pipeline_config import Pretrain, Views
 from trainer.export import export_backbone, write_json
-from trainer.photographs import read_photographs
 from trainer.pretraining import pretrain
+from trainer.train_split import open_train_split
 
 
 def run_fn(fn_args: FnArgs) -> None:
@@ -26,7 +26,8 @@ def run_fn(fn_args: FnArgs) -> None:
     """
     config = fn_args.custom_config
     settings = settings_from_json(config["pretrain"])
-    photographs = read_photographs(fn_args.train_files, round(settings.resolution * settings.canvas_scale))
+    side = round(settings.resolution * settings.canvas_scale)
+    photographs = open_train_split(fn_args.train_files, side, settings.memory_megabytes)
     result = pretrain(
         photographs, settings, checkpoint_dir=config["checkpoint_dir"], log_dir=fn_args.model_run_dir,
         neighbours=config["neighbours"])  # fmt: skip

@@ -12,9 +12,9 @@ from trainer import monitors, schedule
 from trainer.checkpoints import Checkpoints
 from trainer.embedding import BATCH, embedder
 from trainer.neighbours import knn_accuracy
-from trainer.photographs import Photographs, views_of_canvases
 from trainer.progress import Clock
 from trainer.simsiam import SimSiam, build_simsiam, train_step
+from trainer.train_split import TrainSplit
 
 log = logging.getLogger(__name__)
 
@@ -30,9 +30,7 @@ class Result:
     report: dict
 
 
-def pretrain(
-    photographs: Photographs, settings: Pretrain, *, checkpoint_dir: str, log_dir: str, neighbours: int
-) -> Result:
+def pretrain(photographs: TrainSplit, settings: Pretrain, *, checkpoint_dir: str, log_dir: str, neighbours: int) -> Result:
     """Trains SimSiam on all photographs, continuing from the newest checkpoint in `checkpoint_dir`.
 
     Labels serve only to watch kNN accuracy; nothing that is trained depends on them.
@@ -47,7 +45,7 @@ def pretrain(
       ConfigurationError: fewer photographs than one batch.
       monitors.CollapseError: the outputs collapsed or the loss diverged.
     """
-    count = len(photographs.canvases)
+    count = len(photographs.labels)
     if count < settings.batch_size:
         raise ConfigurationError(
             f"pretrain.batch_size is {settings.batch_size}, but the train split has only {count} photographs; "
@@ -101,13 +99,10 @@ def pretrain(
 def train_epoch(photographs, settings, checkpoints, step_function, clock, steps_an_epoch):
     """Runs what is left of the present epoch; returns the losses, the output std ratios and the latest projections."""
     epoch, first = divmod(checkpoints.step, steps_an_epoch)
-    order = np.random.default_rng([settings.seed, epoch]).permutation(len(photographs.canvases))
+    batches = photographs.batches(settings.batch_size, seed=settings.seed, epoch=epoch, first=first)
     losses, ratios, outputs = [], [], []
-    for index in range(first, steps_an_epoch):
-        batch = order[index * settings.batch_size : (index + 1) * settings.batch_size]
-        loss, ratio, z = step_function(
-            photographs.canvases[batch], photographs.aspects[batch], tf.constant(checkpoints.step)
-        )
+    for index, (canvases, aspects) in enumerate(batches, first):
+        loss, ratio, z = step_function(canvases, aspects, tf.constant(checkpoints.step))
         losses.append(float(loss))
         ratios.append(float(ratio))
         outputs.append(z.numpy())
@@ -120,14 +115,11 @@ def train_epoch(photographs, settings, checkpoints, step_function, clock, steps_
     return losses, ratios, outputs
 
 
-def train_knn(embed: Callable, photographs: Photographs, settings: Pretrain, neighbours: int) -> float:
+def train_knn(embed: Callable, photographs: TrainSplit, settings: Pretrain, neighbours: int) -> float:
     """kNN accuracy of the features that `embed` gives settings.knn_images photographs of the train split, each left out once."""
-    count = min(settings.knn_images, len(photographs.canvases))
-    chosen = np.sort(np.random.default_rng(settings.seed).permutation(len(photographs.canvases))[:count])
-    views = (
-        views_of_canvases(photographs.canvases[chosen[start : start + BATCH]], settings.resolution)
-        for start in range(0, count, BATCH)
-    )
+    order = np.random.default_rng(settings.seed).permutation(len(photographs.labels))
+    chosen = np.sort(order[: settings.knn_images])
+    views = photographs.views(chosen, settings.resolution, BATCH)
     return knn_accuracy(embed(views)[0], photographs.labels[chosen], neighbours)
 
 
