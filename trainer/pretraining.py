@@ -30,7 +30,10 @@ class Result:
     report: dict
 
 
-def pretrain(photographs: TrainSplit, settings: Pretrain, *, checkpoint_dir: str, log_dir: str, neighbours: int) -> Result:
+def pretrain(
+    photographs: TrainSplit, settings: Pretrain, *, checkpoint_dir: str, log_dir: str, neighbours: int,
+    model: SimSiam | None = None,
+) -> Result:
     """Trains SimSiam on all photographs, continuing from the newest checkpoint in `checkpoint_dir`.
 
     Labels serve only to watch kNN accuracy; nothing that is trained depends on them.
@@ -40,6 +43,7 @@ def pretrain(photographs: TrainSplit, settings: Pretrain, *, checkpoint_dir: str
       checkpoint_dir: local or remote; belongs to these settings and this data alone.
       log_dir: where TensorBoard's scalars go.
       neighbours: how many vote in kNN accuracy.
+      model: networks to train in place of `build_simsiam(settings)`, an ablation for example.
 
     Raises:
       ConfigurationError: fewer photographs than one batch.
@@ -53,7 +57,7 @@ def pretrain(photographs: TrainSplit, settings: Pretrain, *, checkpoint_dir: str
         )
     steps_an_epoch = count // settings.batch_size
     steps = steps_an_epoch * settings.epochs
-    model = build_simsiam(settings)
+    model = build_simsiam(settings) if model is None else model
     checkpoints = Checkpoints(checkpoint_dir, model.all_variables)
     resumed = checkpoints.restore()
     log.info(

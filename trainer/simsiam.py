@@ -22,6 +22,8 @@ class SimSiam(NamedTuple):
     predictor: keras.Model
     encoder_momentum: list[tf.Variable]
     predictor_momentum: list[tf.Variable]
+    # False is an ablation that collapses (section 4.1), for trainer/ablations.py alone.
+    stop_gradient: bool = True
 
     @property
     def encoder_variables(self) -> list[tf.Variable]:
@@ -93,7 +95,7 @@ def loss_and_gradients(model: SimSiam, view1: tf.Tensor, view2: tf.Tensor) -> tu
         z2 = model.projector(model.backbone(view2, training=True), training=True)
         p1 = model.predictor(z1, training=True)
         p2 = model.predictor(z2, training=True)
-        loss = simsiam_loss(p1, p2, z1, z2)
+        loss = simsiam_loss(p1, p2, z1, z2, stop_gradient=model.stop_gradient)
     return loss, z1, tape.gradient(loss, (model.encoder_variables, model.predictor_variables))
 
 
