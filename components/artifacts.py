@@ -6,5 +6,5 @@ from tfx.types import artifact
 class IngestReport(artifact.Artifact):
     """What ExampleGen read, split and quarantined: one JSON file, `contracts.model_files.INGEST_REPORT`."""
 
-    # KubeflowV2DagRunner accepts a type of our own only under a qualified name.
-    TYPE_NAME = "flowers.IngestReport"
+    # MODULE.CLASS, with one dot: a container of Vertex AI imports the class by this name (see components/__init__.py).
+    TYPE_NAME = "components.IngestReport"

@@ -1,7 +1,9 @@
-"""The feature spec of the TFRecords: the one place that says what an example holds.
+"""The feature spec of the TFRecords: the one place that says what an example holds, and which data it came from.
 
 ExampleGen writes it, the schema demands it, both trainers and the exported probe parse it. One example is one photograph.
 """
+
+import json
 
 IMAGE = "image"  # bytes: upright RGB JPEG, shorter side at most data.max_side pixels
 LABEL = "label"  # int64: index of the class in the sorted class names, from 0
@@ -11,8 +13,17 @@ SOURCE_PATH = "source_path"  # UTF-8 bytes: the file's path relative to the sour
 
 SPLITS = ("train", "eval")
 
+# Beside the splits' folders: JSON of what the records were made from, `data_fingerprint`, `settings` and `code_version`. The
+# data is looked at when ExampleGen runs, not when the DAG is built, so that whoever reads records finds its identity here.
+ORIGIN_FILE = "origin.json"
+
 BYTES_FEATURES = (IMAGE, CLASS_NAME, CONTENT_HASH, SOURCE_PATH)
 INT_FEATURES = (LABEL,)
+
+
+def origin(data_fingerprint: str, settings: dict, code_version: str) -> str:
+    """The content of ORIGIN_FILE."""
+    return json.dumps({"data_fingerprint": data_fingerprint, "settings": settings, "code_version": code_version}, sort_keys=True)
 
 
 def parsing_spec() -> dict:

@@ -29,8 +29,8 @@ from components.flowers_example_gen.component import FlowersExampleGen
 from components.flowers_schema_gen.component import FlowersSchemaGen
 from components.flowers_schema_gen.statistics import statistics_options
 from components.gate_evaluator.component import GateEvaluator
-from components.registry_pusher.component import RegistryPusher
-from pipeline.recipe import Origin
+from components.registry_pusher.component import PIPELINE_JOB_NAME, RegistryPusher
+from pipeline.recipe import Origin, recipe_without_data
 from pipeline_config import Config
 
 PIPELINE_NAME = "flowers"
@@ -43,7 +43,7 @@ class Places:
     Attributes:
       pipeline_root: folder of the nodes' outputs.
       datasets: folder of generated data sets.
-      checkpoints: folder of this pre-training's checkpoints.
+      checkpoints: folder that has one of its own for each pre-training's checkpoints.
       registry: folder of the registry.
     """
 
@@ -53,14 +53,13 @@ class Places:
     registry: str
 
 
-def create_pipeline(config: Config, origin: Origin, champion: str, recipe: str, places: Places, **runner_options) -> Pipeline:
+def create_pipeline(config: Config, origin: Origin, champion: str, places: Places, **runner_options) -> Pipeline:
     """The nine nodes and their edges.
 
     Args:
       config: the settings.
       origin: what identifies data and code; nodes whose inputs did not change are served from the cache.
       champion: JSON of the version that the candidate is judged against (`version`, `probe_uri`, `content_hash`), or "".
-      recipe: hash of everything that determines the candidate; the registered version carries it.
       places: where nodes read and write.
       **runner_options: passed on to `Pipeline` (metadata connection, Beam arguments).
     """
@@ -95,7 +94,6 @@ def create_pipeline(config: Config, origin: Origin, champion: str, recipe: str, 
         custom_config={
             "pretrain": as_json(config.pretrain),
             "neighbours": config.linear_eval.neighbours,
-            "data_fingerprint": origin.data_fingerprint,
             "checkpoint_dir": places.checkpoints,
             "code_version": origin.trainer_version,
         },
@@ -126,7 +124,8 @@ def create_pipeline(config: Config, origin: Origin, champion: str, recipe: str, 
         ingest_report=example_gen.outputs["ingest_report"],
         registry_dir=places.registry,
         name=config.registry.name,
-        recipe=recipe,
+        recipe=recipe_without_data(config, origin),
+        run_id=PIPELINE_JOB_NAME,
         code_version=f"components {origin.components_version}, trainer {origin.trainer_version}",
     ).with_id("Pusher")
 

@@ -44,15 +44,16 @@ class Layout:
         return self.root / "registry"
 
     @property
+    def checkpoints(self) -> pathlib.Path:
+        return self.root / "checkpoints"
+
+    @property
     def lock(self) -> pathlib.Path:
         return self.root / "lock"
 
     @property
     def latest(self) -> pathlib.Path:
         return self.root / "latest"
-
-    def checkpoints(self, key: str) -> pathlib.Path:
-        return self.root / "checkpoints" / key
 
     def run(self, run_id: str) -> pathlib.Path:
         return self.root / "runs" / run_id

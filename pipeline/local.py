@@ -11,7 +11,6 @@ from pipeline import metadata
 from pipeline.dag import Places, create_pipeline
 from pipeline.layout import Layout
 from pipeline.preparation import Prepared
-from pipeline.recipe import Origin, checkpoint_key
 from pipeline_config import Config
 
 log = logging.getLogger(__name__)
@@ -28,12 +27,12 @@ class NodeDidNotRun(RuntimeError):
         self.node = node
 
 
-def places(layout: Layout, config: Config, origin: Origin) -> Places:
+def places(layout: Layout) -> Places:
     """Where the nodes of a run below `layout` read and write."""
     return Places(
         pipeline_root=str(layout.artifacts),
         datasets=str(layout.datasets),
-        checkpoints=str(layout.checkpoints(checkpoint_key(config, origin))),
+        checkpoints=str(layout.checkpoints),
         registry=str(layout.registry),
     )
 
@@ -49,7 +48,7 @@ def run(config: Config, prepared: Prepared, layout: Layout, run_id: str) -> None
     for uri in metadata.forget_missing_artifacts(layout.metadata, prepared.registered):
         log.info("What is recorded as %s is gone; the node that wrote it runs again", uri)
     pipeline = create_pipeline(
-        config, prepared.origin, prepared.champion, prepared.recipe, places(layout, config, prepared.origin),
+        config, prepared.origin, prepared.champion, places(layout),
         metadata_connection_config=tfx_metadata.sqlite_metadata_connection_config(str(layout.metadata)),
         beam_pipeline_args=[f"--runner={BEAM_RUNNER}"],
     )  # fmt: skip

@@ -1,16 +1,19 @@
 """Trainer 1 as TFX calls it: `run_fn` pre-trains a backbone by SimSiam. One of the two modules here that know TFX.
 
-custom_config: `pretrain` (a pipeline_config.Pretrain as JSON), `neighbours`, `checkpoint_dir`, `data_fingerprint`, `code_version`.
+custom_config: `pretrain` (a pipeline_config.Pretrain as JSON), `neighbours`, `checkpoint_dir` (in which this pre-training has a
+folder of its own) and `code_version`.
 Leaves a backbone directory at fn_args.serving_model_dir, and TensorBoard's scalars and PRETRAIN_REPORT at fn_args.model_run_dir.
 """
 
 import dataclasses
+import hashlib
 import json
 import posixpath
 
+import tensorflow as tf
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from contracts import model_files
+from contracts import examples, model_files
 from pipeline_config import Pretrain, Views
 from trainer.export import export_backbone, write_json
 from trainer.pretraining import pretrain
@@ -26,10 +29,12 @@ def run_fn(fn_args: FnArgs) -> None:
     """
     config = fn_args.custom_config
     settings = settings_from_json(config["pretrain"])
+    origin = read_origin(fn_args.train_files)
+    key = checkpoint_key(settings, origin, config["code_version"])
     side = round(settings.resolution * settings.canvas_scale)
     photographs = open_train_split(fn_args.train_files, side, settings.memory_megabytes)
     result = pretrain(
-        photographs, settings, checkpoint_dir=config["checkpoint_dir"], log_dir=fn_args.model_run_dir,
+        photographs, settings, checkpoint_dir=posixpath.join(config["checkpoint_dir"], key), log_dir=fn_args.model_run_dir,
         neighbours=config["neighbours"])  # fmt: skip
     record = {
         "schema_version": 1,
@@ -39,7 +44,7 @@ def run_fn(fn_args: FnArgs) -> None:
         "resolution": settings.resolution,
         "seed": settings.seed,
         "pretrain": dataclasses.asdict(settings),
-        "data_fingerprint": config["data_fingerprint"],
+        "data_fingerprint": origin["data_fingerprint"],
         "code_version": config["code_version"],
     }
     export_backbone(result.model.backbone, record, fn_args.serving_model_dir)
@@ -50,3 +55,16 @@ def settings_from_json(text: str) -> Pretrain:
     """A Pretrain section from its JSON, checked as any other."""
     values = json.loads(text)
     return Pretrain(**values | {"views": Views(**values["views"])})
+
+
+def read_origin(train_files: list[str]) -> dict:
+    """What the records were made from: contracts.examples.ORIGIN_FILE, beside the folder of the train split."""
+    examples_dir = posixpath.dirname(posixpath.dirname(train_files[0]))
+    with tf.io.gfile.GFile(posixpath.join(examples_dir, examples.ORIGIN_FILE)) as file:
+        return json.load(file)
+
+
+def checkpoint_key(settings: Pretrain, origin: dict, code_version: str) -> str:
+    """First 16 hex digits of the hash of everything that determines pre-training: the name of its checkpoints' folder."""
+    determined_by = {"pretrain": dataclasses.asdict(settings), "origin": origin, "code_version": code_version}
+    return hashlib.sha256(json.dumps(determined_by, sort_keys=True).encode()).hexdigest()[:16]

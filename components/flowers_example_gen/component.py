@@ -9,12 +9,13 @@ import pipeline_config
 from tfx.components.util import examples_utils
 from tfx.dsl.component.experimental.annotations import BeamComponentParameter, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
+from tfx.dsl.io import fileio
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_artifacts
 
 from components.artifacts import IngestReport
 from components.flowers_example_gen import records, report
-from components.flowers_example_gen.source import open_source
+from components.flowers_example_gen.source import inspect, open_source
 from contracts import examples as contract
 from contracts.model_files import INGEST_REPORT
 
@@ -36,16 +37,22 @@ def FlowersExampleGen(
     Args:
       settings: `source.ingest_settings(config.data)`.
       datasets_dir: where synthetic flowers are kept.
-      fingerprint: `source.inspect(...).fingerprint`; as a parameter it makes TFX's cache follow the source's content.
-      code_version: for the same reason; not used otherwise.
+      fingerprint: `source.inspect(...).fingerprint`; as a parameter it makes TFX's cache follow the source's content. "" where
+        the source could not be looked at when the DAG was built: it is inspected here, and the node must not be cached.
+      code_version: for the same reason.
+
+    Raises:
+      SourceNotFound, DataRefused: as `source.inspect`, where the fingerprint was not given.
     """
-    del code_version
     data = pipeline_config.Data(**json.loads(settings))
+    fingerprint = fingerprint or inspect(data, datasets_dir).fingerprint
     source = open_source(data, datasets_dir)
     report_path = posixpath.join(ingest_report.uri, INGEST_REPORT)
     records.ingest(
         beam_pipeline, source, data.max_side, data.max_pixels, data.eval_fraction, fingerprint, examples.uri, report_path
     )
+    with fileio.open(posixpath.join(examples.uri, contract.ORIGIN_FILE), "w") as file:
+        file.write(contract.origin(fingerprint, json.loads(settings), code_version))
     examples.split_names = artifact_utils.encode_split_names(list(contract.SPLITS))
     examples_utils.set_payload_format(examples, example_gen_pb2.PayloadFormat.FORMAT_TF_EXAMPLE)
     examples_utils.set_file_format(examples, "tfrecords_gzip")

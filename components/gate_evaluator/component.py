@@ -34,6 +34,7 @@ CANDIDATE, UNTRAINED, CHAMPION = "candidate", "untrained", "champion"
 
 # Custom properties of the blessing beyond TFX's own `blessed`, `current_model` (URI) and `current_model_id`.
 PROBE_CONTENT_HASH = "probe_content_hash"
+PROBE_ID = "probe_id"  # as text: Vertex AI hands properties on as JSON, in which its ids of 63 bits are rounded
 BASELINE_VERSION = "baseline_version"
 
 
@@ -57,7 +58,7 @@ def GateEvaluator(
       probe_run: LinearEval's model_run, with contracts.model_files.UNTRAINED_PROBE.
       evaluation: receives TFMA's results and contracts.model_files.VERDICT.
       blessing: receives the file BLESSED or NOT_BLESSED and the custom properties `blessed`, `current_model`,
-        `current_model_id`, `probe_content_hash` and `baseline_version` ("" without a champion).
+        `current_model_id`, `probe_id`, `probe_content_hash` and `baseline_version` ("" without a champion).
       gate: a pipeline_config.Gate as JSON.
       champion: JSON with `version`, `probe_uri` and `content_hash` of the champion's probe; "" where there is none.
       code_version: only tells executions of different code apart.
@@ -135,6 +136,7 @@ def _bless(blessing: standard_artifacts.ModelBlessing, blessed: bool, probe: sta
     """Fills the blessing artifact as TFX's own Evaluator does, and with what the Pusher verifies beyond that."""
     blessing.set_string_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY, probe.uri)
     blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY, probe.id)
+    blessing.set_string_custom_property(PROBE_ID, str(probe.id))
     blessing.set_string_custom_property(PROBE_CONTENT_HASH, probe_hash)
     blessing.set_string_custom_property(BASELINE_VERSION, baseline_version)
     value, name = (

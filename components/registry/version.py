@@ -1,6 +1,7 @@
 """What a registered version is, and the registry's errors; no library behind it."""
 
 import datetime
+import hashlib
 from dataclasses import dataclass
 
 CHAMPION = "champion"  # alias of the one version that is in use and that candidates are compared with
@@ -11,6 +12,11 @@ PROBE_CONTENT_HASH = "probe_content_hash"  # of the probe directory
 BASELINE_VERSION = "baseline_version"  # the champion that this version was judged against; empty: there was none
 WITHHELD = "champion_withheld"  # why a blessed version did not become champion; empty: it did
 RECIPE = "recipe"  # SHA-256 of everything that determines a candidate
+
+
+def recipe_with_data(recipe_without_data: str, data_fingerprint: str) -> str:
+    """The tag RECIPE: SHA-256 (hex) of the part that settings and code give, and of the data's fingerprint."""
+    return hashlib.sha256(f"{recipe_without_data}\0{data_fingerprint}".encode()).hexdigest()
 
 
 class RegistryError(RuntimeError):

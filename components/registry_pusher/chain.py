@@ -15,7 +15,7 @@ class Model:
     """A model artifact: its URI and id in ML Metadata, and the content hash of its serving directory as it is now."""
 
     uri: str
-    id: int
+    id: str
     content_hash: str
 
 
@@ -25,7 +25,7 @@ class Blessing:
 
     blessed: bool
     probe_uri: str
-    probe_id: int
+    probe_id: str
     probe_content_hash: str
     baseline_version: str
 

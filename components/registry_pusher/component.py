@@ -1,7 +1,7 @@
 """The TFX component RegistryPusher: verifies the chain from blessing to backbone, then registers the backbone.
 
 The last node that changes anything. A class rather than a decorated function, because only an executor is told the id of the
-pipeline run; as a parameter the id would make every run differ and nothing would ever be cached.
+pipeline run by LocalDagRunner; in a parameter of its own the id would make every run differ and nothing would ever be cached.
 """
 
 import json
@@ -18,12 +18,16 @@ from tfx.utils import path_utils
 
 from components.artifacts import IngestReport
 from components.registry import publishing
-from components.registry.version import CHAMPION, RECIPE
+from components.registry.version import CHAMPION, RECIPE, recipe_with_data
 from components.registry_pusher import chain
 from contracts import model_files
 from contracts.content_hash import content_hash
 
 logger = logging.getLogger(__name__)
+
+# The parameter `run_id` in every DAG. Vertex AI puts the pipeline job's name in the place of this placeholder (it is
+# kfp.dsl.PIPELINE_JOB_NAME_PLACEHOLDER); LocalDagRunner leaves it as it is and tells its executors the id.
+PIPELINE_JOB_NAME = "{{$.pipeline_job_name}}"
 
 
 class RegistryPusherSpec(ComponentSpec):
@@ -33,6 +37,7 @@ class RegistryPusherSpec(ComponentSpec):
         "registry_dir": ExecutionParameter(type=str),
         "name": ExecutionParameter(type=str),
         "recipe": ExecutionParameter(type=str),
+        "run_id": ExecutionParameter(type=str),
         "code_version": ExecutionParameter(type=str),
     }
     INPUTS = {
@@ -51,13 +56,14 @@ class RegistryPusherExecutor(base_executor.BaseExecutor):
     def Do(self, input_dict: dict, output_dict: dict, exec_properties: dict) -> None:  # noqa: N802 (TFX's name)
         inputs = {name: artifact_utils.get_single_instance(input_dict[name]) for name in RegistryPusherSpec.INPUTS}
         pushed_model = artifact_utils.get_single_instance(output_dict["pushed_model"])
-        record = push(**inputs, run_id=self._run_id(), **{name: exec_properties[name] for name in RegistryPusherSpec.PARAMETERS})
+        parameters = {name: exec_properties[name] for name in RegistryPusherSpec.PARAMETERS}
+        record = push(**inputs, **parameters | {"run_id": self._run_id(parameters["run_id"])})
         pushed_model.set_int_custom_property("pushed", int(record["pushed"]))
         pushed_model.set_string_custom_property("pushed_version", record["version"] or "")
         _write_json(record, posixpath.join(pushed_model.uri, model_files.PUSH_RECORD))
 
-    def _run_id(self) -> str:
-        run_id = self._context and self._context.pipeline_run_id
+    def _run_id(self, given: str) -> str:
+        run_id = (self._context and self._context.pipeline_run_id) if given == PIPELINE_JOB_NAME else given
         if not run_id:
             raise RuntimeError("the runner gives RegistryPusher no pipeline run id, and a version without one cannot be traced")
         return run_id
@@ -84,6 +90,7 @@ class RegistryPusher(base_component.BaseComponent):
         registry_dir: str,
         name: str,
         recipe: str,
+        run_id: str,
         code_version: str,
     ):
         """The channels are outputs of Pretrain (model), LinearEval (model), the Evaluator (blessing, evaluation) and ExampleGen.
@@ -91,13 +98,14 @@ class RegistryPusher(base_component.BaseComponent):
         Args:
           registry_dir: DIR/registry.
           name: pipeline_config.Registry.name.
-          recipe: SHA-256 of everything that determines the candidate, as for `registry.local.champion_for_gate`.
+          recipe: SHA-256 of everything but the data that determines the candidate; see `registry.version.recipe_with_data`.
+          run_id: PIPELINE_JOB_NAME.
           code_version: goes into the version's tags.
         """
         pushed_model: channel.Channel = channel_utils.as_channel([standard_artifacts.PushedModel()])
         super().__init__(RegistryPusherSpec(
             backbone=backbone, probe=probe, blessing=blessing, evaluation=evaluation, ingest_report=ingest_report,
-            registry_dir=registry_dir, name=name, recipe=recipe, code_version=code_version,
+            registry_dir=registry_dir, name=name, recipe=recipe, run_id=run_id, code_version=code_version,
             pushed_model=pushed_model))  # fmt: skip
 
 
@@ -119,8 +127,8 @@ def push(
       chain.ChainBroken: the artifacts do not belong together; nothing was registered.
     """
     backbone_dir, probe_dir = (path_utils.serving_model_path(model.uri) for model in (backbone, probe))
-    judged_backbone = chain.Model(backbone.uri, backbone.id, content_hash(backbone_dir))
-    judged_probe = chain.Model(probe.uri, probe.id, content_hash(probe_dir))
+    judged_backbone = chain.Model(backbone.uri, str(backbone.id), content_hash(backbone_dir))
+    judged_probe = chain.Model(probe.uri, str(probe.id), content_hash(probe_dir))
     blessed = _blessing(blessing)
     verdict = _read_json(posixpath.join(evaluation.uri, model_files.VERDICT))
     chain.verify_chain(blessed, _evaluation(verdict), judged_probe, _probe_record(probe_dir), judged_backbone)
@@ -143,7 +151,7 @@ def push(
             "data_source": report["source"],
             "code_version": code_version,
             "run_id": run_id,
-            RECIPE: recipe,
+            RECIPE: recipe_with_data(recipe, report["fingerprint"]),
             "mlmd_backbone_id": str(backbone.id),
             "mlmd_probe_id": str(probe.id),
             "mlmd_blessing_id": str(blessing.id),
@@ -161,7 +169,7 @@ def _blessing(artifact: standard_artifacts.ModelBlessing) -> chain.Blessing:
     return chain.Blessing(
         blessed=artifact.get_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY) == constants.BLESSED_VALUE,
         probe_uri=artifact.get_string_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY),
-        probe_id=artifact.get_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY),
+        probe_id=artifact.get_string_custom_property("probe_id"),
         probe_content_hash=artifact.get_string_custom_property("probe_content_hash"),
         baseline_version=artifact.get_string_custom_property("baseline_version"),
     )

@@ -9,7 +9,7 @@ from pipeline.recipe import Origin
 from pipeline.settings import configuration
 
 ORIGIN = Origin(data_fingerprint="print", ingest_settings='{"source": "synthetic"}', components_version="c", trainer_version="t")
-PLACES = dag.Places(pipeline_root="/r/artifacts", datasets="/r/datasets", checkpoints="/r/checkpoints/k", registry="/r/registry")
+PLACES = dag.Places(pipeline_root="/r/artifacts", datasets="/r/datasets", checkpoints="/r/checkpoints", registry="/r/registry")
 
 # Set here, so that the presets may change without these tests.
 SETTINGS = ("pretrain.views.hue=0.03", "linear_eval.neighbours=7", "linear_eval.folds=4", "gate.min_accuracy=0.6")
@@ -29,7 +29,7 @@ EDGES = {
 
 
 def pipeline(champion=""):
-    return dag.create_pipeline(configuration("quick", SETTINGS), ORIGIN, champion, "recipe", PLACES)
+    return dag.create_pipeline(configuration("quick", SETTINGS), ORIGIN, champion, PLACES)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_pre_training_is_given_no_eval_split(nodes):
 def test_the_trainers_get_their_settings_and_what_identifies_them(nodes):
     custom = json.loads(parameter(nodes["Pretrain"], "custom_config"))
     assert json.loads(custom.pop("pretrain"))["views"]["hue"] == 0.03
-    assert custom == {"neighbours": 7, "data_fingerprint": "print", "checkpoint_dir": "/r/checkpoints/k", "code_version": "t"}
+    assert custom == {"neighbours": 7, "checkpoint_dir": "/r/checkpoints", "code_version": "t"}
     custom = json.loads(parameter(nodes["LinearEval"], "custom_config"))
     assert json.loads(custom["linear_eval"])["folds"] == 4 and custom["code_version"] == "t"
 

@@ -43,14 +43,16 @@ def encode(pixels: np.ndarray, kind: str = "PNG") -> bytes:
 
 @pytest.fixture(scope="session")
 def record_files(photographs, tmp_path_factory):
-    """Two gzip TFRecords of the photographs: 20 to train, 8 to evaluate."""
+    """Two gzip TFRecords of the photographs, laid out as ExampleGen does: 20 to train, 8 to evaluate."""
 
     def text(value):
         return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
 
     folder = tmp_path_factory.mktemp("records")
-    paths = {"train": folder / "train.gz", "eval": folder / "eval.gz"}
+    paths = {split: folder / f"Split-{split}" / "records.gz" for split in ("train", "eval")}
+    (folder / examples.ORIGIN_FILE).write_text(examples.origin("d", {}, "c"))
     for split, rows in (("train", range(20)), ("eval", range(20, 28))):
+        paths[split].parent.mkdir()
         with tf.io.TFRecordWriter(str(paths[split]), "GZIP") as writer:
             for row in rows:
                 label = int(photographs.labels[row])

@@ -45,7 +45,7 @@ def trained(record_files, settings, tmp_path_factory):
     first = types.SimpleNamespace(
         train_files=[record_files["train"]], eval_files=[record_files["eval"]],
         serving_model_dir=str(tmp_path / "backbone" / "Format-Serving"), model_run_dir=str(tmp_path / "pretrain_run"),
-        custom_config={"pretrain": json.dumps(dataclasses.asdict(settings)), "neighbours": 3, "data_fingerprint": "d",
+        custom_config={"pretrain": json.dumps(dataclasses.asdict(settings)), "neighbours": 3,
                        "checkpoint_dir": str(tmp_path / "checkpoints"), "code_version": "c"})  # fmt: skip
     pretrain.run_fn(first)
     second = types.SimpleNamespace(

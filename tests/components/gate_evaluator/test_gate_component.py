@@ -14,7 +14,7 @@ from components.artifacts import IngestReport
 from components.gate_evaluator.component import GateEvaluator
 from components.gate_evaluator.measured import EvaluationError
 from components.registry import local
-from components.registry_pusher.component import RegistryPusher
+from components.registry_pusher.component import PIPELINE_JOB_NAME, RegistryPusher
 from contracts.content_hash import content_hash
 
 GOOD, POOR = np.eye(3) * 6, np.eye(3)[[1, 0, 2]] * 6
@@ -72,6 +72,7 @@ def test_a_good_probe_is_blessed_and_the_blessing_names_it(artifacts):
     assert blessing.get_int_custom_property("blessed") == 1
     assert blessing.get_string_custom_property("current_model") == probe.uri
     assert blessing.get_int_custom_property("current_model_id") == probe.id
+    assert blessing.get_string_custom_property("probe_id") == str(probe.id)
     assert blessing.get_string_custom_property("probe_content_hash") == probe_hash
     assert blessing.get_string_custom_property("baseline_version") == ""
 
@@ -179,7 +180,7 @@ def _pipeline(root, registry_dir):
     pusher = RegistryPusher(
         backbone=backbone.outputs["result"], probe=probe.outputs["result"], blessing=evaluator.outputs["blessing"],
         evaluation=evaluator.outputs["evaluation"], ingest_report=report.outputs["result"],
-        registry_dir=registry_dir, name="flowers-backbone", recipe="recipe", code_version="1",
+        registry_dir=registry_dir, name="flowers-backbone", recipe="recipe", run_id=PIPELINE_JOB_NAME, code_version="1",
     ).with_id("Pusher")  # fmt: skip
     return tfx.dsl.Pipeline(
         pipeline_name="gate", pipeline_root=str(root / "artifacts"), enable_cache=True,

@@ -7,11 +7,11 @@ import pytest
 from components.registry_pusher.chain import Blessing, ChainBroken, Evaluation, Model, ProbeRecord, verify_chain
 
 WHOLE = {
-    "blessing": Blessing(True, "/runs/probe/7", 7, "probe hash", "3"),
+    "blessing": Blessing(True, "/runs/probe/7", "7", "probe hash", "3"),
     "evaluation": Evaluation(True, "/runs/probe/7", "probe hash", "3"),
-    "probe": Model("/runs/probe/7", 7, "probe hash"),
+    "probe": Model("/runs/probe/7", "7", "probe hash"),
     "record": ProbeRecord("/runs/backbone/5", "backbone hash"),
-    "backbone": Model("/runs/backbone/5", 5, "backbone hash"),
+    "backbone": Model("/runs/backbone/5", "5", "backbone hash"),
 }
 
 
@@ -30,7 +30,7 @@ def test_a_blessing_that_refuses_is_a_whole_chain_too():
 @pytest.mark.parametrize(
     ("link", "change", "message"),
     [
-        ("blessing", {"probe_id": 9}, "the blessing is for probe 9 at /runs/probe/7, not for probe 7"),
+        ("blessing", {"probe_id": "9"}, "the blessing is for probe 9 at /runs/probe/7, not for probe 7"),
         ("blessing", {"probe_uri": "/runs/probe/9"}, "the blessing is for probe 7 at /runs/probe/9, not for probe 7 at"),
         ("probe", {"content_hash": "other"}, "the probe at /runs/probe/7 is not the one that was judged: content hash other now"),
         ("evaluation", {"probe_uri": "/runs/probe/9"}, "the evaluation does not belong to the blessing"),
@@ -50,9 +50,9 @@ def test_a_broken_link_is_refused(link, change, message):
 
 def test_probe_and_blessing_of_one_run_with_the_backbone_of_another_are_refused():
     with pytest.raises(ChainBroken, match="come from two runs"):
-        verify_chain(**WHOLE | {"backbone": Model("/runs/backbone/8", 8, "hash of another run")})
+        verify_chain(**WHOLE | {"backbone": Model("/runs/backbone/8", "8", "hash of another run")})
 
 
 def test_a_blessing_for_another_probe_is_refused():
     with pytest.raises(ChainBroken, match="come from two runs"):
-        verify_chain(**WHOLE | {"probe": Model("/runs/probe/8", 8, "hash of another run")})
+        verify_chain(**WHOLE | {"probe": Model("/runs/probe/8", "8", "hash of another run")})

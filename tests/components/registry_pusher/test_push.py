@@ -11,7 +11,7 @@ from tfx.types import standard_artifacts
 from components.artifacts import IngestReport
 from components.registry import local, store
 from components.registry_pusher.chain import ChainBroken
-from components.registry_pusher.component import RegistryPusherExecutor, push
+from components.registry_pusher.component import PIPELINE_JOB_NAME, RegistryPusherExecutor, push
 from contracts.content_hash import content_hash
 
 NAME = "flowers-backbone"
@@ -71,7 +71,7 @@ def run(tmp_path, registry_dir):
         blessing = artifacts["blessing"]
         blessing.set_int_custom_property("blessed", int(blessed))
         blessing.set_string_custom_property("current_model", artifacts["probe"].uri)
-        blessing.set_int_custom_property("current_model_id", artifacts["probe"].id)
+        blessing.set_string_custom_property("probe_id", str(artifacts["probe"].id))
         blessing.set_string_custom_property("probe_content_hash", content_hash(str(probe)))
         blessing.set_string_custom_property("baseline_version", baseline_version or "")
         return artifacts | {
@@ -99,7 +99,8 @@ def test_a_blessed_backbone_is_registered_with_its_whole_lineage(run, registry_d
         "data_source": "synthetic",
         "code_version": "0.1.0+abc",
         "run_id": "run-1",
-        "recipe": "recipe",
+        # SHA-256 of "recipe", a zero byte and the report's fingerprint, by sha256sum.
+        "recipe": "590b0b326178f15becb978f36a894d3dc796f9cec0f457269dae439c6fc4b019",
         "content_hash": content_hash(backbone_dir),
         "probe_content_hash": content_hash(probe_dir),
         "mlmd_backbone_id": "10",
@@ -160,15 +161,19 @@ def test_a_byte_changed_after_the_blessing_is_refused(run, registry_dir, model, 
     assert local.list_versions(registry_dir, NAME) == []
 
 
-def test_the_executor_takes_the_run_id_from_the_runner_and_writes_the_record(run, registry_dir, tmp_path):
-    arguments = run(1)
-    parameters = {name: arguments.pop(name) for name in ("registry_dir", "name", "recipe", "code_version")}
-    del arguments["run_id"]
+PARAMETERS = ("registry_dir", "name", "recipe", "run_id", "code_version")
+
+
+@pytest.mark.parametrize(("given", "expected"), [(PIPELINE_JOB_NAME, "the run"), ("job-1", "job-1")])
+def test_the_executor_takes_the_run_id_from_its_runner_and_writes_the_record(run, registry_dir, tmp_path, given, expected):
+    # LocalDagRunner leaves the placeholder and tells the executor the id; Vertex AI puts the job's name in its place.
+    arguments = run(1) | {"run_id": given}
+    parameters = {name: arguments.pop(name) for name in PARAMETERS}
     pushed_model = standard_artifacts.PushedModel()
     pushed_model.uri = str(tmp_path / "pushed_model")
     executor = RegistryPusherExecutor(base_executor.BaseExecutor.Context(pipeline_run_id="the run"))
     executor.Do({name: [artifact] for name, artifact in arguments.items()}, {"pushed_model": [pushed_model]}, parameters)
-    assert local.champion(registry_dir, NAME).tags["run_id"] == "the run"
+    assert local.champion(registry_dir, NAME).tags["run_id"] == expected
     with open(os.path.join(pushed_model.uri, "push.json")) as file:
         assert json.load(file)["version"] == "1"
     assert pushed_model.get_int_custom_property("pushed") == 1
@@ -176,9 +181,8 @@ def test_the_executor_takes_the_run_id_from_the_runner_and_writes_the_record(run
 
 
 def test_a_runner_that_gives_no_run_id_is_an_error(run, registry_dir):
-    arguments = run(1)
-    parameters = {name: arguments.pop(name) for name in ("registry_dir", "name", "recipe", "code_version")}
-    del arguments["run_id"]
+    arguments = run(1) | {"run_id": PIPELINE_JOB_NAME}
+    parameters = {name: arguments.pop(name) for name in PARAMETERS}
     with pytest.raises(RuntimeError, match="no pipeline run id"):
         inputs = {name: [artifact] for name, artifact in arguments.items()}
         RegistryPusherExecutor().Do(inputs, {"pushed_model": [standard_artifacts.PushedModel()]}, parameters)
