@@ -93,6 +93,7 @@ class Views:
 
 BACKBONES = ("small", "resnet18", "resnet50")
 STEMS = ("imagenet", "small")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ class Pretrain:
     # Side of a view in pixels.
     resolution: int = 64
     epochs: int = 100
-    # Source images a step; each gives two views.
+    # Source images a step, over all devices and machines together; each gives two views.
     batch_size: int = 64
     # The rate is base_learning_rate x batch_size / 256 (section 3 of the paper).
     base_learning_rate: float = 0.05
@@ -118,6 +119,11 @@ class Pretrain:
     projector_width: int = 2048
     predictor_width: int = 512
     views: Views = field(default_factory=Views)
+    # What the backbone computes in; weights, statistics, heads and loss are float32 in any case. CPUs without units for shorter
+    # numbers are far slower with them.
+    precision: str = "float32"
+    # Whether XLA compiles the step, all but the views. Slower than plain graphs on CPUs.
+    xla: bool = False
     seed: int = 0
     # Seconds between checkpoints; a killed run loses at most this much work.
     checkpoint_seconds: float = 15.0
@@ -152,6 +158,7 @@ class Pretrain:
         require(self.projector_layers >= 1, "pretrain.projector_layers", "at least 1", self.projector_layers)
         require(self.projector_width >= 2, "pretrain.projector_width", "at least 2", self.projector_width)
         require(self.predictor_width >= 1, "pretrain.predictor_width", "at least 1", self.predictor_width)
+        require(self.precision in PRECISIONS, "pretrain.precision", f"one of {', '.join(PRECISIONS)}", self.precision)
         require(self.seed >= 0, "pretrain.seed", "0 or more", self.seed)
         require(self.checkpoint_seconds >= 0, "pretrain.checkpoint_seconds", "0 or more", self.checkpoint_seconds)
         require(1 <= self.canvas_scale <= 4, "pretrain.canvas_scale", "between 1 and 4", self.canvas_scale)
@@ -284,7 +291,16 @@ GPU = Config(
     # Somewhat over the resolution, so that crops keep their detail.
     data=Data(max_side=320),
     # The paper's baseline (section 3) and every default above: 68.1 % on ImageNet after 100 epochs.
-    pretrain=Pretrain(backbone="resnet50", resolution=224, epochs=100, batch_size=512),
+    pretrain=Pretrain(
+        backbone="resnet50", resolution=224, epochs=100,
+        # Over all GPUs together; it has to be a multiple of their number.
+        batch_size=512,
+        # float32's range in half the memory, so that no loss scaling is needed; tensor cores from the A100 on. T4 and V100 have no
+        # units for bfloat16: there mixed_float16, which scales the loss.
+        precision="mixed_bfloat16",
+        # Fuses what lies between the convolutions.
+        xla=True,
+    ),
 )
 
 PRESETS = {config.preset: config for config in (QUICK, CPU, GPU)}

@@ -26,7 +26,8 @@ Normalization = Callable[..., keras.layers.Layer]
 
 
 def build_backbone(
-    name: str, *, width: int, stem: str, resolution: int, seed: int, normalization_layer: Normalization = normalization.fused
+    name: str, *, width: int, stem: str, resolution: int, seed: int, normalization_layer: Normalization = normalization.fused,
+    precision: str = "float32",
 ) -> keras.Model:
     """An untrained backbone.
 
@@ -37,6 +38,8 @@ def build_backbone(
       resolution: side of the input in pixels.
       seed: determines the initial weights.
       normalization_layer: `normalization.fused` to train, `normalization.stock` to export.
+      precision: Keras' dtype policy of everything between pixels and pooling: "float32", "mixed_bfloat16" or "mixed_float16".
+        Weights are float32 in any case.
 
     Returns:
       A model from `[batch, resolution, resolution, 3]` float32 in [0, 1] to `[batch, features]` float32, the average over the last
@@ -51,29 +54,30 @@ def build_backbone(
         raise ValueError(f"stem must be 'imagenet' or 'small', got {stem!r}")
     blocks, kind = ARCHITECTURES[name]
     block = _basic_block if kind == "basic" else _bottleneck_block
-    layers = _Layers(seed, normalization_layer)
+    layers = _Layers(seed, normalization_layer, precision)
 
     pixels = keras.Input((resolution, resolution, 3), name="pixels")
     scale = [1 / std for std in PIXEL_STD]
     offset = [-mean / std for mean, std in zip(PIXEL_MEAN, PIXEL_STD)]
-    x = keras.layers.Rescaling(scale, offset, name="standardize")(pixels)
+    x = keras.layers.Rescaling(scale, offset, name="standardize", dtype="float32")(pixels)
     if stem == "imagenet":
         x = layers.convolution(x, width, 7, 2, "stem")
-        x = keras.layers.MaxPooling2D(3, 2, padding="same", name="stem_pool")(layers.normalize_relu(x, "stem"))
+        x = keras.layers.MaxPooling2D(3, 2, padding="same", name="stem_pool", dtype=precision)(layers.normalize_relu(x, "stem"))
     else:
         x = layers.normalize_relu(layers.convolution(x, width, 3, 1, "stem"), "stem")
     for stage, count in enumerate(blocks):
         for index in range(count):
             stride = 2 if stage > 0 and index == 0 else 1
             x = block(layers, x, width * 2**stage, stride, f"stage{stage + 1}_block{index + 1}")
-    return keras.Model(pixels, keras.layers.GlobalAveragePooling2D(name="pool")(x), name=name)
+    return keras.Model(pixels, keras.layers.GlobalAveragePooling2D(name="pool", dtype="float32")(x), name=name)
 
 
 class _Layers:
     """Makes the layers of one network, each with initial weights of its own from the network's seed."""
 
-    def __init__(self, seed: int, normalization_layer: Normalization):
+    def __init__(self, seed: int, normalization_layer: Normalization, precision: str):
         self.seed = seed
+        self.precision = precision
         self.count = 0
         self.normalization_layer = normalization_layer
 
@@ -84,15 +88,19 @@ class _Layers:
             2.0, "fan_out", "untruncated_normal", seed=self.seed * 1009 + self.count
         )
         layer = keras.layers.Conv2D(
-            channels, size, stride, padding="same", use_bias=False, kernel_initializer=initializer, name=f"{name}_conv"
+            channels, size, stride, padding="same", use_bias=False, kernel_initializer=initializer, name=f"{name}_conv",
+            dtype=self.precision,
         )
         return layer(x)
 
     def normalize(self, x, name: str, gamma_initializer: str = "ones"):
-        return self.normalization_layer(name=f"{name}_norm", gamma_initializer=gamma_initializer)(x)
+        return self.normalization_layer(name=f"{name}_norm", gamma_initializer=gamma_initializer, dtype=self.precision)(x)
 
     def normalize_relu(self, x, name: str):
-        return keras.layers.ReLU(name=f"{name}_relu")(self.normalize(x, name))
+        return self.relu(self.normalize(x, name), name)
+
+    def relu(self, x, name: str):
+        return keras.layers.ReLU(name=f"{name}_relu", dtype=self.precision)(x)
 
 
 def _basic_block(layers: _Layers, x, channels: int, stride: int, name: str):
@@ -115,4 +123,4 @@ def _merge(layers: _Layers, shortcut, branch, channels: int, stride: int, name: 
     if stride != 1 or shortcut.shape[-1] != channels:
         shortcut = layers.convolution(shortcut, channels, 1, stride, f"{name}_shortcut")
         shortcut = layers.normalize(shortcut, f"{name}_shortcut")
-    return keras.layers.ReLU(name=f"{name}_relu")(keras.layers.Add(name=f"{name}_add")([branch, shortcut]))
+    return layers.relu(keras.layers.Add(name=f"{name}_add", dtype=layers.precision)([branch, shortcut]), name)

@@ -20,16 +20,19 @@ KEPT = 2
 class Checkpoints:
     """The checkpoints of one run in `directory`, local or remote, and the progress that they hold.
 
+    With `writes` false nothing is ever saved: of several workers, which hold the same values, the chief alone writes, all read.
+
     Attributes:
       step: steps done.
       seconds: wall time spent on them, over all starts.
       history: one dictionary an epoch.
     """
 
-    def __init__(self, directory: str, variables: Sequence[tf.Variable]):
+    def __init__(self, directory: str, variables: Sequence[tf.Variable], writes: bool = True):
         self.step = 0
         self.seconds = 0.0
         self.history: list[dict] = []
+        self._writes = writes
         self._progress = tf.Variable("", dtype=tf.string)
         self._checkpoint = tf.train.Checkpoint(variables=list(variables), progress=self._progress)
         self._manager = tf.train.CheckpointManager(self._checkpoint, directory, max_to_keep=KEPT)
@@ -57,6 +60,8 @@ class Checkpoints:
 
     def save(self) -> None:
         """Writes a checkpoint of the present step and drops all but the last KEPT."""
+        if not self._writes:
+            return
         progress = {"step": self.step, "seconds": self.seconds, "history": self.history}
         self._progress.assign(json.dumps(progress))
         self._manager.save(checkpoint_number=self.step)

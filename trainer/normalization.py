@@ -7,6 +7,8 @@ exported network carries stock `keras.layers.BatchNormalization` instead; both k
 import keras
 import tensorflow as tf
 
+from trainer import replicas
+
 # PyTorch's defaults, with which SimSiam was trained (torch.nn.BatchNorm2d: eps 1e-5, momentum 0.1).
 EPSILON = 1e-5
 UPDATE = 0.1
@@ -16,9 +18,11 @@ class FusedBatchNormalization(keras.layers.Layer):
     """Batch normalisation over all axes but the last, by `FusedBatchNormV3`.
 
     In training, normalises by the batch's statistics and moves the running ones by UPDATE towards them (the variance unbiased, as
-    PyTorch does). In inference, normalises by the running statistics.
+    PyTorch does). In inference, normalises by the running statistics. Inside `strategy.run` of several replicas the batch is that
+    of all replicas together.
 
-    Input and output: `[batch, height, width, channels]` or `[batch, channels]` float32.
+    Input and output: `[batch, height, width, channels]` or `[batch, channels]`, float32, bfloat16 or float16. Weights and
+    statistics are float32 in any case.
 
     Args:
       gamma_initializer: name of the initializer of the scale; "zeros" makes a residual branch start as nothing.
@@ -32,7 +36,9 @@ class FusedBatchNormalization(keras.layers.Layer):
 
     def build(self, input_shape):
         def weight(name, initializer, trainable):
-            return self.add_weight(name=name, shape=(input_shape[-1],), initializer=initializer, trainable=trainable)
+            # Not cast: the kernel takes scale, offset and statistics in float32, whatever its input is.
+            return self.add_weight(
+                name=name, shape=(input_shape[-1],), initializer=initializer, trainable=trainable, autocast=False)  # fmt: skip
 
         self.gamma = weight("gamma", self.gamma_initializer, self.affine)
         self.beta = weight("beta", "zeros", self.affine)
@@ -40,6 +46,8 @@ class FusedBatchNormalization(keras.layers.Layer):
         self.moving_variance = weight("moving_variance", "ones", False)
 
     def call(self, inputs, training=False):
+        if training and replicas.count() > 1:
+            return self._over_all_replicas(inputs)
         flat = inputs.shape.rank == 2
         outputs = tf.raw_ops.FusedBatchNormV3(
             x=inputs[:, None, None, :] if flat else inputs,
@@ -56,14 +64,27 @@ class FusedBatchNormalization(keras.layers.Layer):
             self.moving_variance.assign(outputs.batch_variance)
         return outputs.y[:, 0, 0, :] if flat else outputs.y
 
+    def _over_all_replicas(self, inputs):
+        # By plain operations: the fused kernel knows the statistics of its own replica only. The gradient of an average over the
+        # replicas is the average of their gradients, which TensorFlow supplies.
+        x = tf.cast(inputs, tf.float32)
+        axes = list(range(x.shape.rank - 1))
+        mean, square = replicas.mean((tf.reduce_mean(x, axes), tf.reduce_mean(x**2, axes)))
+        variance = tf.maximum(square - mean**2, 0.0)
+        count = tf.cast(tf.size(x) // x.shape[-1] * replicas.count(), tf.float32)
+        for running, batch in ((self.moving_mean, mean), (self.moving_variance, variance * count / (count - 1))):
+            replicas.assign(running.value, running.value + UPDATE * (batch - running.value))
+        y = tf.nn.batch_normalization(x, mean, variance, self.beta.value, self.gamma.value, EPSILON)
+        return tf.cast(y, inputs.dtype)
 
-def fused(name: str, gamma_initializer: str = "ones") -> keras.layers.Layer:
+
+def fused(name: str, gamma_initializer: str = "ones", dtype: str = "float32") -> keras.layers.Layer:
     """The normalisation that trains."""
-    return FusedBatchNormalization(gamma_initializer=gamma_initializer, name=name)
+    return FusedBatchNormalization(gamma_initializer=gamma_initializer, name=name, dtype=dtype)
 
 
-def stock(name: str, gamma_initializer: str = "ones") -> keras.layers.Layer:
+def stock(name: str, gamma_initializer: str = "ones", dtype: str = "float32") -> keras.layers.Layer:
     """The same in stock Keras, for a network that loads anywhere."""
     return keras.layers.BatchNormalization(
-        epsilon=EPSILON, momentum=1 - UPDATE, gamma_initializer=gamma_initializer, name=name
+        epsilon=EPSILON, momentum=1 - UPDATE, gamma_initializer=gamma_initializer, name=name, dtype=dtype
     )

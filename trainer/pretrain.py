@@ -1,13 +1,14 @@
 """Trainer 1 as TFX calls it: `run_fn` pre-trains a backbone by SimSiam. One of the two modules here that know TFX.
 
 custom_config: `pretrain` (a pipeline_config.Pretrain as JSON), `neighbours`, `checkpoint_dir` (in which this pre-training has a
-folder of its own) and `code_version`.
+folder of its own) and `code_version`. Runs on all GPUs of its machine, or on the workers that TF_CONFIG names.
 Leaves a backbone directory at fn_args.serving_model_dir, and TensorBoard's scalars and PRETRAIN_REPORT at fn_args.model_run_dir.
 """
 
 import dataclasses
 import hashlib
 import json
+import os
 import posixpath
 
 import tensorflow as tf
@@ -15,6 +16,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from contracts import examples, model_files
 from pipeline_config import Pretrain, Views
+from trainer import replicas
 from trainer.export import export_backbone, write_json
 from trainer.pretraining import pretrain
 from trainer.train_split import open_train_split
@@ -27,6 +29,8 @@ def run_fn(fn_args: FnArgs) -> None:
       ConfigurationError: the train split has fewer photographs than one batch.
       trainer.monitors.CollapseError: the outputs collapsed.
     """
+    # First, as several workers have to meet before TensorFlow does anything else.
+    strategy = replicas.choose_strategy(os.environ.get("TF_CONFIG"))
     config = fn_args.custom_config
     settings = settings_from_json(config["pretrain"])
     origin = read_origin(fn_args.train_files)
@@ -35,7 +39,7 @@ def run_fn(fn_args: FnArgs) -> None:
     photographs = open_train_split(fn_args.train_files, side, settings.memory_megabytes)
     result = pretrain(
         photographs, settings, checkpoint_dir=posixpath.join(config["checkpoint_dir"], key), log_dir=fn_args.model_run_dir,
-        neighbours=config["neighbours"])  # fmt: skip
+        neighbours=config["neighbours"], strategy=strategy)  # fmt: skip
     record = {
         "schema_version": 1,
         "backbone": settings.backbone,
@@ -47,8 +51,11 @@ def run_fn(fn_args: FnArgs) -> None:
         "data_fingerprint": origin["data_fingerprint"],
         "code_version": config["code_version"],
     }
-    export_backbone(result.model.backbone, record, fn_args.serving_model_dir)
-    write_json(result.report, posixpath.join(fn_args.model_run_dir, model_files.PRETRAIN_REPORT))
+    if replicas.is_chief(strategy):
+        export_backbone(result.model.backbone, record, fn_args.serving_model_dir)
+        write_json(result.report, posixpath.join(fn_args.model_run_dir, model_files.PRETRAIN_REPORT))
+    # TFX looks for the model as soon as this function returns, on every worker.
+    replicas.agree(strategy, settings.epochs)
 
 
 def settings_from_json(text: str) -> Pretrain:

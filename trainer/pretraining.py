@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline_config import ConfigurationError, Pretrain
-from trainer import monitors, schedule
+from trainer import monitors, replicas, schedule
 from trainer.checkpoints import Checkpoints
 from trainer.embedding import BATCH, embedder
 from trainer.neighbours import knn_accuracy
@@ -32,7 +32,7 @@ class Result:
 
 def pretrain(
     photographs: TrainSplit, settings: Pretrain, *, checkpoint_dir: str, log_dir: str, neighbours: int,
-    model: SimSiam | None = None,
+    model: SimSiam | None = None, strategy: tf.distribute.Strategy | None = None,
 ) -> Result:
     """Trains SimSiam on all photographs, continuing from the newest checkpoint in `checkpoint_dir`.
 
@@ -43,10 +43,13 @@ def pretrain(
       checkpoint_dir: local or remote; belongs to these settings and this data alone.
       log_dir: where TensorBoard's scalars go.
       neighbours: how many vote in kNN accuracy.
-      model: networks to train in place of `build_simsiam(settings)`, an ablation for example.
+      model: networks to train in place of `build_simsiam(settings)`, an ablation for example; made in the scope of `strategy`.
+      strategy: the devices that share each batch; None is the present strategy, which is one device outside of any scope. Of several
+        workers all call this function, with the same arguments, and the chief alone writes.
 
     Raises:
-      ConfigurationError: fewer photographs than one batch.
+      ConfigurationError: fewer photographs than one batch, or a batch that the replicas cannot share.
+      replicas.WorkerLost: another worker ended.
       monitors.CollapseError: the outputs collapsed or the loss diverged.
     """
     count = len(photographs.labels)
@@ -57,18 +60,28 @@ def pretrain(
         )
     steps_an_epoch = count // settings.batch_size
     steps = steps_an_epoch * settings.epochs
-    model = build_simsiam(settings) if model is None else model
-    checkpoints = Checkpoints(checkpoint_dir, model.all_variables)
+    strategy = strategy or tf.distribute.get_strategy()
+    replicas.check_settings(strategy, settings)
+    chief = replicas.is_chief(strategy)
+    with strategy.scope():
+        model = build_simsiam(settings) if model is None else model
+    checkpoints = Checkpoints(checkpoint_dir, model.all_variables, writes=chief)
     resumed = checkpoints.restore()
+    if not replicas.agree(strategy, resumed):
+        raise RuntimeError(
+            f"this worker continues from step {resumed} of {checkpoint_dir}, another one from a different step; the folder has to be one "
+            "that all workers share"
+        )
     log.info(
-        "Pre-training %s on %d photographs: %d epochs of %d steps%s", settings.backbone, count, settings.epochs,
-        steps_an_epoch, f", continued from step {resumed}" if resumed else "")  # fmt: skip
-    writer = tf.summary.create_file_writer(log_dir)
+        "Pre-training %s on %d photographs: %d epochs of %d steps%s%s", settings.backbone, count, settings.epochs, steps_an_epoch,
+        f" on {strategy.num_replicas_in_sync} devices" if strategy.num_replicas_in_sync > 1 else "",
+        f", continued from step {resumed}" if resumed else "")  # fmt: skip
+    writer = tf.summary.create_file_writer(log_dir) if chief else tf.summary.create_noop_writer()
     for entry in checkpoints.history:
         write_scalars(writer, entry)
 
-    step_function = tf.function(
-        lambda canvases, aspects, step: train_step(model, canvases, aspects, step, steps=steps, settings=settings)
+    step_function = replicas.spread(
+        strategy, lambda canvases, aspects, step: train_step(model, canvases, aspects, step, steps=steps, settings=settings)
     )
     embed = embedder((model.backbone,))
     clock = Clock(settings, checkpoints, steps)
@@ -90,7 +103,7 @@ def pretrain(
             entry["output_std_ratio"], entry["effective_rank"], entry["loss"], epoch=epoch + 1,
             min_std_ratio=settings.min_output_std_ratio, min_rank=settings.min_effective_rank)  # fmt: skip
         last = checkpoints.step == steps
-        if last or (settings.knn_epochs and (epoch + 1) % settings.knn_epochs == 0):
+        if chief and (last or settings.knn_epochs and (epoch + 1) % settings.knn_epochs == 0):
             entry["knn_train_top1"] = train_knn(embed, photographs, settings, neighbours)
         checkpoints.history.append(entry)
         write_scalars(writer, entry)

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline_config import Views
+from trainer import replicas
 
 # ITU-R BT.601 luma, the weights that torchvision and Pillow use for grey.
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -65,7 +66,7 @@ def random_boxes(aspects: tf.Tensor, seed: tf.Tensor, views: Views) -> tf.Tensor
     Returns:
       `[batch, 4]` float32: y1, x1, y2, x2 as shares of height and width.
     """
-    u = tf.random.stateless_uniform([5, tf.shape(aspects)[0]], seed)
+    u = _uniform(5, tf.shape(aspects)[0], seed)
     area = views.min_area + (1 - views.min_area) * u[0]
     aspect = tf.exp(math.log(views.max_aspect) * (2 * u[1] - 1))
     width = tf.minimum(tf.sqrt(area * aspect / aspects), 1.0)
@@ -78,6 +79,11 @@ def random_boxes(aspects: tf.Tensor, seed: tf.Tensor, views: Views) -> tf.Tensor
     return tf.stack([top, x1, top + height, x2], axis=1)
 
 
+def _uniform(rows: int, count: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """`[rows, count]` float32 in [0, 1). Replicas take their share of one draw: the views do not depend on how many there are."""
+    return replicas.share(tf.random.stateless_uniform([rows, count * replicas.count()], seed))
+
+
 def random_colours(count: tf.Tensor, seed: tf.Tensor, views: Views) -> tf.Tensor:
     """One random affine map of colours for each image.
 
@@ -88,7 +94,7 @@ def random_colours(count: tf.Tensor, seed: tf.Tensor, views: Views) -> tf.Tensor
       `[count, 3, 6]` float32: a 3x3 matrix for the pixel and beside it one for the image's mean colour, both to be
       multiplied from the right (row vectors).
     """
-    u = tf.random.stateless_uniform([6, count], seed)
+    u = _uniform(6, count, seed)
     jitter = u[0] < views.jitter_probability
 
     def factor(uniform, strength):
@@ -151,7 +157,7 @@ def apply_colours(images: tf.Tensor, maps: tf.Tensor) -> tf.Tensor:
 
 def random_sigmas(count: tf.Tensor, seed: tf.Tensor, views: Views) -> tf.Tensor:
     """Standard deviations of the blur, `[count]` float32, uniform between the two limits, or 0 where an image is left sharp."""
-    u = tf.random.stateless_uniform([2, count], seed)
+    u = _uniform(2, count, seed)
     sigma = views.blur_min_sigma + (views.blur_max_sigma - views.blur_min_sigma) * u[1]
     return tf.where(u[0] < views.blur_probability, sigma, 0.0)
 

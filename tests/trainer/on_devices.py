@@ -1,0 +1,81 @@
+"""Run by test_replicas in a process of its own, as logical devices have to be set before TensorFlow starts: trains the same on one and
+on two logical CPU devices, and writes what came out to the .npz file that is its argument."""
+
+import dataclasses
+import sys
+import tempfile
+
+import numpy as np
+import tensorflow as tf
+
+from pipeline_config import ConfigurationError, Pretrain, Views
+from trainer.normalization import FusedBatchNormalization
+from trainer.photographs import Photographs
+from trainer.pretraining import pretrain
+
+SETTINGS = Pretrain(
+    backbone="small", width=4, stem="small", resolution=16, epochs=2, batch_size=8, base_learning_rate=2.0,
+    projector_layers=2, projector_width=16, predictor_width=8, views=Views(blur_probability=0.5), knn_epochs=0,
+    min_effective_rank=1.0, min_output_std_ratio=0.0)  # fmt: skip
+
+
+def main(path: str) -> None:
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    two = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    one = tf.distribute.get_strategy()
+    out = {}
+    for precision in ("float32", "mixed_float16"):
+        for name, strategy in (("one", one), ("two", two)):
+            trained(f"{precision}/{name}", strategy, dataclasses.replace(SETTINGS, precision=precision), out)
+    for name, strategy in (("one", one), ("two", two)):
+        normalised(name, strategy, out)
+    for name, change in (("odd batch", {"batch_size": 9}), ("xla", {"xla": True})):
+        try:
+            trained(name, two, dataclasses.replace(SETTINGS, **change), {})
+        except ConfigurationError as error:
+            out[name] = np.array(str(error))
+    np.savez(path, **out)
+
+
+def trained(name: str, strategy, settings: Pretrain, out: dict) -> None:
+    """Two epochs of three steps: every variable, the losses and the output std ratios."""
+    random = np.random.default_rng(0)
+    canvases, aspects = random.integers(0, 256, (28, 24, 24, 3), np.uint8), random.uniform(0.7, 1.4, 28).astype(np.float32)
+    photographs = Photographs(canvases, aspects, np.arange(28) % 2, ("a", "b"))
+    with tempfile.TemporaryDirectory() as folder:
+        result = pretrain(
+            photographs, settings, checkpoint_dir=f"{folder}/checkpoints", log_dir=folder, neighbours=3, strategy=strategy)  # fmt: skip
+    history = result.report["history"]
+    out[f"{name}/loss"] = np.array([entry["loss"] for entry in history])
+    out[f"{name}/ratio"] = np.array([entry["output_std_ratio"] for entry in history])
+    for index, variable in enumerate(result.model.all_variables):
+        out[f"{name}/variable{index:03}"] = variable.numpy()
+
+
+def normalised(name: str, strategy, out: dict) -> None:
+    """Batch normalisation of 8 rows, the gradient of a loss that depends on every row, and the running statistics."""
+    x = np.random.default_rng(1).normal(2, 3, (8, 3, 3, 2)).astype(np.float32)
+    with strategy.scope():
+        layer = FusedBatchNormalization()
+        layer.build(x.shape)
+
+    @tf.function
+    def step(rows):
+        with tf.GradientTape() as tape:
+            tape.watch(rows)
+            y = layer(rows, training=True)
+            loss = tf.reduce_sum(y**3)
+        return y, tape.gradient(loss, rows)
+
+    here = len(x) // strategy.num_replicas_in_sync
+    rows = strategy.experimental_distribute_values_from_function(
+        lambda context: tf.constant(x[context.replica_id_in_sync_group * here :][:here])
+    )
+    for what, result in zip(("y", "gradient"), strategy.run(step, (rows,))):
+        out[f"norm/{name}/{what}"] = np.concatenate([part.numpy() for part in strategy.experimental_local_results(result)])
+    out[f"norm/{name}/mean"], out[f"norm/{name}/variance"] = layer.moving_mean.numpy(), layer.moving_variance.numpy()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

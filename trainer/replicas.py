@@ -1,0 +1,158 @@
+"""One training step on several devices or machines: each replica takes its share of the global batch and holds a copy of all weights.
+
+The functions work in replica context, that is inside `strategy.run`, and outside of any strategy, where there is one replica and they
+do nothing. Every replica updates its own copy by the same averaged gradients, so that all copies stay alike.
+"""
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+
+import tensorflow as tf
+
+from pipeline_config import ConfigurationError, Pretrain
+
+
+class WorkerLost(RuntimeError):
+    """Another worker ended or cannot be reached; the message says what to do."""
+
+
+def count() -> int:
+    """Replicas that take part in the present step; 1 outside of `strategy.run`."""
+    context = tf.distribute.get_replica_context()
+    return context.num_replicas_in_sync if context else 1
+
+
+def mean(tensors):
+    """The average over all replicas of each tensor in a structure, the same on all; differentiable."""
+    if count() == 1:
+        return tensors
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, tensors)
+
+
+def gathered(rows: tf.Tensor) -> tf.Tensor:
+    """The rows of all replicas, in the order of the global batch: `[batch / replicas, ...]` -> `[batch, ...]`."""
+    if count() == 1:
+        return rows
+    return tf.distribute.get_replica_context().all_gather(rows, axis=0)
+
+
+def share(draws: tf.Tensor) -> tf.Tensor:
+    """This replica's columns of what was drawn for the global batch: `[rows, batch]` -> `[rows, batch / replicas]`."""
+    if count() == 1:
+        return draws
+    here = tf.shape(draws)[1] // count()
+    first = tf.distribute.get_replica_context().replica_id_in_sync_group * here
+    return draws[:, first : first + here]
+
+
+def assign(variable: tf.Variable, value: tf.Tensor) -> None:
+    """Sets this replica's copy. `variable.assign` would demand to know how to merge the copies, which are alike here."""
+    tf.raw_ops.AssignVariableOp(resource=variable.handle, value=value)
+
+
+def spread(strategy: tf.distribute.Strategy, step: Callable) -> Callable:
+    """`step(canvases, aspects, number)` of one replica as a function of the global batch.
+
+    Args:
+      strategy: what the variables that `step` uses were created under.
+      step: for `strategy.run`; returns tensors that are the same on all replicas.
+
+    Returns:
+      A function of the batch's photographs, two arrays `[batch, ...]` with batch a multiple of the replicas, and the step's number.
+      Every process passes the whole batch and uses its own part. It returns what `step` returns, and raises WorkerLost.
+    """
+    together = strategy.num_replicas_in_sync
+    if together == 1:
+        return tf.function(step)
+    run = tf.function(lambda *arguments: strategy.run(step, arguments))
+
+    def step_on_all(canvases, aspects, number):
+        here = len(aspects) // together
+
+        def own(array):
+            def part(context):
+                first = context.replica_id_in_sync_group * here
+                return tf.constant(array[first : first + here])
+
+            return strategy.experimental_distribute_values_from_function(part)
+
+        with _loss_explained():
+            results = run(own(canvases), own(aspects), number)
+        return tuple(strategy.experimental_local_results(result)[0] for result in results)
+
+    return step_on_all
+
+
+def choose_strategy(cluster: str | None) -> tf.distribute.Strategy:
+    """What fits the machines: several workers, else all GPUs of this one, else its one device.
+
+    To be called before TensorFlow has done anything in this process where there are several workers.
+
+    Args:
+      cluster: the content of TF_CONFIG (JSON) or None.
+
+    Raises:
+      ConfigurationError: several workers, and TensorFlow is in use already.
+    """
+    workers = json.loads(cluster).get("cluster", {}) if cluster else {}
+    if sum(len(workers.get(job, ())) for job in ("chief", "worker")) > 1:
+        try:
+            return tf.distribute.MultiWorkerMirroredStrategy()
+        except RuntimeError as error:
+            raise ConfigurationError(
+                f"TF_CONFIG names several workers, which takes a process that has not used TensorFlow yet ({error}); run the trainer in a "
+                "process of its own, or unset TF_CONFIG"
+            ) from error
+    if len(tf.config.list_logical_devices("GPU")) > 1:
+        return tf.distribute.MirroredStrategy()
+    return tf.distribute.get_strategy()
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process is the one that writes: the only one, or the first of several workers."""
+    resolver = strategy.cluster_resolver
+    return resolver is None or resolver.task_type in (None, "", "chief") or (
+        resolver.task_type == "worker" and resolver.task_id == 0 and "chief" not in resolver.cluster_spec().jobs)  # fmt: skip
+
+
+def check_settings(strategy: tf.distribute.Strategy, settings: Pretrain) -> None:
+    """Raises ConfigurationError where the replicas cannot share a batch, or cannot be compiled by XLA."""
+    together = strategy.num_replicas_in_sync
+    if settings.batch_size % together or settings.batch_size < 2 * together:
+        raise ConfigurationError(
+            f"pretrain.batch_size must be a multiple of the {together} devices that share it, two images or more each, got "
+            f"{settings.batch_size}; try {max(2, round(settings.batch_size / together)) * together}"
+        )
+    if together > 1 and settings.xla and not tf.config.list_logical_devices("GPU"):
+        raise ConfigurationError(
+            "pretrain.xla must be false where several CPU devices share the batch, got true: TensorFlow compiles the exchange "
+            "between devices for GPUs only"
+        )
+
+
+def agree(strategy: tf.distribute.Strategy, number: int) -> bool:
+    """Waits for all workers, and returns whether they all passed the same number.
+
+    Raises:
+      WorkerLost: one did not come.
+    """
+    if strategy.num_replicas_in_sync == 1:
+        return True
+    with _loss_explained():
+        numbers = strategy.run(lambda: tf.constant([number, number**2], tf.int64))
+        total, squares = strategy.reduce(tf.distribute.ReduceOp.SUM, numbers, axis=None).numpy()
+    # The variance is 0 where all are the same; every worker comes to the same verdict.
+    return squares * strategy.num_replicas_in_sync == total**2
+
+
+@contextlib.contextmanager
+def _loss_explained() -> Iterator[None]:
+    """Turns what TensorFlow raises where a worker is gone into WorkerLost."""
+    try:
+        yield
+    except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError) as error:
+        raise WorkerLost(
+            "another worker ended or cannot be reached, so this one ends too; start all workers again with the same TF_CONFIG, and "
+            f"training continues from the newest checkpoint. TensorFlow says: {error.message}"
+        ) from error
