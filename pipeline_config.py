@@ -97,6 +97,21 @@ PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
 @dataclass(frozen=True)
+class WarmStart:
+    """The registered backbone that pre-training starts from, which `flowers run --warm-start` fills in. Empty: random weights."""
+
+    # Version in the registry, for the record alone.
+    version: str = ""
+    # Its backbone directory, local or remote, and that directory's contracts.content_hash, with which it is compared before use.
+    backbone: str = ""
+    content_hash: str = ""
+
+    def __post_init__(self):
+        require(bool(self.backbone) == bool(self.content_hash), "pretrain.warm_start.content_hash",
+                "given together with pretrain.warm_start.backbone", self.content_hash)  # fmt: skip
+
+
+@dataclass(frozen=True)
 class Pretrain:
     """SimSiam pre-training (Trainer 1)."""
 
@@ -125,6 +140,12 @@ class Pretrain:
     # Whether XLA compiles the step, all but the views. Slower than plain graphs on CPUs.
     xla: bool = False
     seed: int = 0
+    warm_start: WarmStart = field(default_factory=WarmStart)
+    # Epochs and base rate of a run with --warm-start, in place of `epochs` and `base_learning_rate`. A third of the epochs: the
+    # backbone has learned already, but the heads begin anew. Half the rate: the full one would undo at first what the end of the
+    # last cosine made fine. Judged so, not searched for.
+    warm_start_epochs: int = 30
+    warm_start_learning_rate: float = 0.025
     # Seconds between checkpoints; a killed run loses at most this much work.
     checkpoint_seconds: float = 15.0
     # Photographs are decoded once to squares of canvas_scale x resolution pixels, from which the views are cropped: 1.5 keeps
@@ -153,6 +174,8 @@ class Pretrain:
         require(self.epochs >= 1, "pretrain.epochs", "at least 1", self.epochs)
         require(self.batch_size >= 2, "pretrain.batch_size", "at least 2 (batch normalisation needs a batch)", self.batch_size)
         require(self.base_learning_rate > 0, "pretrain.base_learning_rate", "positive", self.base_learning_rate)
+        require(self.warm_start_epochs >= 1, "pretrain.warm_start_epochs", "at least 1", self.warm_start_epochs)
+        require(self.warm_start_learning_rate > 0, "pretrain.warm_start_learning_rate", "positive", self.warm_start_learning_rate)
         require(0 <= self.momentum < 1, "pretrain.momentum", "between 0 and 1 (excluded)", self.momentum)
         require(self.weight_decay >= 0, "pretrain.weight_decay", "0 or more", self.weight_decay)
         require(self.projector_layers >= 1, "pretrain.projector_layers", "at least 1", self.projector_layers)
@@ -247,6 +270,8 @@ QUICK = Config(
         batch_size=32,
         # 0.15 a step: a schedule this short wants a high rate, as on tf_flowers below.
         base_learning_rate=1.2,
+        # A third of the epochs, half the rate: see Pretrain.
+        warm_start_epochs=8, warm_start_learning_rate=0.6,
         # The paper's value for small images (CIFAR-10).
         weight_decay=5e-4,
         # Heads in proportion to 96 features: the paper's CIFAR-10 projector of two layers, its predictor a quarter as wide.
@@ -277,6 +302,8 @@ CPU = Config(
         batch_size=64,
         # Ten times the paper's: 0.2, with the paper's colours, needed 70 epochs for 62 %.
         base_learning_rate=0.5,
+        # A third of the epochs, half the rate: see Pretrain.
+        warm_start_epochs=15, warm_start_learning_rate=0.25,
         # The paper's value for small images (CIFAR-10).
         weight_decay=5e-4,
         # The paper's CIFAR-10 projector of two layers, at half the width as the backbone, its predictor a quarter of that.
@@ -295,8 +322,8 @@ GPU = Config(
         backbone="resnet50", resolution=224, epochs=100,
         # Over all GPUs together; it has to be a multiple of their number.
         batch_size=512,
-        # float32's range in half the memory, so that no loss scaling is needed; tensor cores from the A100 on. T4 and V100 have no
-        # units for bfloat16: there mixed_float16, which scales the loss.
+        # Half the memory traffic, and tensor cores, with float32's range, so that the loss needs no scaling. For the A100 and
+        # later; T4 and V100 have no units for bfloat16: there mixed_float16, which scales the loss.
         precision="mixed_bfloat16",
         # Fuses what lies between the convolutions.
         xla=True,

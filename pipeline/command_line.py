@@ -67,6 +67,9 @@ def _add_run(verbs) -> None:
     _add_root(run)
     run.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
                      help="override one setting, such as pretrain.epochs=20; may be repeated")  # fmt: skip
+    run.add_argument("--warm-start", metavar="VERSION",
+                     help="start pre-training from a registered backbone, champion or a number; then pretrain.warm_start_epochs "
+                     "and pretrain.warm_start_learning_rate count")  # fmt: skip
     run.add_argument("--require-push", action="store_true", help="exit with 4 unless the backbone is in the registry afterwards")
     run.set_defaults(verb=_run)
 
@@ -96,7 +99,7 @@ def _run(parsed: argparse.Namespace) -> ExitStatus:
     config = settings.with_absolute_source(settings.configuration(parsed.preset, given + parsed.overrides))
     from pipeline import run_command
 
-    return run_command.run(config, Layout.at(parsed.root), parsed.require_push)
+    return run_command.run(config, Layout.at(parsed.root), parsed.require_push, parsed.warm_start)
 
 
 def _registry_list(parsed: argparse.Namespace) -> ExitStatus:

@@ -14,13 +14,14 @@ from pipeline.run_record import Identity, Outcome
 from pipeline_config import Config
 
 
-def run(config: Config, layout: Layout, require_push: bool) -> ExitStatus:
+def run(config: Config, layout: Layout, require_push: bool, warm_start: str | None = None) -> ExitStatus:
     """Runs the pipeline below `layout` and leaves run.json, however the run ends.
 
     Args:
       config: the settings.
       layout: where everything goes.
       require_push: whether a run whose backbone is not in the registry afterwards counts as failed.
+      warm_start: number or alias of the registered version that pre-training starts from.
 
     Raises:
       AnotherRunIsActive: another process runs below the same DIR.
@@ -33,16 +34,22 @@ def run(config: Config, layout: Layout, require_push: bool) -> ExitStatus:
         with console(folder / "log.txt") as shown:
             shown.say(f"Run {identity.run_id}: preset {config.preset}, data {config.data.source}")
             shown.say(f"Full log: {folder / 'log.txt'}")
-            return _run_and_record(identity, layout, require_push, shown)
+            return _run_and_record(identity, layout, require_push, warm_start, shown)
 
 
-def _run_and_record(identity: Identity, layout: Layout, require_push: bool, shown: Console) -> ExitStatus:
+def _run_and_record(
+    identity: Identity, layout: Layout, require_push: bool, warm_start: str | None, shown: Console
+) -> ExitStatus:
     started = time.monotonic()
     error: BaseException | None = None
     try:
         # Here, under the console: these imports take seconds and write to standard error.
         from pipeline import local, preparation
+        from pipeline.warm_start import with_warm_start
 
+        if warm_start is not None:
+            identity = dataclasses.replace(identity, config=with_warm_start(identity.config, layout, warm_start))
+            shown.say(f"Warm start from version {identity.config.pretrain.warm_start.version}")
         prepared = preparation.prepare(identity.config, layout)
         identity = dataclasses.replace(identity, origin=prepared.origin, recipe=prepared.recipe)
         local.run(identity.config, prepared, layout, identity.run_id)

@@ -58,6 +58,8 @@ def _data(data: dict) -> str:
 
 def _pretrain(pretrain: dict) -> str:
     text = f"{pretrain['epochs']} epochs, {pretrain['steps']:,} steps in {pretrain['seconds']:.0f} s"
+    if pretrain["warm_start"]:
+        text += f", from version {pretrain['warm_start']['version']}"
     if pretrain["images_per_second"] is not None:
         text += f" ({pretrain['images_per_second']:.0f} images/s)"
     if pretrain["resumed_from_step"]:

@@ -15,7 +15,7 @@ import tensorflow as tf
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from contracts import examples, model_files
-from pipeline_config import Pretrain, Views
+from pipeline_config import Pretrain, Views, WarmStart
 from trainer import replicas
 from trainer.export import export_backbone, write_json
 from trainer.pretraining import pretrain
@@ -61,7 +61,7 @@ def run_fn(fn_args: FnArgs) -> None:
 def settings_from_json(text: str) -> Pretrain:
     """A Pretrain section from its JSON, checked as any other."""
     values = json.loads(text)
-    return Pretrain(**values | {"views": Views(**values["views"])})
+    return Pretrain(**values | {"views": Views(**values["views"]), "warm_start": WarmStart(**values["warm_start"])})
 
 
 def read_origin(train_files: list[str]) -> dict:

@@ -15,6 +15,7 @@ from trainer.neighbours import knn_accuracy
 from trainer.progress import Clock
 from trainer.simsiam import SimSiam, build_simsiam, train_step
 from trainer.train_split import TrainSplit
+from trainer.warm_start import take_weights
 
 log = logging.getLogger(__name__)
 
@@ -44,11 +45,12 @@ def pretrain(
       log_dir: where TensorBoard's scalars go.
       neighbours: how many vote in kNN accuracy.
       model: networks to train in place of `build_simsiam(settings)`, an ablation for example; made in the scope of `strategy`.
-      strategy: the devices that share each batch; None is the present strategy, which is one device outside of any scope. Of several
-        workers all call this function, with the same arguments, and the chief alone writes.
+      strategy: the devices that share each batch; None is the present strategy, which outside of any scope is one device. All of
+        several workers call this function, with the same arguments; the chief alone writes.
 
     Raises:
       ConfigurationError: fewer photographs than one batch, or a batch that the replicas cannot share.
+      warm_start.BackboneChanged: the backbone to start from is not the one that was chosen.
       replicas.WorkerLost: another worker ended.
       monitors.CollapseError: the outputs collapsed or the loss diverged.
     """
@@ -65,15 +67,19 @@ def pretrain(
     chief = replicas.is_chief(strategy)
     with strategy.scope():
         model = build_simsiam(settings) if model is None else model
+        if settings.warm_start.backbone:
+            take_weights(model.backbone, settings.warm_start)
     checkpoints = Checkpoints(checkpoint_dir, model.all_variables, writes=chief)
     resumed = checkpoints.restore()
     if not replicas.agree(strategy, resumed):
         raise RuntimeError(
-            f"this worker continues from step {resumed} of {checkpoint_dir}, another one from a different step; the folder has to be one "
-            "that all workers share"
+            f"this worker continues from step {resumed} of {checkpoint_dir}, another one from a different step; the folder "
+            "has to be one that all workers share"
         )
     log.info(
-        "Pre-training %s on %d photographs: %d epochs of %d steps%s%s", settings.backbone, count, settings.epochs, steps_an_epoch,
+        "Pre-training %s on %d photographs: %d epochs of %d steps%s%s%s",
+        settings.backbone, count, settings.epochs, steps_an_epoch,
+        f", from registered version {settings.warm_start.version}" if settings.warm_start.backbone else "",
         f" on {strategy.num_replicas_in_sync} devices" if strategy.num_replicas_in_sync > 1 else "",
         f", continued from step {resumed}" if resumed else "")  # fmt: skip
     writer = tf.summary.create_file_writer(log_dir) if chief else tf.summary.create_noop_writer()
@@ -163,5 +169,6 @@ def make_report(checkpoints: Checkpoints, settings: Pretrain, steps_an_epoch: in
         "knn_train_top1": last["knn_train_top1"],
         "resumed_from_step": resumed,
         "steps_an_epoch": steps_an_epoch,
+        "warm_start": dataclasses.asdict(settings.warm_start) if settings.warm_start.backbone else None,
         "history": checkpoints.history,
     }

@@ -213,3 +213,26 @@ def test_a_source_that_does_not_exist_is_named_before_any_node(root, first):
     assert process.returncode == 2
     assert str(root / "nowhere") in process.stderr and "Traceback" not in process.stderr
     assert latest(root)["nodes"] == {} and latest(root)["failing_node"] is None
+
+
+def test_a_warm_start_trains_on_from_the_champion_under_the_same_gate(folder, root, second):
+    from components.registry import local as registry
+
+    champion = registry.champion(str(root / "registry"), "flowers-backbone")
+    process = run(folder, root, *TINY, *OPEN_GATE, "pretrain.warm_start_epochs=2", options=["--warm-start", "champion"])
+    assert process.returncode == 0, process.stdout + process.stderr
+    record = latest(root)
+    assert record["pretrain"]["warm_start"]["version"] == champion.version
+    assert record["pretrain"]["warm_start"]["content_hash"] == champion.tags["content_hash"]
+    assert record["pretrain"]["epochs"] == 2 == record["configuration"]["pretrain"]["epochs"]
+    assert record["cached_nodes"] == NODES[:5]
+    assert record["gate"]["blessed"] and record["gate"]["baseline_version"] == champion.version
+    assert record["registry"]["pushed"] and record["registry"]["version"] == str(int(champion.version) + 1)
+    assert f"from version {champion.version}" in process.stdout
+
+
+def test_a_warm_start_from_another_network_ends_before_any_node(folder, root, second):
+    process = run(folder, root, *TINY, "pretrain.width=12", options=["--warm-start", "1"])
+    assert process.returncode == 2
+    assert "version 1 has width 8, but pretrain.width is 12" in process.stderr and "Traceback" not in process.stderr
+    assert latest(root)["nodes"] == {}

@@ -44,6 +44,12 @@ def test_two_fields_that_limit_each_other_can_be_changed_together():
         settings.configuration("quick", both[:1])
 
 
+def as_text(value):
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else value
+
+
 def test_every_field_of_every_preset_can_be_set_to_what_it_is():
     for name, config in PRESETS.items():
         overrides = []
@@ -51,7 +57,7 @@ def test_every_field_of_every_preset_can_be_set_to_what_it_is():
             value = config
             for part in key.split("."):
                 value = getattr(value, part)
-            overrides.append(f"{key}={','.join(map(str, value)) if isinstance(value, tuple) else value}")
+            overrides.append(f"{key}={as_text(value)}")
         assert settings.configuration(name, overrides) == config
 
 
