@@ -26,8 +26,8 @@ Normalization = Callable[..., keras.layers.Layer]
 
 
 def build_backbone(
-    name: str, *, width: int, stem: str, resolution: int, seed: int, normalization_layer: Normalization = normalization.fused,
-    precision: str = "float32",
+    name: str, *, width: int, stem: str, resolution: int, seed: int,
+    normalization_layer: Normalization = normalization.fused, precision: str = "float32",
 ) -> keras.Model:
     """An untrained backbone.
 

@@ -1,7 +1,8 @@
-"""One training step on several devices or machines: each replica takes its share of the global batch and holds a copy of all weights.
+"""One training step on several devices or machines: each replica has its share of the global batch and a copy of all weights.
 
-The functions work in replica context, that is inside `strategy.run`, and outside of any strategy, where there is one replica and they
-do nothing. Every replica updates its own copy by the same averaged gradients, so that all copies stay alike.
+The first five functions are called within a step. Inside `strategy.run` they exchange with the other replicas; outside there is
+one replica, and nothing to exchange. Every replica updates its own copy by the same averaged gradients, so that all stay alike.
+The others choose and serve the strategy.
 """
 
 import contextlib
@@ -11,6 +12,10 @@ from collections.abc import Callable, Iterator
 import tensorflow as tf
 
 from pipeline_config import ConfigurationError, Pretrain
+
+
+# What TensorFlow raises in those that are left.
+LOSS = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError)
 
 
 class WorkerLost(RuntimeError):
@@ -59,8 +64,8 @@ def spread(strategy: tf.distribute.Strategy, step: Callable) -> Callable:
       step: for `strategy.run`; returns tensors that are the same on all replicas.
 
     Returns:
-      A function of the batch's photographs, two arrays `[batch, ...]` with batch a multiple of the replicas, and the step's number.
-      Every process passes the whole batch and uses its own part. It returns what `step` returns, and raises WorkerLost.
+      A function of the batch's photographs, two arrays `[batch, ...]` with batch a multiple of the replicas, and the step's
+      number. Every process passes the whole batch and uses its own part. It returns what `step` returns, and raises WorkerLost.
     """
     together = strategy.num_replicas_in_sync
     if together == 1:
@@ -101,8 +106,8 @@ def choose_strategy(cluster: str | None) -> tf.distribute.Strategy:
             return tf.distribute.MultiWorkerMirroredStrategy()
         except RuntimeError as error:
             raise ConfigurationError(
-                f"TF_CONFIG names several workers, which takes a process that has not used TensorFlow yet ({error}); run the trainer in a "
-                "process of its own, or unset TF_CONFIG"
+                f"TF_CONFIG names several workers, which takes a process that has not used TensorFlow yet ({error}); run the "
+                "trainer in a process of its own, or unset TF_CONFIG"
             ) from error
     if len(tf.config.list_logical_devices("GPU")) > 1:
         return tf.distribute.MirroredStrategy()
@@ -151,8 +156,8 @@ def _loss_explained() -> Iterator[None]:
     """Turns what TensorFlow raises where a worker is gone into WorkerLost."""
     try:
         yield
-    except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError) as error:
+    except LOSS as error:
         raise WorkerLost(
-            "another worker ended or cannot be reached, so this one ends too; start all workers again with the same TF_CONFIG, and "
-            f"training continues from the newest checkpoint. TensorFlow says: {error.message}"
+            "another worker ended or cannot be reached, so this one ends too; start all workers again with the same TF_CONFIG, "
+            f"and training continues from the newest checkpoint. TensorFlow says: {error.message}"
         ) from error

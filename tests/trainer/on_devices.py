@@ -1,5 +1,7 @@
-"""Run by test_replicas in a process of its own, as logical devices have to be set before TensorFlow starts: trains the same on one and
-on two logical CPU devices, and writes what came out to the .npz file that is its argument."""
+"""Run by test_replicas in a process of its own, as logical devices have to be set before TensorFlow starts.
+
+Trains the same on one and on two logical CPU devices, and writes what came out to the .npz file that is its argument.
+"""
 
 import dataclasses
 import sys
@@ -45,7 +47,8 @@ def trained(name: str, strategy, settings: Pretrain, out: dict) -> None:
     photographs = Photographs(canvases, aspects, np.arange(28) % 2, ("a", "b"))
     with tempfile.TemporaryDirectory() as folder:
         result = pretrain(
-            photographs, settings, checkpoint_dir=f"{folder}/checkpoints", log_dir=folder, neighbours=3, strategy=strategy)  # fmt: skip
+            photographs, settings, checkpoint_dir=f"{folder}/checkpoints", log_dir=folder, neighbours=3, strategy=strategy
+        )
     history = result.report["history"]
     out[f"{name}/loss"] = np.array([entry["loss"] for entry in history])
     out[f"{name}/ratio"] = np.array([entry["output_std_ratio"] for entry in history])

@@ -1,5 +1,6 @@
 """Several devices on one machine: two logical CPU devices against one, in a process of their own (on_devices.py)."""
 
+import os
 import pathlib
 import subprocess
 import sys
@@ -25,8 +26,6 @@ def results(tmp_path_factory):
 
 
 def environment():
-    import os
-
     project = str(pathlib.Path(__file__).resolve().parents[2])
     return os.environ | {"PYTHONPATH": project, "TF_CPP_MIN_LOG_LEVEL": "3"}
 
@@ -63,7 +62,8 @@ def test_batch_statistics_and_their_gradients_are_those_of_the_global_batch(resu
 
 
 def test_a_batch_that_the_devices_cannot_share_is_refused(results):
-    assert "pretrain.batch_size must be a multiple of the 2 devices" in str(results["odd batch"]) and "got 9" in str(results["odd batch"])
+    message = str(results["odd batch"])
+    assert "pretrain.batch_size must be a multiple of the 2 devices" in message and "got 9" in message
 
 
 def test_xla_on_several_cpu_devices_is_refused(results):
