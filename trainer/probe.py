@@ -4,14 +4,12 @@ import logging
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import threadpool_limits
 
-log = logging.getLogger(__name__)
+from trainer.softmax_path import fit_path
 
-# Far above what standardised features need; reaching it is an error, not a result.
-MAX_ITERATIONS = 5000
+log = logging.getLogger(__name__)
 
 
 class Probe(NamedTuple):
@@ -49,39 +47,41 @@ def fit_probe(
 
     Raises:
       ValueError: a class has no member.
+      RuntimeError: a fit did not converge.
     """
     counts = np.bincount(labels)
     if len(counts) < 2 or counts.min() == 0:
         raise ValueError(f"the probe needs at least two classes, each with a labelled photograph; got counts {counts.tolist()}")
     mean, scale = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
     scale[scale == 0] = 1.0  # a feature that never varies says nothing, and must not divide by 0
-    # The products here are too small to share: with one thread each fit is many times as fast (benchmarks/linear_probe.py).
+    # Shared between threads these products take longer than on one, more so beside other work (benchmarks/linear_evaluation.py).
     with threadpool_limits(1, "blas"):
-        model = _fit((features - mean) / scale, labels, sorted(regularisation), min(folds, int(counts.min())), seed)
-    weights, bias = model.coef_.T, model.intercept_
-    if len(counts) == 2:  # scikit-learn keeps the difference of the two columns
-        weights, bias = np.hstack([-weights / 2, weights / 2]), np.array([-bias[0] / 2, bias[0] / 2])
-    return Probe(mean, scale, weights, bias, float(np.ravel(model.C_)[0]))
+        fitted = _fit((features - mean) / scale, labels, sorted(regularisation), min(folds, int(counts.min())), seed)
+    return Probe(mean, scale, *fitted)
 
 
 def _fit(
     features: np.ndarray, labels: np.ndarray, candidates: list[float], folds: int, seed: int
-) -> LogisticRegression | LogisticRegressionCV:
-    """Fits with the candidate of the highest cross-validated accuracy; of equals, the strongest regularisation."""
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Weights, bias and C of the candidate with the highest cross-validated accuracy; of equals, the strongest regularisation."""
+    everything = np.ones((1, len(labels)), bool)
     if folds < 2 or len(candidates) == 1:
         chosen = candidates[len(candidates) // 2]
         if len(candidates) > 1:
             log.warning("A class has one labelled photograph: no cross-validation; the probe's regularisation is %g", chosen)
-        model = LogisticRegression(C=chosen, max_iter=MAX_ITERATIONS).fit(features, labels)
-        model.C_ = chosen
-    else:
-        division = StratifiedKFold(folds, shuffle=True, random_state=seed)
-        model = LogisticRegressionCV(Cs=candidates, cv=division, max_iter=MAX_ITERATIONS).fit(features, labels)
-    if np.max(model.n_iter_) >= MAX_ITERATIONS:
-        raise RuntimeError(
-            f"the probe did not converge in {MAX_ITERATIONS} iterations; drop the largest of linear_eval.regularisation {candidates}"
-        )
-    return model
+        (fits,) = fit_path(features, labels, everything, [chosen])
+        return fits.weights[0], fits.bias[0], chosen
+    held_out = np.zeros((folds, len(labels)), bool)
+    for mask, (_, fold) in zip(held_out, StratifiedKFold(folds, shuffle=True, random_state=seed).split(features, labels)):
+        mask[fold] = True
+    best, best_accuracy = None, -1.0
+    for fits in fit_path(features, labels, np.concatenate([~held_out, everything]), candidates):
+        accuracy = np.mean([
+            np.mean((features[mask] @ weights + bias).argmax(axis=1) == labels[mask])
+            for mask, weights, bias in zip(held_out, fits.weights, fits.bias)])  # fmt: skip
+        if accuracy > best_accuracy:
+            best, best_accuracy = (fits.weights[-1], fits.bias[-1], fits.c), accuracy
+    return best
 
 
 def labelled_subset(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:

@@ -5,7 +5,9 @@ import scipy.special
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
+from trainer import softmax_path
 from trainer.probe import fit_probe, labelled_subset
+from trainer.softmax_path import fit_path
 
 CANDIDATES = (0.01, 0.1, 1.0)
 
@@ -26,9 +28,7 @@ def test_reaches_the_minimum_that_an_independent_optimiser_finds(classes):
         weights, bias = flat[: 6 * classes].reshape(6, classes), flat[6 * classes :]
         logits = x @ weights + bias
         log_probability = logits - scipy.special.logsumexp(logits, axis=1, keepdims=True)
-        # For two classes scikit-learn fits one column, which is the difference of the two, and penalises that.
-        penalised = weights if classes > 2 else weights[:, 1] - weights[:, 0]
-        return -0.1 * log_probability[np.arange(len(x)), labels].sum() + 0.5 * (penalised**2).sum()
+        return -0.1 * log_probability[np.arange(len(x)), labels].sum() + 0.5 * (weights**2).sum()
 
     best = scipy.optimize.minimize(objective, np.zeros(7 * classes), method="BFGS", options={"gtol": 1e-4})
     ours = objective(np.concatenate([probe.weights.ravel(), probe.bias]))
@@ -56,6 +56,28 @@ def test_the_chosen_regularisation_is_the_best_of_an_explicit_cross_validation()
     assert len(set(scores)) > 1
     chosen = fit_probe(features, labels, regularisation=candidates, folds=5, seed=0).regularisation
     assert chosen == candidates[int(np.argmax(scores))]
+
+
+@pytest.mark.parametrize("count, features", [(90, 20), (60, 100)])
+def test_fitting_all_folds_together_gives_the_fits_of_each_alone(count, features, monkeypatch):
+    """Against scikit-learn, one subset and one C at a time, with fewer features than photographs and with more; both to the end."""
+    monkeypatch.setattr(softmax_path, "TOLERANCE", 1e-7)
+    random = np.random.default_rng(0)
+    labels = np.arange(count) % 3
+    x = random.normal(size=(count, features)) * np.geomspace(3, 0.01, features) + random.normal(size=(3, features))[labels] * 0.3
+    members = random.random((3, count)) < 0.7
+    for fits in fit_path(x, labels, members, (0.01, 1.0)):
+        for subset, weights, bias in zip(members, fits.weights, fits.bias):
+            reference = LogisticRegression(C=fits.c, max_iter=9999, tol=1e-8).fit(x[subset], labels[subset])
+            np.testing.assert_allclose(weights, reference.coef_.T, atol=1e-3 * np.abs(reference.coef_).max())
+            np.testing.assert_allclose(bias, reference.intercept_, atol=1e-3)
+
+
+def test_a_fit_that_does_not_converge_is_an_error_that_names_the_setting(monkeypatch):
+    monkeypatch.setattr(softmax_path, "MAX_ITERATIONS", 2)
+    features, labels = data(noise=5.0)
+    with pytest.raises(RuntimeError, match="did not converge in . iterations at C = 0.01.*linear_eval.regularisation"):
+        fit_probe(features, labels, regularisation=CANDIDATES, folds=5, seed=0)
 
 
 def test_cross_validation_lets_go_where_the_signal_is_clear():
