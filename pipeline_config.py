@@ -11,6 +11,7 @@ sections they need. This module imports nothing heavy, reads nothing and is the 
 """
 
 import dataclasses
+import re
 from dataclasses import dataclass, field
 
 
@@ -244,6 +245,74 @@ class Registry:
 
 
 @dataclass(frozen=True)
+class Worker:
+    """The machine of a Vertex AI custom job. `pipeline.vertex_machines` knows which combinations exist."""
+
+    # Eight cores and 32 GB embed some thousand photographs by ResNet-50 within minutes.
+    machine_type: str = "n2-standard-8"
+    # As in Vertex AI's AcceleratorType, such as NVIDIA_TESLA_A100; empty for none. `accelerators` is how many.
+    accelerator: str = ""
+    accelerators: int = 0
+    # Spot machines cost less, and can be taken away at any time.
+    spot: bool = False
+    # Vertex AI's own default, and its least.
+    boot_disk_gb: int = 100
+    # After which the job is stopped.
+    timeout_hours: float = 6.0
+
+    def require_valid(self, key: str) -> None:
+        require(bool(self.machine_type), f"{key}.machine_type", "a machine type such as n2-standard-8", self.machine_type)
+        require(0 <= self.accelerators <= 16, f"{key}.accelerators", "between 0 and 16", self.accelerators)
+        require(100 <= self.boot_disk_gb <= 64_000, f"{key}.boot_disk_gb", "between 100 and 64000", self.boot_disk_gb)
+        require(0 < self.timeout_hours <= 168, f"{key}.timeout_hours",
+                "positive and at most 168 (Vertex AI's limit of 7 days)", self.timeout_hours)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Vertex:
+    """Where and as whom a compiled pipeline runs. Names only: a secret has no place here, as it would stand in the spec."""
+
+    # The paper's batch of 512 leaves each of four 40 GB GPUs 256 views, which is what ResNet-50 at 224 pixels is commonly given
+    # (not measured here). Spot, because a checkpoint loses at most pretrain.checkpoint_seconds.
+    pretrain: Worker = Worker(
+        machine_type="a2-highgpu-4g", accelerator="NVIDIA_TESLA_A100", accelerators=4, spot=True, boot_disk_gb=200,
+        timeout_hours=72.0)  # fmt: skip
+    linear_eval: Worker = Worker()
+    # CPUs and memory (GB) of the tasks that run Beam on their own machine: decoding and TFMA's ResNet-50 use what they get, and
+    # Vertex AI's default is 4 and 16.
+    beam_cpus: int = 8
+    beam_memory_gb: int = 32
+    # Machines that Dataflow may add, where the Beam tasks run there.
+    dataflow_max_workers: int = 8
+    # KEY=VALUE, on the pipeline job and on everything that it starts.
+    labels: tuple[str, ...] = ()
+    # Email of the service account that tasks run as; empty: the project's Compute Engine default.
+    service_account: str = ""
+    # projects/NUMBER/global/networks/NAME to peer with; empty: none.
+    network: str = ""
+    # projects/P/locations/L/keyRings/R/cryptoKeys/K that encrypts what Vertex AI stores; empty: Google's own.
+    kms_key: str = ""
+
+    def __post_init__(self):
+        self.pretrain.require_valid("vertex.pretrain")
+        self.linear_eval.require_valid("vertex.linear_eval")
+        require(1 <= self.beam_cpus <= 96, "vertex.beam_cpus", "between 1 and 96", self.beam_cpus)
+        require(4 <= self.beam_memory_gb <= 624, "vertex.beam_memory_gb", "between 4 and 624", self.beam_memory_gb)
+        require(1 <= self.dataflow_max_workers <= 1000, "vertex.dataflow_max_workers", "between 1 and 1000",
+                self.dataflow_max_workers)  # fmt: skip
+        for label in self.labels:
+            require(re.fullmatch(r"[a-z][a-z0-9_-]{0,62}=[a-z0-9_-]{0,63}", label) is not None, "vertex.labels",
+                    "KEY=VALUE of lower-case letters, digits, '-' and '_', separated by commas", label)  # fmt: skip
+        require(re.fullmatch(r"([a-z0-9-]+@[a-z0-9.-]+\.gserviceaccount\.com)?", self.service_account) is not None,
+                "vertex.service_account", "a service account's email, ...gserviceaccount.com", self.service_account)  # fmt: skip
+        require(re.fullmatch(r"(projects/[a-z0-9:.-]+/global/networks/[a-z0-9-]+)?", self.network) is not None,
+                "vertex.network", "projects/NUMBER/global/networks/NAME", self.network)  # fmt: skip
+        key = r"(projects/[a-z0-9:.-]+/locations/[a-z0-9-]+/keyRings/[\w-]+/cryptoKeys/[\w-]+)?"
+        require(re.fullmatch(key, self.kms_key) is not None, "vertex.kms_key",
+                "projects/P/locations/L/keyRings/R/cryptoKeys/K", self.kms_key)  # fmt: skip
+
+
+@dataclass(frozen=True)
 class Config:
     """A whole configuration: a preset's name and one section a stage."""
 
@@ -253,6 +322,7 @@ class Config:
     linear_eval: LinearEval = field(default_factory=LinearEval)
     gate: Gate = field(default_factory=Gate)
     registry: Registry = field(default_factory=Registry)
+    vertex: Vertex = field(default_factory=Vertex)
 
 
 # The synthetic species differ by form alone, so the views change colour and light as far as they can: after 9 epochs linear

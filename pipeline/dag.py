@@ -16,6 +16,7 @@ read, written or looked up, neither at import nor when it is called.
 
 import dataclasses
 import json
+from collections.abc import Mapping
 
 from tfx.components.example_validator.component import ExampleValidator
 from tfx.components.statistics_gen.component import StatisticsGen
@@ -53,7 +54,8 @@ class Places:
     registry: str
 
 
-def create_pipeline(config: Config, origin: Origin, champion: str, places: Places, **runner_options) -> Pipeline:
+def create_pipeline(config: Config, origin: Origin, champion: str, places: Places, trainer: type[Trainer] = Trainer,
+                    jobs: Mapping[str, dict] | None = None, **runner_options) -> Pipeline:  # fmt: skip
     """The nine nodes and their edges.
 
     Args:
@@ -61,6 +63,8 @@ def create_pipeline(config: Config, origin: Origin, champion: str, places: Place
       origin: what identifies data and code; nodes whose inputs did not change are served from the cache.
       champion: JSON of the version that the candidate is judged against (`version`, `probe_uri`, `content_hash`), or "".
       places: where nodes read and write.
+      trainer: the component class of both trainers; TFX has another that starts a job on Vertex AI.
+      jobs: what that other class needs in custom_config, by node id.
       **runner_options: passed on to `Pipeline` (metadata connection, Beam arguments).
     """
     example_gen = FlowersExampleGen(
@@ -85,7 +89,8 @@ def create_pipeline(config: Config, origin: Origin, champion: str, places: Place
         code_version=origin.components_version,
     ).with_id("DataGate")
 
-    pretrain = Trainer(
+    jobs = jobs or {"Pretrain": {}, "LinearEval": {}}
+    pretrain = trainer(
         examples=examples,
         run_fn="trainer.pretrain.run_fn",
         train_args=trainer_pb2.TrainArgs(splits=["train"]),
@@ -96,13 +101,18 @@ def create_pipeline(config: Config, origin: Origin, champion: str, places: Place
             "neighbours": config.linear_eval.neighbours,
             "checkpoint_dir": places.checkpoints,
             "code_version": origin.trainer_version,
+            **jobs["Pretrain"],
         },
     ).with_id("Pretrain")
-    linear_eval = Trainer(
+    linear_eval = trainer(
         examples=examples,
         base_model=pretrain.outputs["model"],
         run_fn="trainer.linear_eval.run_fn",
-        custom_config={"linear_eval": as_json(config.linear_eval), "code_version": origin.trainer_version},
+        custom_config={
+            "linear_eval": as_json(config.linear_eval),
+            "code_version": origin.trainer_version,
+            **jobs["LinearEval"],
+        },
     ).with_id("LinearEval")
     # Data that is refused must not cost hours of training first.
     pretrain.add_upstream_node(data_gate)

@@ -57,7 +57,7 @@ def _run_and_record(
         traceback.print_exception(caught)  # to descriptor 2, which is the log file
         error = caught
     record, status = _record(identity, error, time.monotonic() - started, layout, shown)
-    _show(record, status, layout, shown)
+    show(record, status, layout, shown)
     if status == ExitStatus.FINISHED and require_push and not record["registry"]["version"]:
         return ExitStatus.NOT_PUSHED
     return status
@@ -81,7 +81,8 @@ def _record(
     return record, exit_status
 
 
-def _show(record: dict, status: ExitStatus, layout: Layout, shown: Console) -> None:
+def show(record: dict, status: ExitStatus, layout: Layout, shown: Console) -> None:
+    """Prints the table of a recorded run and, where it did not finish, why."""
     from pipeline import summary
 
     folder = layout.run(record["run_id"])

@@ -30,11 +30,15 @@ REPORTS = {
 
 @dataclasses.dataclass(frozen=True)
 class Identity:
-    """What is known of a run before its nodes run. `origin` and `recipe` are None until the source has been inspected."""
+    """What is known of a run before its nodes run.
+
+    `origin` and `recipe` are None until the source has been inspected; a rehearsal, which has only the compiled file, knows
+    neither them nor `config`.
+    """
 
     run_id: str
     started_at: str  # ISO 8601, UTC
-    config: Config
+    config: Config | None
     origin: Origin | None = None
     recipe: str | None = None
 
@@ -78,8 +82,8 @@ def build(
         "failing_node": outcome.failing_node,
         "started_at": identity.started_at,
         "seconds": round(outcome.seconds, 1),
-        "preset": identity.config.preset,
-        "configuration": pipeline_config.to_dict(identity.config),
+        "preset": identity.config.preset if identity.config else None,
+        "configuration": pipeline_config.to_dict(identity.config) if identity.config else None,
         "code": _code(identity),
         "recipe": identity.recipe,
         "data": _data(ingest) if ingest else None,

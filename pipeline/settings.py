@@ -69,7 +69,7 @@ def _did_you_mean(name: str, valid: typing.Iterable[str]) -> str:
 
 
 def read_value(key: str, text: str, annotation: object) -> object:
-    """`text` as a value of `annotation`: int, float, bool, str or tuple[float, ...] (comma-separated).
+    """`text` as a value of `annotation`: int, float, bool, str, or a tuple of floats or strings (comma-separated).
 
     Raises:
       ConfigurationError: `text` is not such a value.
@@ -94,6 +94,10 @@ def _boolean(text: str) -> bool:
     return text == "true"
 
 
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",")) if text else ()
+
+
 def _floats(text: str) -> tuple[float, ...]:
     return tuple(_finite(part) for part in text.split(","))
 
@@ -104,6 +108,7 @@ READERS: dict[object, tuple[Callable[[str], object], str]] = {
     bool: (_boolean, "true or false"),
     str: (str, "text"),
     tuple[float, ...]: (_floats, "numbers separated by commas"),
+    tuple[str, ...]: (_words, "words separated by commas"),
 }
 
 

@@ -12,6 +12,8 @@ import urllib.parse
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from components.registry.version import RegistryError
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
@@ -22,7 +24,16 @@ LOCK = "lock"
 
 
 def registry_path(directory: str) -> str:
-    """`directory` (DIR/registry) made absolute."""
+    """`directory` (DIR/registry) made absolute.
+
+    Raises:
+      RegistryError: it is remote.
+    """
+    if "://" in directory:
+        raise RegistryError(
+            f"a registry cannot be kept at {directory}: SQLite and its lock need a disk of this machine; "
+            "the files of a version could be remote, the registry's database cannot"
+        )
     return os.path.abspath(directory)
 
 

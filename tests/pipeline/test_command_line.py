@@ -14,6 +14,8 @@ from pipeline.command_line import main
 
 PROJECT = pathlib.Path(__file__).resolve().parents[2]
 
+TARGET = ("--project", "a-project", "--region", "europe-west4", "--bucket", "gs://bucket", "--image", "host/flowers:1")
+
 
 def flowers(*arguments):
     return subprocess.run(
@@ -42,6 +44,9 @@ def test_help_answers_without_tensorflow():
     (["run", "--data", ""], "data.source must be synthetic, tfds:NAME or a folder"),
     (["run", "--colour"], "unrecognized arguments: --colour"),
     (["registry"], "required: ACTION"),
+    (["compile", *TARGET, "-o", "job.yaml"], "--output must be a path that ends in .json, got 'job.yaml'"),
+    (["compile", *TARGET, "-o", "job.json", "--set", "vertex.pretrain.machine=x"], "did you mean 'vertex.pretrain.machine_type'?"),
+    (["rehearse", "nowhere.json"], "nowhere.json cannot be read"),
 ])  # fmt: skip
 def test_mistakes_end_with_exit_status_2_and_name_what_would_do(arguments, message):
     process = flowers(*arguments)

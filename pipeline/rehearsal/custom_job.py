@@ -1,0 +1,59 @@
+"""Stands in for Vertex AI's job service: `python -m pipeline.rehearsal.custom_job MODULE …` does what `python -m MODULE …` does.
+
+Called by `task` for tasks that start a training job. All of TFX's code runs as it would in the container, with one thing
+exchanged: the client of the job service, which here runs the worker's command on this machine instead of asking Google to.
+"""
+
+import runpy
+import subprocess
+import sys
+
+from google.cloud.aiplatform import gapic
+from google.cloud.aiplatform_v1.types import CustomJob, JobState
+
+
+class LocalJobService:
+    """As much of JobServiceClient as TFX uses; jobs are run where they are created."""
+
+    def __init__(self, client_options: dict):
+        """`client_options`: taken and not used, as there is no endpoint."""
+        del client_options
+        self._jobs: dict[str, CustomJob] = {}
+
+    def create_custom_job(self, parent: str, custom_job: dict) -> CustomJob:
+        """Runs the first worker's command to its end.
+
+        Raises:
+          ValueError, TypeError: `custom_job` is not a CustomJob of the API.
+        """
+        job = CustomJob(custom_job)
+        (pool,) = job.job_spec.worker_pool_specs  # one machine is all that the pipeline ever asks for
+        command = [*pool.container_spec.command, *pool.container_spec.args]
+        if command[0] == "python":
+            command[0] = sys.executable
+        limit = job.job_spec.scheduling.timeout
+        job.name = f"{parent}/customJobs/{len(self._jobs) + 1}"
+        try:
+            status = subprocess.run(command, check=False, timeout=limit.total_seconds() if limit else None).returncode
+        except subprocess.TimeoutExpired:
+            print(f"The job did not end within {limit}.", file=sys.stderr)
+            status = 1
+        job.state = JobState.JOB_STATE_FAILED if status else JobState.JOB_STATE_SUCCEEDED
+        self._jobs[job.name] = job
+        return job
+
+    def get_custom_job(self, name: str, retry: object = None) -> CustomJob:
+        """The job as it ended; `retry` is for a network that there is not."""
+        del retry
+        return self._jobs[name]
+
+
+def main() -> None:
+    """Exchanges the client, then becomes MODULE."""
+    gapic.JobServiceClient = LocalJobService
+    sys.argv = sys.argv[1:]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""A compiled pipeline, read into KFP's own types. Called by the verb `rehearse`; whatever cannot be rehearsed is refused here."""
+
+import dataclasses
+import graphlib
+import json
+import pathlib
+
+from google.protobuf import json_format
+from kfp.pipeline_spec import pipeline_spec_pb2 as kfp
+
+from pipeline.code_version import COMPONENTS, TRAINER, code_version
+from pipeline_config import ConfigurationError
+
+VERTEX_TRAINER = "tfx.extensions.google_cloud_ai_platform.trainer.executor.GenericExecutor"
+
+
+@dataclasses.dataclass(frozen=True)
+class Specification:
+    """A PipelineJob.
+
+    Attributes:
+      tasks: specification of each task by name, each after those that it depends on.
+      components: what tasks take and give, by name.
+      containers: what runs, by executor label.
+      pipeline_root: gs:// folder of the tasks' outputs.
+    """
+
+    tasks: dict[str, kfp.PipelineTaskSpec]
+    components: dict[str, kfp.ComponentSpec]
+    containers: dict[str, kfp.PipelineDeploymentConfig.PipelineContainerSpec]
+    pipeline_root: str
+
+    def container(self, task: str) -> kfp.PipelineDeploymentConfig.PipelineContainerSpec:
+        return self.containers[self.component(task).executor_label]
+
+    def component(self, task: str) -> kfp.ComponentSpec:
+        return self.components[self.tasks[task].component_ref.name]
+
+    def constant(self, task: str, parameter: str) -> str:
+        """The text that the file gives a task for a parameter; "" where it gives none."""
+        if task not in self.tasks or parameter not in self.tasks[task].inputs.parameters:
+            return ""
+        return self.tasks[task].inputs.parameters[parameter].runtime_value.constant.string_value
+
+    @property
+    def source(self) -> str:
+        """data.source, as ExampleGen gets it; "" where there is no ExampleGen of ours."""
+        settings = self.constant("ExampleGen", "settings")
+        return json.loads(settings)["source"] if settings else ""
+
+
+def load(path: pathlib.Path) -> Specification:
+    """Reads a file that `flowers compile` wrote.
+
+    Raises:
+      ConfigurationError: there is no such file, it is no PipelineJob, or it needs what only Google has.
+    """
+    try:
+        job = json.loads(path.read_text(encoding="utf-8"))
+        spec = json_format.ParseDict(job["pipelineSpec"], kfp.PipelineSpec())
+        deployment = json_format.ParseDict(job["pipelineSpec"]["deploymentSpec"], kfp.PipelineDeploymentConfig())
+        pipeline_root = job["runtimeConfig"]["gcsOutputDirectory"]
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}; write it with `flowers compile`") from error
+    except (ValueError, KeyError, TypeError, json_format.ParseError) as error:
+        raise ConfigurationError(f"{path} is not a PipelineJob as `flowers compile` writes it: {error}") from error
+    for label, executor in deployment.executors.items():
+        if executor.WhichOneof("spec") != "container":
+            raise ConfigurationError(f"{path}: {label} is a {executor.WhichOneof('spec')}; only containers can be rehearsed")
+        if "--runner=DataflowRunner" in executor.container.args:
+            raise ConfigurationError(f"{path}: {label} runs on Dataflow, which only Google has; compile with --beam-runner task")
+    return Specification(
+        tasks=_in_order(spec.root.dag.tasks),
+        components=dict(spec.components),
+        containers={label: executor.container for label, executor in deployment.executors.items()},
+        pipeline_root=pipeline_root,
+    )
+
+
+def require_present_code(specification: Specification, path: pathlib.Path) -> None:
+    """Raises ConfigurationError where the file was compiled from other code than would run now."""
+    trainer = json.loads(specification.constant("Pretrain", "custom_config") or "{}").get("code_version", "")
+    for compiled, packages in ((specification.constant("ExampleGen", "code_version"), COMPONENTS), (trainer, TRAINER)):
+        if compiled and compiled != code_version(packages):
+            raise ConfigurationError(
+                f"{path} was compiled from version {compiled} of {' and '.join(packages)}, here is {code_version(packages)}; "
+                "compile it again"
+            )
+
+
+def _in_order(tasks) -> dict[str, kfp.PipelineTaskSpec]:
+    order = graphlib.TopologicalSorter({name: sorted(tasks[name].dependent_tasks) for name in sorted(tasks)})
+    return {name: tasks[name] for name in order.static_order()}

@@ -1,0 +1,173 @@
+"""One task: what Vertex AI would give it, the command that its container would run, and what it left. Called by `walk`."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+
+import yaml
+from google.protobuf import json_format
+from kfp.pipeline_spec import pipeline_spec_pb2 as kfp
+
+from pipeline.code_version import PROJECT
+from pipeline.rehearsal.specification import VERTEX_TRAINER, Specification
+from pipeline.rehearsal.storage import Storage, snapshot, written_outside
+from pipeline_config import ConfigurationError
+
+# Vertex AI names things by numbers of a project; any does here.
+PROJECT_NUMBER = "123456789012"
+HERE = f"projects/{PROJECT_NUMBER}/locations/here"
+# Artifacts that are one value: their URI is a file.
+VALUE_TYPES = ("tfx.String", "tfx.Integer", "tfx.Float", "tfx.Boolean", "tfx.JsonValue")
+PLACEHOLDER = re.compile(r"\{\{\$[^}]*\}\}")
+
+
+class TaskFailed(RuntimeError):
+    """A task failed, left no output, or wrote where it must not; `node` is its name."""
+
+    def __init__(self, node: str, problem: str):
+        super().__init__(f"task {node} {problem}")
+        self.node = node
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """The rehearsed PipelineJob: its name, the storage, and the folder of logs and working directories."""
+
+    name: str
+    storage: Storage
+    folder: pathlib.Path
+
+
+def run(task: str, specification: Specification, produced: Mapping[tuple[str, str], kfp.RuntimeArtifact], job: Job) -> dict:
+    """Runs one task to its end.
+
+    Args:
+      produced: artifacts of earlier tasks, by task and output.
+
+    Returns:
+      The task's artifacts by output, as later tasks get them.
+
+    Raises:
+      TaskFailed: by name, with the reason and where the log is.
+    """
+    given = executor_input(task, specification, produced, job)
+    text = job.storage.local(json_format.MessageToJson(given, indent=None, sort_keys=True))
+    given = json_format.Parse(text, kfp.ExecutorInput())
+    container = specification.container(task)
+    log = job.folder / f"{task}.log"
+    task_root = os.path.dirname(given.outputs.output_file)
+    _make_folders(given)
+    before = snapshot(_watched(job))
+    with open(log, "wb") as file:
+        hook = container.lifecycle.pre_cache_check
+        if hook.command:
+            _execute(task, [*hook.command, *hook.args], text, job, file)
+        _execute(task, [*container.command, *container.args], text, job, file)
+    parameters = json.dumps([value.string_value for value in given.inputs.parameter_values.values()])
+    allowed = {task_root, *job.storage.folders_named_in(parameters)}
+    if foreign := written_outside(before, snapshot(_watched(job)), allowed):
+        raise TaskFailed(task, f"wrote outside its directories: {', '.join(foreign[:5])}")
+    return _outputs(task, given, log)
+
+
+def executor_input(
+    task: str, specification: Specification, produced: Mapping[tuple[str, str], kfp.RuntimeArtifact], job: Job
+) -> kfp.ExecutorInput:
+    """What Vertex AI puts in the place of {{$}}: parameters, input artifacts, and where outputs go."""
+    given = kfp.ExecutorInput()
+    inputs, component = specification.tasks[task].inputs, specification.component(task)
+    for name, source in inputs.parameters.items():
+        value = given.inputs.parameter_values[name]
+        value.CopyFrom(source.runtime_value.constant)
+        if value.HasField("string_value"):
+            value.string_value = _without_placeholders(value.string_value, job)
+    for name, source in inputs.artifacts.items():
+        origin = source.task_output_artifact
+        given.inputs.artifacts[name].artifacts.append(produced[origin.producer_task, origin.output_artifact_key])
+    root = f"{specification.pipeline_root}/{PROJECT_NUMBER}/{job.name}/{task}_{_number(job.name, task)}"
+    given.outputs.output_file = f"{root}/executor_output.json"
+    for name, definition in component.output_definitions.artifacts.items():
+        artifact = given.outputs.artifacts[name].artifacts.add(uri=f"{root}/{name}", type=definition.artifact_type)
+        artifact.name = f"{HERE}/metadataStores/default/artifacts/{_number(job.name, task, name)}"
+        artifact.metadata.CopyFrom(definition.metadata)
+    return given
+
+
+def _make_folders(given: kfp.ExecutorInput) -> None:
+    """Makes the output folders: an object store has none, so that on Vertex AI nobody has to. Values are files, not folders."""
+    for artifacts in given.outputs.artifacts.values():
+        for artifact in artifacts.artifacts:
+            title = yaml.safe_load(artifact.type.instance_schema)["title"]
+            os.makedirs(os.path.dirname(artifact.uri) if title in VALUE_TYPES else artifact.uri, exist_ok=True)
+
+
+def _number(*parts: str) -> int:
+    """A number of 63 bits, as Vertex AI has them for ids: too long for a double."""
+    return int.from_bytes(hashlib.sha256("\0".join(parts).encode()).digest()[:8], "big") >> 1
+
+
+def _without_placeholders(text: str, job: Job) -> str:
+    values = {
+        "{{$.pipeline_job_name}}": job.name,
+        "{{$.pipeline_job_uuid}}": str(_number(job.name)),
+        "{{$.pipeline_job_resource_name}}": f"{HERE}/pipelineJobs/{job.name}",
+    }
+    if unknown := set(PLACEHOLDER.findall(text)) - values.keys():
+        raise ConfigurationError(f"the placeholder {min(unknown)} cannot be rehearsed; known are {', '.join(values)}")
+    return PLACEHOLDER.sub(lambda found: values[found.group()], text)
+
+
+def _execute(task: str, command: list[str], executor_input_json: str, job: Job, log) -> None:
+    """Runs a container's command in an empty working directory, which has to be empty afterwards."""
+    arguments = [executor_input_json if one == "{{$}}" else job.storage.local(one) for one in command]
+    if arguments[:2] == ["python", "-m"] and VERTEX_TRAINER in arguments:
+        arguments[2:2] = ["pipeline.rehearsal.custom_job"]
+    if arguments[0] == "python":
+        arguments[0] = sys.executable
+    workplace = job.folder / f"{task}.work"
+    workplace.mkdir(exist_ok=True)
+    environment = os.environ | {"PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1"}
+    status = subprocess.run(
+        arguments, cwd=workplace, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, check=False
+    ).returncode
+    if status:
+        raise TaskFailed(task, f"ended with exit status {status}: {_last_error(pathlib.Path(log.name))} (log: {log.name})")
+    if left := sorted(snapshot([workplace])):
+        raise TaskFailed(task, f"wrote into its working directory, which a container loses: {', '.join(left[:5])}")
+    workplace.rmdir()
+
+
+def _last_error(log: pathlib.Path) -> str:
+    """The last line that looks like an exception's, else the last line."""
+    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    errors = [line for line in lines if re.match(r"[A-Za-z_][\w.]*: .", line) and not line.startswith(("INFO", "WARNING"))]
+    return (errors or lines or ["no output at all"])[-1][:500]
+
+
+def _watched(job: Job) -> list[pathlib.Path | str]:
+    return [job.storage.folder, *([job.storage.data] if job.storage.data else [])]
+
+
+def _outputs(task: str, given: kfp.ExecutorInput, log: pathlib.Path) -> dict[str, kfp.RuntimeArtifact]:
+    try:
+        written = json_format.Parse(pathlib.Path(given.outputs.output_file).read_text(encoding="utf-8"), kfp.ExecutorOutput())
+    except FileNotFoundError:
+        raise TaskFailed(task, f"ended without writing {given.outputs.output_file} (log: {log})") from None
+    except json_format.ParseError as error:
+        raise TaskFailed(task, f"wrote {given.outputs.output_file}, which is no ExecutorOutput: {error}") from error
+    outputs = {}
+    for name, expected in given.outputs.artifacts.items():
+        (artifact,) = expected.artifacts
+        for update in written.artifacts[name].artifacts:
+            artifact.uri = update.uri or artifact.uri
+            artifact.metadata.MergeFrom(update.metadata)
+        if not os.path.isfile(artifact.uri) and not snapshot([artifact.uri]):
+            raise TaskFailed(task, f"wrote nothing to its output {name} at {artifact.uri} (log: {log})")
+        outputs[name] = artifact
+    return outputs

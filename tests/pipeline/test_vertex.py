@@ -1,0 +1,236 @@
+"""The compiled pipeline as Vertex AI would read it: tasks, edges, images, commands, machines, parameters and types."""
+
+import dataclasses
+import importlib
+import json
+import pathlib
+import re
+
+import pytest
+import yaml
+from google.cloud.aiplatform_v1.types import CustomJob, PipelineJob
+from google.protobuf import json_format
+from kfp import dsl
+from kfp.pipeline_spec import pipeline_spec_pb2
+
+from components.registry_pusher.component import PIPELINE_JOB_NAME
+from pipeline import vertex
+from pipeline.code_version import COMPONENTS, code_version
+from pipeline.compile_command import as_text
+from pipeline.settings import configuration
+from pipeline.vertex_machines import legal_accelerators
+from pipeline_config import ConfigurationError
+
+GOLDEN = pathlib.Path(__file__).resolve().parents[1] / "golden" / "vertex_gpu.json"
+TARGET = vertex.Target("a-project", "europe-west4", "gs://a-bucket/flowers", "europe-west4-docker.pkg.dev/a-project/r/flowers:1")
+DATA = "data.source=gs://photographs/flowers"
+EDGES = {
+    "ExampleGen": set(),
+    "StatisticsGen": {"ExampleGen"},
+    "SchemaGen": {"StatisticsGen"},
+    "ExampleValidator": {"StatisticsGen", "SchemaGen"},
+    "DataGate": {"ExampleGen", "ExampleValidator"},
+    "Pretrain": {"ExampleGen", "DataGate"},
+    "LinearEval": {"ExampleGen", "DataGate", "Pretrain"},
+    "Evaluator": {"ExampleGen", "LinearEval"},
+    "Pusher": {"ExampleGen", "Pretrain", "LinearEval", "Evaluator"},
+}
+BEAM = {"ExampleGen", "StatisticsGen", "Evaluator"}
+
+
+def compiled(*overrides, target=TARGET):
+    return vertex.pipeline_job(configuration("gpu", [DATA, *overrides]), target)
+
+
+@pytest.fixture(scope="module")
+def job():
+    return compiled()
+
+
+@pytest.fixture(scope="module")
+def tasks(job):
+    return job["pipelineSpec"]["root"]["dag"]["tasks"]
+
+
+def containers(job):
+    return {name.removesuffix("_executor"): executor["container"]
+            for name, executor in job["pipelineSpec"]["deploymentSpec"]["executors"].items()}  # fmt: skip
+
+
+def parameter(job, task, name):
+    return job["pipelineSpec"]["root"]["dag"]["tasks"][task]["inputs"]["parameters"][name]["runtimeValue"]["constant"]
+
+
+def custom_job(job, task):
+    """The trainer's CustomJob in the API's own type, which refuses unknown fields, wrong types and unknown names."""
+    arguments = json.loads(parameter(job, task, "custom_config"))["ai_platform_training_args"]
+    assert arguments.pop("project") == "a-project"
+    return CustomJob(arguments)
+
+
+def opened(value):
+    """`value` with JSON inside strings opened, so that a review sees the setting that changed and not one long line."""
+    if isinstance(value, dict):
+        return {key: opened(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [opened(inner) for inner in value]
+    if isinstance(value, str) and value.startswith("{") and not value.startswith("{{"):
+        return opened(json.loads(value))
+    return value
+
+
+def shown(job):
+    """The job as text, without what changes with every edit of the code."""
+    text = re.sub(r"\d+\.\d+\.\d+\+[0-9a-f]{12}", "CODE_VERSION", as_text(opened(job)))
+    return text.replace(parameter(job, "Pusher", "recipe"), "RECIPE")
+
+
+def test_the_gpu_preset_compiles_to_the_golden_file(job):
+    # After a change that is meant: PYTHONPATH=. python tests/pipeline/test_vertex.py, and the review sees what it changed.
+    assert shown(job) == GOLDEN.read_text()
+
+
+def test_the_same_input_gives_the_same_bytes(job):
+    assert as_text(compiled()) == as_text(job)
+
+
+def test_google_s_own_types_accept_the_job(job):
+    parsed = PipelineJob.from_json(json.dumps(job))  # raises for a field that the API does not have
+    assert parsed.runtime_config.gcs_output_directory == "gs://a-bucket/flowers/pipeline_root"
+    spec = json_format.ParseDict(job["pipelineSpec"], pipeline_spec_pb2.PipelineSpec())
+    json_format.ParseDict(job["pipelineSpec"]["deploymentSpec"], pipeline_spec_pb2.PipelineDeploymentConfig())
+    assert spec.schema_version == "2.1.0"
+
+
+def test_tasks_and_edges_are_those_of_the_drawing(tasks):
+    assert {name: set(task.get("dependentTasks", ())) for name, task in tasks.items()} == EDGES
+
+
+def test_every_task_runs_our_image_by_tfx_s_entry_point(job):
+    for name, container in containers(job).items():
+        assert container["image"] == TARGET.image, name
+        assert container["command"] == ["python", "-m", "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"]
+        assert container["args"][2:4] == ["--json_serialized_invocation_args", "{{$}}"]
+
+
+def test_every_executor_and_artifact_type_can_be_imported_by_its_name(job):
+    # A container imports them so: an artifact type of ours by the title of its schema.
+    names = [container["args"][1] for container in containers(job).values()]
+    for component in job["pipelineSpec"]["components"].values():
+        for side in ("inputDefinitions", "outputDefinitions"):
+            for artifact in component.get(side, {}).get("artifacts", {}).values():
+                title = yaml.safe_load(artifact["artifactType"]["instanceSchema"])["title"]
+                names += [] if title.startswith("tfx.") else [title]
+    assert "components.IngestReport" in names
+    for name in names:
+        module, _, attribute = name.rpartition(".")
+        assert isinstance(getattr(importlib.import_module(module), attribute), type), name
+
+
+def test_pre_training_is_a_job_on_spot_gpus_that_starts_again(job):
+    found = custom_job(job, "Pretrain").job_spec
+    (pool,) = found.worker_pool_specs
+    assert pool.machine_spec.machine_type == "a2-highgpu-4g" and pool.machine_spec.accelerator_type.name == "NVIDIA_TESLA_A100"
+    assert pool.machine_spec.accelerator_count == 4 and pool.replica_count == 1
+    assert pool.disk_spec.boot_disk_size_gb == 200 and pool.container_spec.image_uri == TARGET.image
+    assert found.scheduling.strategy.name == "SPOT" and found.scheduling.restart_job_on_worker_restart
+    assert found.scheduling.timeout.total_seconds() == 72 * 3600
+
+
+def test_linear_evaluation_is_a_job_on_a_smaller_machine(job):
+    (pool,) = custom_job(job, "LinearEval").job_spec.worker_pool_specs
+    assert pool.machine_spec.machine_type == "n2-standard-8" and pool.machine_spec.accelerator_count == 0
+
+
+def test_beam_runs_on_the_task_s_machine_or_on_dataflow(job):
+    for name, container in containers(job).items():
+        assert ("resources" in container) == any("FnApiRunner" in argument for argument in container["args"]) == (name in BEAM)
+    on_dataflow = containers(compiled(target=dataclasses.replace(TARGET, beam_runner="dataflow")))
+    for name, container in on_dataflow.items():
+        assert ("--runner=DataflowRunner" in container["args"]) == (name in BEAM)
+        assert "resources" not in container
+    assert {"--project=a-project", "--region=europe-west4", "--temp_location=gs://a-bucket/flowers/dataflow",
+            f"--sdk_container_image={TARGET.image}"} <= set(on_dataflow["ExampleGen"]["args"])  # fmt: skip
+
+
+def test_who_runs_it_and_where_is_everywhere_it_has_to_be():
+    key = "projects/a-project/locations/europe-west4/keyRings/r/cryptoKeys/k"
+    account, network = "runner@a-project.iam.gserviceaccount.com", "projects/12/global/networks/inside"
+    found = compiled(f"vertex.service_account={account}", f"vertex.network={network}", f"vertex.kms_key={key}",
+                     "vertex.labels=team=flowers,cost=7", "vertex.linear_eval.timeout_hours=0.5",
+                     target=dataclasses.replace(TARGET, beam_runner="dataflow"))  # fmt: skip
+    labels = {"pipeline": "flowers", "preset": "gpu", "team": "flowers", "cost": "7"}
+    assert (found["serviceAccount"], found["network"], found["encryptionSpec"]["kmsKeyName"]) == (account, network, key)
+    assert found["labels"] == labels
+    PipelineJob.from_json(json.dumps(found))
+    for task in ("Pretrain", "LinearEval"):
+        started = custom_job(found, task)
+        assert (started.job_spec.service_account, started.job_spec.network) == (account, network)
+        assert started.encryption_spec.kms_key_name == key and dict(started.labels) == labels
+    assert started.job_spec.scheduling.timeout.total_seconds() == 1800
+    on_dataflow = {f"--service_account_email={account}", "--network=inside", f"--dataflow_kms_key={key}", "--labels=team=flowers"}
+    assert on_dataflow <= set(containers(found)["Evaluator"]["args"])
+
+
+def test_the_pusher_is_told_the_job_s_name(job):
+    assert parameter(job, "Pusher", "run_id") == PIPELINE_JOB_NAME == dsl.PIPELINE_JOB_NAME_PLACEHOLDER
+
+
+def test_photographs_that_nobody_looked_at_are_never_served_from_the_cache(tasks):
+    assert "cachingOptions" not in tasks["ExampleGen"]
+    assert all(task["cachingOptions"] == {"enableCache": True} for name, task in tasks.items() if name != "ExampleGen")
+    synthetic = vertex.pipeline_job(configuration("gpu"), TARGET)
+    assert synthetic["pipelineSpec"]["root"]["dag"]["tasks"]["ExampleGen"]["cachingOptions"] == {"enableCache": True}
+    assert re.fullmatch("[0-9a-f]{64}", parameter(synthetic, "ExampleGen", "fingerprint"))
+
+
+def test_caches_follow_the_code(job):
+    for task in ("ExampleGen", "SchemaGen", "DataGate", "Evaluator"):
+        assert parameter(job, task, "code_version") == code_version(COMPONENTS)
+
+
+def test_nothing_in_the_job_is_a_path_of_this_machine(job):
+    assert str(pathlib.Path.home()) not in as_text(job) and str(pathlib.Path(__file__).parents[2]) not in as_text(job)
+
+
+@pytest.mark.parametrize(("overrides", "message"), [
+    (["data.source=/home/me/flowers"], "data.source must be gs://BUCKET/FOLDER"),
+    (["vertex.pretrain.machine_type=a2-highgpu-3g"], "a2-highgpu-4g"),
+    (["vertex.pretrain.accelerators=2"], "4 x NVIDIA_TESLA_A100 for a2-highgpu-4g"),
+    (["vertex.linear_eval.accelerator=NVIDIA_L4", "vertex.linear_eval.accelerators=1"], "must be none for n2-standard-8"),
+    (["vertex.pretrain.machine_type=a3-highgpu-1g", "vertex.pretrain.accelerator=NVIDIA_H100_80GB",
+      "vertex.pretrain.accelerators=1", "vertex.pretrain.spot=false"], "vertex.pretrain.spot must be true"),
+    (["vertex.pretrain.boot_disk_gb=50"], "vertex.pretrain.boot_disk_gb must be between 100 and 64000"),
+    (["vertex.labels=Team=Flowers"], "vertex.labels must be KEY=VALUE of lower-case"),
+    (["vertex.service_account=-----BEGIN PRIVATE KEY-----"], "vertex.service_account must be a service account's email"),
+    (["vertex.kms_key=projects/a/locations/us-east1/keyRings/r/cryptoKeys/k"], "vertex.kms_key must be a key in europe-west4"),
+])  # fmt: skip
+def test_what_cannot_work_is_refused_before_anything_is_built(overrides, message):
+    with pytest.raises(ConfigurationError, match=re.escape(message)):
+        vertex.require_compilable(configuration("gpu", [DATA, *overrides]), TARGET)
+
+
+@pytest.mark.parametrize(("field", "value"), [
+    ("project", "A Project"), ("region", "europe"), ("bucket", "a-bucket"), ("bucket", "gs://a-bucket/"),
+    ("image", "flowers"), ("beam_runner", "flink"),
+])  # fmt: skip
+def test_a_target_that_cannot_be_one_is_refused(field, value):
+    with pytest.raises(ConfigurationError, match=field.replace("_", "-")):
+        dataclasses.replace(TARGET, **{field: value})
+
+
+@pytest.mark.parametrize(("machine", "legal"), [
+    # The rows of Google's table of GPUs by machine type.
+    ("n1-standard-8", {("NVIDIA_TESLA_T4", 1), ("NVIDIA_TESLA_T4", 2), ("NVIDIA_TESLA_T4", 4), ("NVIDIA_TESLA_V100", 1),
+                       ("NVIDIA_TESLA_V100", 2), ("NVIDIA_TESLA_V100", 4), ("NVIDIA_TESLA_V100", 8), ("NVIDIA_TESLA_P100", 1),
+                       ("NVIDIA_TESLA_P100", 2), ("NVIDIA_TESLA_P100", 4), ("", 0)}),
+    ("n1-standard-96", {("NVIDIA_TESLA_T4", 4), ("NVIDIA_TESLA_V100", 8), ("", 0)}),
+    ("g2-standard-24", {("NVIDIA_L4", 2)}),
+    ("e2-standard-4", {("", 0)}),
+])  # fmt: skip
+def test_the_table_of_accelerators_is_google_s(machine, legal):
+    assert set(legal_accelerators(machine)) == legal
+
+
+if __name__ == "__main__":
+    GOLDEN.write_text(shown(compiled()))
