@@ -5,7 +5,7 @@ PROBE_RECORD. Reports are JSON, written beside them by the component that measur
 """
 
 BACKBONE_KERAS = "backbone.keras"  # the network alone, of stock Keras layers: loads without this project
-BACKBONE_RECORD = "backbone.json"  # what the backbone is: architecture, resolution, seed, embedding size
+BACKBONE_RECORD = "backbone.json"  # what the backbone is: architecture, seed, embedding, photograph side
 PROBE_RECORD = "probe.json"  # classes, and the identity of the backbone inside: backbone_uri, backbone_content_hash
 UNTRAINED_PROBE = "untrained_probe"  # directory in LinearEval's model_run: the same probe on the same network, untrained
 PRETRAIN_REPORT = "pretrain.json"  # in Pretrain's model_run
@@ -18,4 +18,4 @@ PUSH_RECORD = "push.json"  # in the Pusher's pushed_model
 EMBEDDING = "embedding"  # output of a backbone: [batch, embedding_size] float32
 PROBABILITIES = "probabilities"  # output of a probe: [batch, classes] float32
 SIGNATURE_ENCODED = "encoded_images"  # [batch] string: JPEG, PNG, BMP or GIF files
-SIGNATURE_PIXELS = "pixels"  # [batch, resolution, resolution, 3] float32 in [0, 1]
+SIGNATURE_PIXELS = "pixels"  # [batch, photograph_side, photograph_side, 3] float32 in [0, 1]

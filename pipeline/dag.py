@@ -98,6 +98,7 @@ def create_pipeline(config: Config, origin: Origin, champion: str, places: Place
         eval_args=trainer_pb2.EvalArgs(splits=["train"]),
         custom_config={
             "pretrain": as_json(config.pretrain),
+            "embedding": as_json(config.embedding),
             "neighbours": config.linear_eval.neighbours,
             "checkpoint_dir": places.checkpoints,
             "code_version": origin.trainer_version,

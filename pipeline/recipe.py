@@ -38,6 +38,7 @@ def recipe_without_data(config: Config, origin: Origin) -> str:
     """The part of the recipe that is known when a DAG is built, before its data has been looked at."""
     values = dataclasses.asdict(origin) | {
         "pretrain": pipeline_config.to_dict(config.pretrain),
+        "embedding": pipeline_config.to_dict(config.embedding),
         "linear_eval": pipeline_config.to_dict(config.linear_eval),
     }
     del values["data_fingerprint"]

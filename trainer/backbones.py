@@ -4,6 +4,7 @@ All are functional Keras models from pixels to pooled features. The last normali
 (Goyal et al., arXiv 1706.02677, section 5.1), so that every block starts as the identity.
 """
 
+import re
 from collections.abc import Callable
 
 import keras
@@ -70,6 +71,15 @@ def build_backbone(
             stride = 2 if stage > 0 and index == 0 else 1
             x = block(layers, x, width * 2**stage, stride, f"stage{stage + 1}_block{index + 1}")
     return keras.Model(pixels, keras.layers.GlobalAveragePooling2D(name="pool", dtype="float32")(x), name=name)
+
+
+def stage_outputs(backbone: keras.Model) -> list[keras.KerasTensor]:
+    """The last feature map of each stage, from the first to the last: `[batch, height, width, channels]`."""
+    last_of_stage = {}
+    for layer in backbone.layers:
+        if match := re.fullmatch(r"(stage\d+)_block\d+_relu", layer.name):
+            last_of_stage[match[1]] = layer.output
+    return list(last_of_stage.values())
 
 
 class _Layers:

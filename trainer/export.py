@@ -9,8 +9,9 @@ import keras
 import tensorflow as tf
 
 from contracts import examples, model_files
+from pipeline_config import Embedding
 from trainer import normalization
-from trainer.backbones import build_backbone
+from trainer.embedding_network import build_embedding_network, copy_weights
 from trainer.photographs import evaluation_views
 from trainer.probe import Probe
 
@@ -21,15 +22,15 @@ class EmbeddingModule(tf.Module):
     def __init__(self, network: keras.Model):
         super().__init__()
         self.network = network
-        self.resolution = network.input_shape[1]
+        self.side = network.input_shape[1]
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="encoded_images")])
     def encoded_images(self, encoded_images):
         """`[batch]` string, JPEG, PNG, BMP or GIF files of any size -> embedding `[batch, features]` float32."""
-        return {model_files.EMBEDDING: self.network(evaluation_views(encoded_images, self.resolution), training=False)}
+        return {model_files.EMBEDDING: self.network(evaluation_views(encoded_images, self.side), training=False)}
 
     def pixels(self, pixels):
-        """`[batch, resolution, resolution, 3]` float32 in [0, 1] -> embedding `[batch, features]` float32."""
+        """`[batch, side, side, 3]` float32 in [0, 1], whole photographs -> embedding `[batch, features]` float32."""
         return {model_files.EMBEDDING: self.network(pixels, training=False)}
 
 
@@ -39,7 +40,7 @@ class ProbeModule(tf.Module):
     def __init__(self, network: keras.Model, probe: Probe):
         super().__init__()
         self.network = network
-        self.resolution = network.input_shape[1]
+        self.side = network.input_shape[1]
         self.mean = tf.constant(probe.mean, tf.float32)
         self.scale = tf.constant(probe.scale, tf.float32)
         self.weights = tf.constant(probe.weights, tf.float32)
@@ -57,15 +58,21 @@ class ProbeModule(tf.Module):
         return self.probabilities(encoded_images)
 
     def probabilities(self, encoded):
-        features = self.network(evaluation_views(encoded, self.resolution), training=False)
+        features = self.network(evaluation_views(encoded, self.side), training=False)
         logits = (features - self.mean) / self.scale @ self.weights + self.bias
         return {model_files.PROBABILITIES: tf.nn.softmax(logits)}
 
 
-def stock_backbone(record: dict) -> keras.Model:
-    """The untrained network that a backbone record describes, of stock Keras layers; same seed, same initial weights."""
-    names = ("width", "stem", "resolution", "seed")
-    return build_backbone(record["backbone"], **{name: record[name] for name in names}, normalization_layer=normalization.stock)
+def untrained_network(record: dict) -> keras.Model:
+    """The embedding network that a backbone record describes, of stock Keras layers; same seed, same initial weights."""
+    return build_embedding_network(
+        record["backbone"], **{name: record[name] for name in ("width", "stem", "seed")},
+        embedding=embedding_from_json(record["embedding"]), normalization_layer=normalization.stock)  # fmt: skip
+
+
+def embedding_from_json(values: dict) -> Embedding:
+    """An Embedding section from its JSON, checked as any other."""
+    return Embedding(**values | {"pooling": tuple(values["pooling"])})
 
 
 def export_backbone(backbone: keras.Model, record: dict, directory: str) -> None:
@@ -73,11 +80,12 @@ def export_backbone(backbone: keras.Model, record: dict, directory: str) -> None
 
     Args:
       backbone: a trained network of trainer.backbones.
-      record: backbone, width, stem, resolution and seed, by which it was built; goes to BACKBONE_RECORD with the rest it holds.
+      record: backbone, width, stem and seed, by which it was built, and `embedding` (a pipeline_config.Embedding as a dictionary),
+        by which it describes photographs; goes to BACKBONE_RECORD with the rest it holds.
       directory: local or remote.
     """
-    network = stock_backbone(record)
-    network.set_weights(backbone.get_weights())
+    network = untrained_network(record)
+    copy_weights(backbone, network)
     module = EmbeddingModule(network)
     pixels = tf.TensorSpec([None, *network.input_shape[1:]], tf.float32, name="pixels")
     encoded = module.encoded_images.get_concrete_function()
@@ -88,7 +96,8 @@ def export_backbone(backbone: keras.Model, record: dict, directory: str) -> None
     }
     tf.saved_model.save(module, directory, signatures=signatures)
     _save_keras(network, posixpath.join(directory, model_files.BACKBONE_KERAS))
-    write_json(record | {"embedding_size": network.output_shape[-1]}, posixpath.join(directory, model_files.BACKBONE_RECORD))
+    sizes = {"photograph_side": network.input_shape[1], "embedding_size": network.output_shape[-1]}
+    write_json(record | sizes, posixpath.join(directory, model_files.BACKBONE_RECORD))
 
 
 def export_probe(network: keras.Model, probe: Probe, record: dict, directory: str) -> None:

@@ -16,7 +16,7 @@ from contracts import examples, model_files
 from contracts.content_hash import content_hash
 from pipeline_config import LinearEval
 from trainer.embedding import BATCH, embedder
-from trainer.export import export_probe, load_backbone, stock_backbone, write_json
+from trainer.export import export_probe, load_backbone, untrained_network, write_json
 from trainer.linear_evaluation import Features, evaluate
 from trainer.photographs import evaluation_view, list_records, read_records
 
@@ -29,10 +29,10 @@ def run_fn(fn_args: FnArgs) -> None:
     values = json.loads(config["linear_eval"])
     settings = LinearEval(**values | {"regularisation": tuple(values["regularisation"])})
     network, record = load_backbone(fn_args.base_model)
-    untrained = stock_backbone(record)
+    untrained = untrained_network(record)
 
-    train, train_labels, classes = read_views(fn_args.train_files, record["resolution"])
-    held_out, eval_labels, _ = read_views(fn_args.eval_files, record["resolution"])
+    train, train_labels, classes = read_views(fn_args.train_files, record["photograph_side"])
+    held_out, eval_labels, _ = read_views(fn_args.eval_files, record["photograph_side"])
     embed = embedder((network, untrained))
     features, floor_features = (
         Features(on_train, train_labels, on_eval, eval_labels)
@@ -41,7 +41,7 @@ def run_fn(fn_args: FnArgs) -> None:
     probe, floor, report = evaluate(features, floor_features, settings)
     log.info("Linear probe on %d photographs of %d classes, fitted on the frozen backbone", len(train_labels), len(classes))
 
-    common = {"schema_version": 1, "classes": classes, "resolution": record["resolution"],
+    common = {"schema_version": 1, "classes": classes, "photograph_side": record["photograph_side"],
               "code_version": config["code_version"]}  # fmt: skip
     backbone = {
         # The artifact's own URI: TFX hands over the directory of the model inside it.
@@ -54,10 +54,10 @@ def run_fn(fn_args: FnArgs) -> None:
     export_probe(network, probe, common | backbone, fn_args.serving_model_dir)
 
 
-def read_views(files: list[str], resolution: int) -> tuple[tf.data.Dataset, np.ndarray, list[str]]:
+def read_views(files: list[str], side: int) -> tuple[tf.data.Dataset, np.ndarray, list[str]]:
     """Evaluation views of all records in batches, decoded as they are read, their labels, and the class names by label."""
     listing = list_records(files)
     views = read_records(files).map(
-        lambda record: evaluation_view(record[examples.IMAGE], resolution), num_parallel_calls=tf.data.AUTOTUNE
+        lambda record: evaluation_view(record[examples.IMAGE], side), num_parallel_calls=tf.data.AUTOTUNE
     )
     return views.batch(BATCH).prefetch(1), listing.labels, list(listing.class_names)

@@ -48,6 +48,8 @@ def evaluate(trained: Features, untrained: Features, settings: LinearEval) -> tu
         "few_labels": len(few),
         "regularisation": probe.regularisation,
         "random_init_regularisation": floor.regularisation,
+        "cross_validated_top1": probe.cross_validated,
+        "random_init_cross_validated_top1": floor.cross_validated,
         "train_top1": probe.accuracy(trained.train, trained.train_labels),
     }  # fmt: skip
 

@@ -1,7 +1,7 @@
 """Trainer 1 as TFX calls it: `run_fn` pre-trains a backbone by SimSiam. One of the two modules here that know TFX.
 
-custom_config: `pretrain` (a pipeline_config.Pretrain as JSON), `neighbours`, `checkpoint_dir` (in which this pre-training has a
-folder of its own) and `code_version`. Runs on all GPUs of its machine, or on the workers that TF_CONFIG names.
+custom_config: `pretrain` and `embedding` (pipeline_config.Pretrain and Embedding as JSON), `neighbours`, `checkpoint_dir` (in which
+this pre-training has a folder of its own) and `code_version`. Runs on all GPUs of its machine, or on the workers that TF_CONFIG names.
 Leaves a backbone directory at fn_args.serving_model_dir, and TensorBoard's scalars and PRETRAIN_REPORT at fn_args.model_run_dir.
 """
 
@@ -47,6 +47,7 @@ def run_fn(fn_args: FnArgs) -> None:
         "stem": settings.stem,
         "resolution": settings.resolution,
         "seed": settings.seed,
+        "embedding": json.loads(config["embedding"]),
         "pretrain": dataclasses.asdict(settings),
         "data_fingerprint": origin["data_fingerprint"],
         "code_version": config["code_version"],

@@ -16,6 +16,8 @@ class Probe(NamedTuple):
     """softmax((features - mean) / scale @ weights + bias).
 
     mean, scale: `[d]`. weights: `[d, classes]`. bias: `[classes]`. regularisation: the C that was chosen. All float64.
+    cross_validated: accuracy of that C in cross-validation, in [0, 1]; None where there was nothing to validate with. It is what
+    recipes are compared by: the photographs held out for the gate have no part in it.
     """
 
     mean: np.ndarray
@@ -23,6 +25,7 @@ class Probe(NamedTuple):
     weights: np.ndarray
     bias: np.ndarray
     regularisation: float
+    cross_validated: float | None
 
     def predict(self, features: np.ndarray) -> np.ndarray:
         """The most probable class of each of `[count, d]` features: `[count]` integers."""
@@ -62,15 +65,15 @@ def fit_probe(
 
 def _fit(
     features: np.ndarray, labels: np.ndarray, candidates: list[float], folds: int, seed: int
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """Weights, bias and C of the candidate with the highest cross-validated accuracy; of equals, the strongest regularisation."""
+) -> tuple[np.ndarray, np.ndarray, float, float | None]:
+    """Weights, bias, C and accuracy of the candidate that does best in cross-validation; of equals, the strongest regularisation."""
     everything = np.ones((1, len(labels)), bool)
     if folds < 2 or len(candidates) == 1:
         chosen = candidates[len(candidates) // 2]
         if len(candidates) > 1:
             log.warning("A class has one labelled photograph: no cross-validation; the probe's regularisation is %g", chosen)
         (fits,) = fit_path(features, labels, everything, [chosen])
-        return fits.weights[0], fits.bias[0], chosen
+        return fits.weights[0], fits.bias[0], chosen, None
     held_out = np.zeros((folds, len(labels)), bool)
     for mask, (_, fold) in zip(held_out, StratifiedKFold(folds, shuffle=True, random_state=seed).split(features, labels)):
         mask[fold] = True
@@ -81,7 +84,7 @@ def _fit(
             for mask, weights, bias in zip(held_out, fits.weights, fits.bias)])  # fmt: skip
         if accuracy > best_accuracy:
             best, best_accuracy = (fits.weights[-1], fits.bias[-1], fits.c), accuracy
-    return best
+    return *best, float(best_accuracy)
 
 
 def labelled_subset(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:

@@ -4,6 +4,7 @@ import keras
 
 from contracts.content_hash import content_hash
 from pipeline_config import WarmStart
+from trainer.embedding_network import copy_weights
 from trainer.export import load_backbone
 
 
@@ -24,4 +25,4 @@ def take_weights(backbone: keras.Model, warm_start: WarmStart) -> None:
             f"{warm_start.content_hash}; it changed since the run began. `flowers registry verify` says which files differ"
         )
     network, _ = load_backbone(warm_start.backbone)
-    backbone.set_weights(network.get_weights())
+    copy_weights(network, backbone)

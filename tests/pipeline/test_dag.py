@@ -66,6 +66,7 @@ def test_pre_training_is_given_no_eval_split(nodes):
 def test_the_trainers_get_their_settings_and_what_identifies_them(nodes):
     custom = json.loads(parameter(nodes["Pretrain"], "custom_config"))
     assert json.loads(custom.pop("pretrain"))["views"]["hue"] == 0.03
+    assert json.loads(custom.pop("embedding"))["pooling"] == ["mean"]
     assert custom == {"neighbours": 7, "checkpoint_dir": "/r/checkpoints", "code_version": "t"}
     custom = json.loads(parameter(nodes["LinearEval"], "custom_config"))
     assert json.loads(custom["linear_eval"])["folds"] == 4 and custom["code_version"] == "t"

@@ -8,7 +8,7 @@ import tensorflow as tf
 from PIL import Image
 
 from contracts import examples
-from pipeline_config import Pretrain, Views
+from pipeline_config import Embedding, Pretrain, Views
 from trainer.photographs import Photographs
 
 
@@ -19,6 +19,12 @@ def settings():
         backbone="small", width=4, stem="small", resolution=16, epochs=2, batch_size=8, base_learning_rate=0.2,
         projector_layers=2, projector_width=16, predictor_width=8, views=Views(blur_probability=0.5),
         checkpoint_seconds=0, knn_epochs=1, min_effective_rank=1.0, seed=3)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def embedding():
+    """Every way of pooling over the last two stages, at a resolution other than that of training."""
+    return Embedding(resolution=24, photograph_side=32, stages=2, pooling=("mean", "deviation", "maximum"), mirrored=True)
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from contracts.content_hash import content_hash
 from pipeline_config import LinearEval
 from trainer import linear_eval, pretrain
 from trainer.embedding import embedder
-from trainer.export import load_backbone, stock_backbone
+from trainer.export import load_backbone, untrained_network
 from trainer.photographs import evaluation_views
 
 
@@ -39,13 +39,14 @@ def values_inside(saved_model):
 
 
 @pytest.fixture(scope="module")
-def trained(record_files, settings, tmp_path_factory):
+def trained(record_files, settings, embedding, tmp_path_factory):
     """A tiny pipeline's two trainers, run once each."""
     tmp_path = tmp_path_factory.mktemp("trained")
     first = types.SimpleNamespace(
         train_files=[record_files["train"]], eval_files=[record_files["eval"]],
         serving_model_dir=str(tmp_path / "backbone" / "Format-Serving"), model_run_dir=str(tmp_path / "pretrain_run"),
-        custom_config={"pretrain": json.dumps(dataclasses.asdict(settings)), "neighbours": 3,
+        custom_config={"pretrain": json.dumps(dataclasses.asdict(settings)),
+                       "embedding": json.dumps(dataclasses.asdict(embedding)), "neighbours": 3,
                        "checkpoint_dir": str(tmp_path / "checkpoints"), "code_version": "c"})  # fmt: skip
     pretrain.run_fn(first)
     second = types.SimpleNamespace(
@@ -86,13 +87,14 @@ def test_all_forms_of_a_backbone_agree_in_a_process_that_lacks_the_project(train
     out = np.load(tmp_path / "out.npz")
     for name in ("served", "pixels", "native"):
         np.testing.assert_allclose(out[name], out["encoded"], atol=1e-5)
-    assert out["encoded"].shape == (1, 16) and np.abs(out["encoded"]).max() > 0
+    assert out["encoded"].shape == (1, (8 + 16) * 3) and np.abs(out["encoded"]).max() > 0
 
 
 def test_the_exported_backbone_is_the_trained_one(trained, settings):
     network, record = load_backbone(trained.first.serving_model_dir)
-    assert record["embedding_size"] == 16 and record["data_fingerprint"] == "d" and record["code_version"] == "c"
-    assert bytes_hash(network) != bytes_hash(stock_backbone(record))
+    assert record["embedding_size"] == (8 + 16) * 3 and record["photograph_side"] == 32
+    assert record["data_fingerprint"] == "d" and record["code_version"] == "c"
+    assert bytes_hash(network) != bytes_hash(untrained_network(record))
 
 
 def test_not_one_value_of_the_backbone_changes_in_linear_evaluation(trained):
@@ -104,7 +106,7 @@ def test_not_one_value_of_the_backbone_changes_in_linear_evaluation(trained):
 def test_features_come_from_inference_mode(trained, record_files):
     """The embedding of a photograph does not depend on its neighbours in the batch, as batch statistics would."""
     network, record = load_backbone(trained.first.serving_model_dir)
-    views, _, _ = linear_eval.read_views([record_files["eval"]], record["resolution"])
+    views, _, _ = linear_eval.read_views([record_files["eval"]], record["photograph_side"])
     batch = next(iter(views))
     together = embedder((network,))(views)[0]
     np.testing.assert_allclose(together[:1], network(batch[:1], training=False), atol=1e-5)
@@ -140,7 +142,7 @@ def test_the_reported_accuracy_is_that_of_the_exported_probe(trained, record_fil
 def test_the_untrained_probe_stands_on_the_untrained_network(trained, record_files):
     directory = pathlib.Path(trained.second.model_run_dir, model_files.UNTRAINED_PROBE)
     _, record = load_backbone(trained.first.serving_model_dir)
-    assert values_inside(str(directory)) == values(stock_backbone(record))
+    assert values_inside(str(directory)) == values(untrained_network(record))
 
 
 def test_a_tampered_keras_file_cannot_run_code(tmp_path):

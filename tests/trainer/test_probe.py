@@ -54,8 +54,9 @@ def test_the_chosen_regularisation_is_the_best_of_an_explicit_cross_validation()
         hits = [LogisticRegression(C=candidate, max_iter=9999).fit(x[a], labels[a]).score(x[b], labels[b]) for a, b in folds]
         scores.append(np.mean(hits))
     assert len(set(scores)) > 1
-    chosen = fit_probe(features, labels, regularisation=candidates, folds=5, seed=0).regularisation
-    assert chosen == candidates[int(np.argmax(scores))]
+    probe = fit_probe(features, labels, regularisation=candidates, folds=5, seed=0)
+    assert probe.regularisation == candidates[int(np.argmax(scores))]
+    assert probe.cross_validated == pytest.approx(max(scores))
 
 
 @pytest.mark.parametrize("count, features", [(90, 20), (60, 100)])
@@ -104,8 +105,8 @@ def test_a_feature_that_never_varies_does_no_harm():
 def test_single_members_of_a_class_are_fitted_without_cross_validation(caplog):
     features, labels = data(count=7)  # 3, 2 and 2
     labels = np.array([0, 0, 0, 0, 1, 1, 2])
-    fit_probe(features, labels, regularisation=CANDIDATES, folds=5, seed=0)
-    assert "no cross-validation" in caplog.text
+    probe = fit_probe(features, labels, regularisation=CANDIDATES, folds=5, seed=0)
+    assert "no cross-validation" in caplog.text and probe.cross_validated is None
 
 
 def test_a_class_without_members_is_refused():

@@ -140,12 +140,13 @@ def test_a_killed_run_on_streamed_photographs_continues_to_the_same_weights(stre
         np.testing.assert_allclose(a, b, atol=1e-5)
 
 
-def test_run_fn_streams_where_the_setting_says_so(record_files, settings, tmp_path, caplog):
+def test_run_fn_streams_where_the_setting_says_so(record_files, settings, embedding, tmp_path, caplog):
     """The TFX entry point passes the setting on, and leaves the same kind of report."""
     small = dataclasses.replace(settings, epochs=1, memory_megabytes=0.01)
     arguments = types.SimpleNamespace(
         train_files=[record_files["train"]], serving_model_dir=str(tmp_path / "backbone"), model_run_dir=str(tmp_path / "run"),
-        custom_config={"pretrain": json.dumps(dataclasses.asdict(small)), "neighbours": 3, "data_fingerprint": "d",
+        custom_config={"pretrain": json.dumps(dataclasses.asdict(small)), "embedding": json.dumps(dataclasses.asdict(embedding)),
+                       "neighbours": 3,
                        "checkpoint_dir": str(tmp_path / "checkpoints"), "code_version": "c"})  # fmt: skip
     with caplog.at_level(logging.INFO, "trainer"):
         pretrain.run_fn(arguments)

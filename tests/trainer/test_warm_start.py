@@ -15,13 +15,14 @@ from trainer.warm_start import BackboneChanged, take_weights
 
 
 @pytest.fixture(scope="module")
-def registered(settings, tmp_path_factory):
+def registered(settings, embedding, tmp_path_factory):
     """A backbone whose weights and statistics are unlike any initial ones, exported; its weights, and where it is."""
     backbone = build_simsiam(settings).backbone
     random = np.random.default_rng(5)
     backbone.set_weights([random.uniform(0.1, 0.5, weight.shape) for weight in backbone.weights])
     directory = str(tmp_path_factory.mktemp("registered") / "backbone")
     record = {name: getattr(settings, name) for name in ("backbone", "width", "stem", "resolution", "seed")}
+    record["embedding"] = dataclasses.asdict(embedding)
     export_backbone(backbone, record, directory)
     return backbone.get_weights(), WarmStart("4", directory, content_hash(directory))
 

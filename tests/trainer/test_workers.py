@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from contracts import model_files
+from pipeline_config import Embedding
 from trainer import pretrain
 from trainer.export import load_backbone
 
@@ -40,7 +41,8 @@ def run_arguments(folder, name, settings, record_files):
     return {
         "train_files": [record_files["train"]], "serving_model_dir": str(folder / name / "backbone"),
         "model_run_dir": str(folder / name / "run"),
-        "custom_config": {"pretrain": json.dumps(dataclasses.asdict(settings)), "neighbours": 3,
+        "custom_config": {"pretrain": json.dumps(dataclasses.asdict(settings)),
+                          "embedding": json.dumps(dataclasses.asdict(Embedding(resolution=16))), "neighbours": 3,
                           "checkpoint_dir": str(folder / "checkpoints"), "code_version": "c"},
     }  # fmt: skip
 

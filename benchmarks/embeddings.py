@@ -1,0 +1,73 @@
+"""What each part of an embedding gives: prints a table for one pre-trained backbone. The held-out photographs are never opened.
+
+    python benchmarks/embeddings.py BACKBONE EXAMPLES
+
+BACKBONE is a backbone directory (runs/artifacts/Pretrain/model/N/Format-Serving), EXAMPLES the photographs (runs/artifacts/
+ExampleGen/examples/N). Each row adds something to the row that it names: cross-validated accuracy of the linear probe on the train
+split, the same for the untrained network, kNN accuracy (each photograph asks all others), and photographs embedded a second.
+"""
+
+import argparse
+import json
+import os
+import time
+
+from pipeline_config import Embedding, LinearEval
+from trainer.embedding import embedder
+from trainer.embedding_network import build_embedding_network, copy_weights
+from trainer.export import load_backbone
+from trainer.linear_eval import read_views
+from trainer.neighbours import knn_accuracy
+from trainer.normalization import stock
+from trainer.probe import fit_probe
+
+
+def variants(resolution: int) -> dict[str, Embedding]:
+    """The rows, by name, for a backbone that was trained at `resolution`."""
+    larger = resolution * 3 // 2
+    everything = {"resolution": larger, "stages": 4, "pooling": ("mean", "deviation", "maximum")}
+    crops = {"photograph_side": larger * 4 // 3}
+    return {
+        "1 last map, averaged": Embedding(resolution),
+        "2 1 at 1.5 times the resolution": Embedding(larger),
+        "3 2 with all stages": Embedding(larger, stages=4),
+        "4 3 with deviations": Embedding(larger, stages=4, pooling=("mean", "deviation")),
+        "5 4 with maxima": Embedding(**everything),
+        "6 5 mirrored too": Embedding(**everything, mirrored=True),
+        "7 5 with corners and centre": Embedding(**everything, **crops),
+        "8 7 mirrored too": Embedding(**everything, **crops, mirrored=True),
+    }
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("backbone")
+    parser.add_argument("examples")
+    arguments = parser.parse_args()
+    trained, record = load_backbone(arguments.backbone)
+    files = [os.path.join(arguments.examples, "Split-train", "*.gz")]
+    settings = LinearEval()
+    print(json.dumps(record["pretrain"]))
+    print(f"{'embedding':32s} features  linear  untrained   kNN  untrained  photographs/s")
+    for name, embedding in variants(record["resolution"]).items():
+        networks = []
+        for _ in range(2):
+            networks.append(build_embedding_network(
+                record["backbone"], width=record["width"], stem=record["stem"], seed=record["seed"], embedding=embedding,
+                normalization_layer=stock))  # fmt: skip
+        copy_weights(trained, networks[0])
+        views, labels, _ = read_views(files, embedding.side)
+        start = time.perf_counter()
+        features = embedder(networks)(views)
+        rate = len(labels) * len(networks) / (time.perf_counter() - start)
+        linear = [
+            fit_probe(each, labels, regularisation=settings.regularisation, folds=settings.folds, seed=settings.seed)
+            .cross_validated for each in features]  # fmt: skip
+        knn = [knn_accuracy(each, labels, settings.neighbours) for each in features]
+        print(f"{name:32s} {features[0].shape[1]:8d} {linear[0]:7.1%} {linear[1]:10.1%} {knn[0]:5.1%} {knn[1]:10.1%} {rate:14.0f}",
+              flush=True)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
