@@ -285,7 +285,7 @@ class Registry:
 class Worker:
     """The machine of a Vertex AI custom job. `pipeline.vertex_machines` knows which combinations exist."""
 
-    # Eight cores and 32 GB embed some thousand photographs by ResNet-50 within minutes.
+    # Eight cores and 32 GB: the photographs pass through the backbone once, which needs no GPU.
     machine_type: str = "n2-standard-8"
     # As in Vertex AI's AcceleratorType, such as NVIDIA_TESLA_A100; empty for none. `accelerators` is how many.
     accelerator: str = ""
