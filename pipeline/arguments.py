@@ -1,0 +1,38 @@
+"""Arguments that several verbs share, and how they are read. Called by pipeline/verbs/."""
+
+import argparse
+
+import pipeline_config
+from pipeline import settings
+
+EXIT_STATUSES = """exit status:
+  0  the run finished, whether or not the backbone was pushed
+  1  a node failed
+  2  bad arguments or configuration
+  3  the data was refused
+  4  the backbone is not in the registry, where --require-push was given
+"""
+
+
+def add_configuration(parser: argparse.ArgumentParser, preset: str, data: str) -> None:
+    """Adds --preset, --data and --set, which `configuration` reads; `data` says what sources there are."""
+    parser.add_argument("--preset", default=preset, metavar="NAME",
+                        help=f"{', '.join(pipeline_config.PRESETS)} (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--data", metavar="SOURCE", help=f"{data}; the same as --set data.source=SOURCE")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
+                        help="override one setting, such as pretrain.epochs=20; may be repeated")  # fmt: skip
+
+
+def configuration(parsed: argparse.Namespace) -> pipeline_config.Config:
+    """The configuration that the arguments of `add_configuration` name.
+
+    Raises:
+      ConfigurationError: an unknown preset or key, or a value that cannot be.
+    """
+    given = [f"data.source={parsed.data}"] if parsed.data is not None else []
+    return settings.configuration(parsed.preset, given + parsed.overrides)
+
+
+def add_root(parser: argparse.ArgumentParser) -> None:
+    """Adds --root; `Layout.at(parsed.root)` is what lies below it."""
+    parser.add_argument("--root", default="runs", metavar="DIR", help="where runs leave everything (default: %(default)s/)")
