@@ -329,6 +329,10 @@ class Vertex:
     network: str = ""
     # projects/P/locations/L/keyRings/R/cryptoKeys/K that encrypts what Vertex AI stores; empty: Google's own.
     kms_key: str = ""
+    # Seconds that one call to Vertex AI may take, and for which one that did not succeed is made again: creating a pipeline job is
+    # a matter of seconds, and Google's servers are seldom away for minutes.
+    call_seconds: float = 30.0
+    retry_seconds: float = 180.0
 
     def __post_init__(self):
         self.pretrain.require_valid("vertex.pretrain")
@@ -337,6 +341,8 @@ class Vertex:
         require(4 <= self.beam_memory_gb <= 624, "vertex.beam_memory_gb", "between 4 and 624", self.beam_memory_gb)
         require(1 <= self.dataflow_max_workers <= 1000, "vertex.dataflow_max_workers", "between 1 and 1000",
                 self.dataflow_max_workers)  # fmt: skip
+        require(self.call_seconds > 0, "vertex.call_seconds", "positive", self.call_seconds)
+        require(self.retry_seconds > 0, "vertex.retry_seconds", "positive", self.retry_seconds)
         for label in self.labels:
             require(re.fullmatch(r"[a-z][a-z0-9_-]{0,62}=[a-z0-9_-]{0,63}", label) is not None, "vertex.labels",
                     "KEY=VALUE of lower-case letters, digits, '-' and '_', separated by commas", label)  # fmt: skip
