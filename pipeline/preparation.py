@@ -6,7 +6,8 @@ import json
 import logging
 
 from components.flowers_example_gen.source import ingest_settings, inspect
-from components.registry import local as registry
+from components.registry import reading
+from components.registry.opening import open_registry
 from pipeline.code_version import COMPONENTS, TRAINER, code_version
 from pipeline.layout import Layout
 from pipeline.recipe import Origin, recipe
@@ -48,11 +49,11 @@ def prepare(config: Config, layout: Layout) -> Prepared:
         trainer_version=code_version(TRAINER),
     )
     determined_by = recipe(config, origin)
-    directory, name = str(layout.registry), config.registry.name
-    champion = registry.champion_for_gate(directory, name, determined_by)
+    registry = open_registry(str(layout.registry), config.registry.name)
+    champion = reading.champion_for_gate(registry, determined_by)
     return Prepared(
         origin=origin,
         recipe=determined_by,
         champion=json.dumps(champion, sort_keys=True) if champion else "",
-        registered=frozenset(version.version for version in registry.list_versions(directory, name)),
+        registered=frozenset(version.version for version in registry.versions()),
     )

@@ -1,28 +1,31 @@
-"""`flowers registry list|show|verify`: reads the registry of one DIR. Called by the command line; changes nothing."""
+"""`flowers registry list|show|verify`: what the actions print and return. Called by pipeline/verbs/registry.py.
+
+`registry` is everywhere a backend (`components.registry.backend`), local or not: nothing here knows where it is kept.
+"""
 
 import sys
 
 import rich.console
 from rich.table import Table
 
-from components.registry import local as registry
+from components.registry import reading
+from components.registry.backend import Backend
 from components.registry.version import RegistryError, Version
 from pipeline.console import without_library_noise
 from pipeline.exit_status import ExitStatus
-from pipeline.layout import Layout
 
 # Columns of the list: title, and the tag that fills it.
 LISTED = (("accuracy", "accuracy"), ("untrained", "floor"), ("judged against", "baseline_version"), ("data", "data_source"),
           ("run", "run_id"))  # fmt: skip
 
 
-def list_versions(layout: Layout, name: str) -> ExitStatus:
+def list_versions(registry: Backend) -> ExitStatus:
     """Prints a table of all versions, oldest first."""
-    versions = registry.list_versions(str(layout.registry), name)
+    versions = registry.versions()
     if not versions:
-        print(f"No versions of {name} below {layout.registry} yet; `flowers run` registers the first.")
+        print(f"No versions of {registry.name} at {registry.place} yet; `flowers run` registers the first.")
         return ExitStatus.FINISHED
-    table = Table(title=f"{name} in {layout.registry}", title_justify="left")
+    table = Table(title=f"{registry.name} at {registry.place}", title_justify="left")
     for title in ("version", "alias", *(title for title, _ in LISTED), "registered (UTC)"):
         table.add_column(title)
     for version in versions:
@@ -33,10 +36,10 @@ def list_versions(layout: Layout, name: str) -> ExitStatus:
     return ExitStatus.FINISHED
 
 
-def show(layout: Layout, name: str, wanted: str) -> ExitStatus:
+def show(registry: Backend, wanted: str) -> ExitStatus:
     """Prints everything that is known of one version, given by number or alias."""
     try:
-        version = registry.get_version(str(layout.registry), name, wanted)
+        version = reading.get_version(registry, wanted)
     except RegistryError as error:
         return _wrong(error)
     lines = {
@@ -53,27 +56,26 @@ def show(layout: Layout, name: str, wanted: str) -> ExitStatus:
     return ExitStatus.FINISHED
 
 
-def verify(layout: Layout, name: str, wanted: list[str]) -> ExitStatus:
+def verify(registry: Backend, wanted: list[str]) -> ExitStatus:
     """Recomputes the hashes of the given versions, or of all, and prints every difference.
 
     Returns:
       FINISHED where all is as registered, NODE_FAILED (1) otherwise.
     """
-    directory = str(layout.registry)
     try:
-        chosen = [registry.get_version(directory, name, one) for one in wanted] or registry.list_versions(directory, name)
+        chosen = [reading.get_version(registry, one) for one in wanted] or registry.versions()
     except RegistryError as error:
         return _wrong(error)
     damaged = 0
     for version in chosen:
         with without_library_noise():
-            differences = registry.verify(directory, name, version.version)
+            differences = reading.verify(version)
         damaged += bool(differences)
         verdict = "DIFFERS from what was registered" if differences else "as registered"
         print(f"version {version.version}: {verdict} ({version.path})")
         for difference in differences:
             print(f"  {difference.path}: {difference.problem}")
-    print(f"{len(chosen)} version{'s' if len(chosen) != 1 else ''} of {name} checked, {damaged} damaged")
+    print(f"{len(chosen)} version{'s' if len(chosen) != 1 else ''} of {registry.name} checked, {damaged} damaged")
     return ExitStatus.NODE_FAILED if damaged else ExitStatus.FINISHED
 
 

@@ -7,8 +7,9 @@ import dataclasses
 import json
 import os
 
-from components.registry import local as registry
+from components.registry import reading
 from components.registry.files import BACKBONE
+from components.registry.opening import open_registry
 from components.registry.version import CONTENT_HASH, RegistryError
 from contracts import model_files
 from pipeline.layout import Layout
@@ -31,12 +32,11 @@ def with_warm_start(config: Config, layout: Layout, wanted: str) -> Config:
     Raises:
       ConfigurationError: no such version, a damaged one, or one whose network differs from the configured one.
     """
-    directory, name = str(layout.registry), config.registry.name
     try:
-        version = registry.get_version(directory, name, wanted)
+        version = reading.get_version(open_registry(str(layout.registry), config.registry.name), wanted)
     except RegistryError as error:
         raise ConfigurationError(f"--warm-start {wanted}: {error}; a run without --warm-start registers a first one") from error
-    differences = registry.verify(directory, name, version.version)
+    differences = reading.verify(version)
     if differences:
         first = differences[0]
         raise ConfigurationError(

@@ -1,11 +1,6 @@
-"""The registry of backbones on one machine: MLflow's model registry on SQLite, the files beside it.
+"""The registry of backbones. A version is a backbone with the probe that proved it, and its model card.
 
-A version is a backbone with the probe that proved it. `local` reads and verifies, `publishing` adds versions; below them `files`
-keeps the copies and `store` opens MLflow.
-
-    DIR/registry/mlflow.db                      names, versions, tags, the alias `champion`
-    DIR/registry/versions/CONTENT_HASH/         backbone/, probe/ and, written last, manifest.json
-    DIR/registry/lock                           held by whoever writes
-
-Paths are stored relative to DIR/registry, so that DIR can be moved or restored elsewhere as a whole.
+`opening` finds the backend of a place; `backend` says what a backend has to answer, and `mlflow_backend` is the one for a
+machine's own disk. All else works on any backend: `reading` finds and verifies versions, `publishing` adds them, `lifecycle`
+moves the alias `champion` and prunes, `history` is the record of champions that those two keep, `files` copies and compares.
 """

@@ -1,6 +1,6 @@
 """The files of a version: copied in, published by a manifest that is written last, compared with it later.
 
-Called by `local` and `publishing`. A directory without a manifest is an unfinished copy: nobody reads it, and the next
+Called by `reading` and `publishing`. A directory without a manifest is an unfinished copy: nobody reads it, and the next
 publication replaces it. Works through tf.io.gfile, without renaming directories, so that an object store would do as well.
 """
 

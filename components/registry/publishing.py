@@ -1,15 +1,14 @@
-"""Puts a blessed backbone with its probe into the registry below DIR/registry. Called by `registry_pusher`.
+"""Puts a blessed backbone with its probe into a registry. Called by `registry_pusher`.
 
 Promises: files first, then the version with its tags, last the alias `champion`; one writer at a time. A crash anywhere leaves
 the former champion readable, and publishing again completes what is missing.
 """
 
-import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from components.registry import files, store
-from components.registry.local import champion_of, read_versions
+from components.registry import files
+from components.registry.backend import Backend
+from components.registry.reading import champion_of
 from components.registry.version import (
     BASELINE_VERSION,
     CHAMPION,
@@ -18,11 +17,6 @@ from components.registry.version import (
     WITHHELD,
     Version,
 )
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
-VERSIONS = "versions"  # directory below DIR/registry
 
 
 @dataclass(frozen=True)
@@ -36,8 +30,7 @@ class Publication:
 
 
 def publish(
-    directory: str,
-    name: str,
+    registry: Backend,
     *,
     backbone: str,
     probe: str,
@@ -61,11 +54,8 @@ def publish(
     Raises:
       RegistryError: the directories changed while they were copied.
     """
-    with store.lock(directory):
-        store.create(directory)
-        client = store.client(directory)
-        _ensure_model(client, name)
-        versions = read_versions(client, directory, name)
+    with registry.writing():
+        versions = registry.versions()
         current = champion_of(versions)
         existing = next((v for v in versions if v.tags.get(CONTENT_HASH) == backbone_hash), None)
 
@@ -74,8 +64,7 @@ def publish(
             return Publication(existing, False, is_champion, f"this backbone is version {existing.version} already, with another "
                                f"probe{', and is the champion' if is_champion else '; its alias was left as it is'}")  # fmt: skip
 
-        source = f"{VERSIONS}/{backbone_hash}"
-        files.publish_files(os.path.join(store.registry_path(directory), source), backbone, probe, backbone_hash, probe_hash)
+        files.publish_files(registry.files_path(backbone_hash), backbone, probe, backbone_hash, probe_hash)
         if existing and CHAMPION in existing.aliases:
             return Publication(existing, False, True, f"this backbone is version {existing.version} already, and is the champion")
 
@@ -84,12 +73,12 @@ def publish(
             **tags, CONTENT_HASH: backbone_hash, PROBE_CONTENT_HASH: probe_hash, BASELINE_VERSION: judged_against or "",
             WITHHELD: withheld,
         }  # fmt: skip
-        number = _write_version(client, name, source, tags, existing)
+        number = _write_version(registry, backbone_hash, tags, existing)
         if not withheld:
-            client.set_registered_model_alias(name, CHAMPION, number)
-        published = next(v for v in read_versions(client, directory, name) if v.version == number)
+            registry.set_alias(CHAMPION, number)
+        published = next(v for v in registry.versions() if v.version == number)
         reason = withheld or (f"champion in place of version {current.version}" if current else "the first champion")
-        return Publication(published, existing is None, not withheld, reason)
+        return Publication(published, existing is None, CHAMPION in published.aliases, reason)
 
 
 def _why_withheld(current: Version | None, judged_against: str | None) -> str:
@@ -102,16 +91,10 @@ def _why_withheld(current: Version | None, judged_against: str | None) -> str:
     )
 
 
-def _write_version(client: "MlflowClient", name: str, source: str, tags: dict[str, str], existing: Version | None) -> str:
+def _write_version(registry: Backend, backbone_hash: str, tags: dict[str, str], existing: Version | None) -> str:
     if existing is None:
-        # One transaction: no reader sees the version without its tags.
-        return str(client.create_model_version(name, source=source, tags=tags).version)
+        return registry.create_version(backbone_hash, tags)
     for key, value in tags.items():
         if existing.tags.get(key) != value:
-            client.set_model_version_tag(name, existing.version, key, value)
+            registry.set_version_tag(existing.version, key, value)
     return existing.version
-
-
-def _ensure_model(client: "MlflowClient", name: str) -> None:
-    if not any(model.name == name for model in client.search_registered_models(f"name = '{name}'")):
-        client.create_registered_model(name)

@@ -1,6 +1,6 @@
 """Opens MLflow's model registry on SQLite, and the lock that writers hold.
 
-Called by `local` and `publishing`. MLflow is imported on first use (it takes seconds), never with this module, and its
+Called by `mlflow_backend`. MLflow is imported on first use (it takes seconds), never with this module, and its
 telemetry stays off.
 """
 

@@ -18,6 +18,7 @@ from tfx.utils import path_utils
 
 from components.artifacts import IngestReport
 from components.registry import publishing
+from components.registry.opening import open_registry
 from components.registry.version import CHAMPION, RECIPE, recipe_with_data
 from components.registry_pusher import chain
 from contracts import model_files
@@ -96,7 +97,7 @@ class RegistryPusher(base_component.BaseComponent):
         """The channels are outputs of Pretrain (model), LinearEval (model), the Evaluator (blessing, evaluation) and ExampleGen.
 
         Args:
-          registry_dir: DIR/registry.
+          registry_dir: the registry's place, as `registry.opening` understands it: DIR/registry on this machine.
           name: pipeline_config.Registry.name.
           recipe: SHA-256 of everything but the data that determines the candidate; see `registry.version.recipe_with_data`.
           run_id: PIPELINE_JOB_NAME.
@@ -139,7 +140,7 @@ def push(
 
     report = _read_json(posixpath.join(ingest_report.uri, model_files.INGEST_REPORT))
     publication = publishing.publish(
-        registry_dir, name, backbone=backbone_dir, probe=probe_dir,
+        open_registry(registry_dir, name), backbone=backbone_dir, probe=probe_dir,
         backbone_hash=judged_backbone.content_hash, probe_hash=judged_probe.content_hash,
         judged_against=blessed.baseline_version or None,
         tags={

@@ -1,11 +1,15 @@
 """Arguments of `flowers registry` and its actions."""
 
 import argparse
+from typing import TYPE_CHECKING
 
 import pipeline_config
 from pipeline.arguments import add_root
 from pipeline.exit_status import ExitStatus
 from pipeline.layout import Layout
+
+if TYPE_CHECKING:
+    from components.registry.backend import Backend
 
 
 def add(verbs) -> None:
@@ -21,23 +25,35 @@ def add(verbs) -> None:
     verifying.add_argument("versions", metavar="VERSION", nargs="*", help="numbers or aliases (default: all)")
     verifying.set_defaults(verb=_verify)
     for action in (listing, showing, verifying):
-        add_root(action)
-        action.add_argument("--name", default=pipeline_config.Registry().name, help="registered model (default: %(default)s)")
+        _add_place(action)
+
+
+def _add_place(action: argparse.ArgumentParser) -> None:
+    """Adds what says which registry is meant; `_open` reads it."""
+    add_root(action)
+    action.add_argument("--name", default=pipeline_config.Registry().name, help="registered model (default: %(default)s)")
+
+
+def _open(parsed: argparse.Namespace) -> "Backend":
+    name = pipeline_config.Registry(name=parsed.name).name  # checked as the setting is
+    from components.registry.opening import open_registry
+
+    return open_registry(str(Layout.at(parsed.root).registry), name)
 
 
 def _list(parsed: argparse.Namespace) -> ExitStatus:
     from pipeline import registry_command
 
-    return registry_command.list_versions(Layout.at(parsed.root), parsed.name)
+    return registry_command.list_versions(_open(parsed))
 
 
 def _show(parsed: argparse.Namespace) -> ExitStatus:
     from pipeline import registry_command
 
-    return registry_command.show(Layout.at(parsed.root), parsed.name, parsed.version)
+    return registry_command.show(_open(parsed), parsed.version)
 
 
 def _verify(parsed: argparse.Namespace) -> ExitStatus:
     from pipeline import registry_command
 
-    return registry_command.verify(Layout.at(parsed.root), parsed.name, parsed.versions)
+    return registry_command.verify(_open(parsed), parsed.versions)

@@ -6,6 +6,7 @@ import pathlib
 import pytest
 
 from components.registry import publishing
+from components.registry.mlflow_backend import MlflowBackend
 from contracts.content_hash import content_hash
 from pipeline.layout import Layout
 from pipeline.settings import configuration
@@ -31,8 +32,8 @@ def layout(tmp_path_factory):
             (directories[kind] / f"{kind}.json").write_text(json.dumps(record))
         backbone, probe = (str(directories[kind]) for kind in ("backbone", "probe"))
         publishing.publish(
-            str(layout.registry), CONFIG.registry.name, backbone=backbone, probe=probe, backbone_hash=content_hash(backbone),
-            probe_hash=content_hash(probe), tags={}, judged_against=judged_against)  # fmt: skip
+            MlflowBackend(str(layout.registry), CONFIG.registry.name), backbone=backbone, probe=probe,
+            backbone_hash=content_hash(backbone), probe_hash=content_hash(probe), tags={}, judged_against=judged_against)  # fmt: skip
     return layout
 
 

@@ -13,7 +13,8 @@ from tfx.types import artifact_utils, standard_artifacts
 from components.artifacts import IngestReport
 from components.gate_evaluator.component import GateEvaluator
 from components.gate_evaluator.measured import EvaluationError
-from components.registry import local
+from components.registry import reading
+from components.registry.mlflow_backend import MlflowBackend
 from components.registry_pusher.component import PIPELINE_JOB_NAME, RegistryPusher
 from contracts.content_hash import content_hash
 
@@ -146,21 +147,22 @@ def test_evaluator_and_pusher_run_in_a_pipeline_and_an_unchanged_second_run_is_c
     save_probe("probe_run/untrained_probe", POOR)
     (tmp_path / "report").mkdir()
     (tmp_path / "report" / "ingest_report.json").write_text(json.dumps({"fingerprint": "f", "source": "synthetic"}))
-    registry_dir, runner = str(tmp_path / "registry"), tfx.orchestration.LocalDagRunner()
+    registry = MlflowBackend(str(tmp_path / "registry"), "flowers-backbone")
+    runner = tfx.orchestration.LocalDagRunner()
 
-    runner.run(_pipeline(tmp_path, registry_dir))
-    (version,) = local.list_versions(registry_dir, "flowers-backbone")
+    runner.run(_pipeline(tmp_path, registry.directory))
+    (version,) = registry.versions()
     assert version.aliases == ("champion",)
     assert version.tags["run_id"]
-    assert local.verify(registry_dir, "flowers-backbone") == []
+    assert reading.verify(version) == []
     pushed = tmp_path / "artifacts" / "Pusher" / "pushed_model"
     (record,) = [json.loads((folder / "push.json").read_text()) for folder in pushed.iterdir()]
     assert (record["pushed"], record["version"], record["alias"]) == (True, "1", "champion")
 
-    runner.run(_pipeline(tmp_path, registry_dir))
+    runner.run(_pipeline(tmp_path, registry.directory))
     assert len(list(pushed.iterdir())) == 1  # cached: no second output
     assert len(list((tmp_path / "artifacts" / "Evaluator" / "evaluation").iterdir())) == 1
-    assert len(local.list_versions(registry_dir, "flowers-backbone")) == 1
+    assert len(registry.versions()) == 1
 
 
 def _pipeline(root, registry_dir):

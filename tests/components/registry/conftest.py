@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from components.registry import store
+from components.registry.mlflow_backend import MlflowBackend
 from contracts.content_hash import content_hash
 
 
@@ -21,7 +22,7 @@ def empty_registry(tmp_path_factory):
 def registry(tmp_path, empty_registry):
     directory = tmp_path / "root" / "registry"
     shutil.copytree(empty_registry, directory)
-    return str(directory)
+    return MlflowBackend(str(directory), "flowers-backbone")
 
 
 def make_model(directory, text):

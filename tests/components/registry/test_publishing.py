@@ -3,7 +3,8 @@
 import datetime
 import os
 
-from components.registry import local, publishing
+from components.registry import publishing, reading
+from components.registry.mlflow_backend import MlflowBackend
 from components.registry.version import WITHHELD
 from contracts.content_hash import content_hash
 
@@ -12,11 +13,11 @@ NAME = "flowers-backbone"
 
 def test_the_first_publication_makes_registry_version_and_champion(tmp_path, candidate):
     before = datetime.datetime.now(datetime.UTC)
-    directory = str(tmp_path / "root with space, # and %20" / "registry")
-    publication = publishing.publish(directory, NAME, **candidate("a"))
+    registry = MlflowBackend(str(tmp_path / "root with space, # and %20" / "registry"), NAME)
+    publication = publishing.publish(registry, **candidate("a"))
     assert (publication.created, publication.is_champion) == (True, True)
-    version = local.champion(directory, NAME)
-    assert version == publication.version == local.get_version(directory, NAME, "1")
+    version = reading.champion(registry)
+    assert version == publication.version == reading.get_version(registry, "1")
     assert version.aliases == ("champion",)
     assert version.tags["accuracy"] == "0.61"
     assert version.tags["content_hash"] == candidate("a")["backbone_hash"]
@@ -25,58 +26,59 @@ def test_the_first_publication_makes_registry_version_and_champion(tmp_path, can
     # The copies are the models, file by file.
     assert content_hash(os.path.join(version.path, "backbone")) == candidate("a")["backbone_hash"]
     assert content_hash(os.path.join(version.path, "probe")) == candidate("a")["probe_hash"]
-    assert local.verify(directory, NAME) == []
+    assert reading.verify(*registry.versions()) == []
 
 
 def test_the_next_blessed_version_takes_the_alias(registry, candidate):
-    publishing.publish(registry, NAME, **candidate("a"))
-    publication = publishing.publish(registry, NAME, **candidate("b", judged_against="1"))
+    publishing.publish(registry, **candidate("a"))
+    publication = publishing.publish(registry, **candidate("b", judged_against="1"))
     assert (publication.version.version, publication.is_champion) == ("2", True)
-    assert [(v.version, v.aliases) for v in local.list_versions(registry, NAME)] == [("1", ()), ("2", ("champion",))]
+    assert [(v.version, v.aliases) for v in registry.versions()] == [("1", ()), ("2", ("champion",))]
     assert publication.version.tags["baseline_version"] == "1"
 
 
 def test_the_same_content_twice_makes_no_second_version(registry, candidate):
-    publishing.publish(registry, NAME, **candidate("a"))
-    again = publishing.publish(registry, NAME, **candidate("a"))
+    publishing.publish(registry, **candidate("a"))
+    again = publishing.publish(registry, **candidate("a"))
     assert (again.version.version, again.created, again.is_champion) == ("1", False, True)
     assert "already" in again.reason
-    assert len(local.list_versions(registry, NAME)) == 1
+    assert len(registry.versions()) == 1
 
 
 def test_the_same_backbone_with_another_probe_is_no_new_version_and_keeps_the_probe_that_was_judged(registry, candidate):
-    first = publishing.publish(registry, NAME, **candidate("a"))
-    again = publishing.publish(registry, NAME, **candidate("a", judged_against="1", probe="second_probe"))
+    first = publishing.publish(registry, **candidate("a"))
+    again = publishing.publish(registry, **candidate("a", judged_against="1", probe="second_probe"))
     assert not again.created
     assert "another probe" in again.reason
-    assert local.list_versions(registry, NAME) == [first.version]
-    assert local.verify(registry, NAME) == []
+    assert registry.versions() == [first.version]
+    assert reading.verify(*registry.versions()) == []
 
 
 def test_a_champion_that_changed_since_the_judgement_keeps_its_alias(registry, candidate):
-    publishing.publish(registry, NAME, **candidate("a"))
-    publishing.publish(registry, NAME, **candidate("b", judged_against="1"))
-    late = publishing.publish(registry, NAME, **candidate("c", judged_against="1"))
+    publishing.publish(registry, **candidate("a"))
+    publishing.publish(registry, **candidate("b", judged_against="1"))
+    late = publishing.publish(registry, **candidate("c", judged_against="1"))
     assert (late.created, late.is_champion) == (True, False)
-    assert local.champion(registry, NAME).version == "2"
+    assert reading.champion(registry).version == "2"
     assert "judged against version 1" in late.reason and "champion is version 2" in late.reason
     assert late.version.tags[WITHHELD] == late.reason
     # Judged again, against the champion of now, it takes the alias, and the tag no longer says otherwise.
-    again = publishing.publish(registry, NAME, **candidate("c", judged_against="2"))
+    again = publishing.publish(registry, **candidate("c", judged_against="2"))
     assert (again.version.version, again.created, again.is_champion) == ("3", False, True)
     assert again.version.tags[WITHHELD] == ""
     assert again.version.tags["baseline_version"] == "2"
 
 
 def test_a_first_run_that_finds_a_champion_meanwhile_does_not_replace_it(registry, candidate):
-    publishing.publish(registry, NAME, **candidate("a"))
-    late = publishing.publish(registry, NAME, **candidate("b", judged_against=None))
+    publishing.publish(registry, **candidate("a"))
+    late = publishing.publish(registry, **candidate("b", judged_against=None))
     assert not late.is_champion
-    assert local.champion(registry, NAME).version == "1"
+    assert reading.champion(registry).version == "1"
 
 
 def test_models_of_other_names_are_apart(registry, candidate):
-    publishing.publish(registry, NAME, **candidate("a"))
-    publishing.publish(registry, "other", **candidate("b"))
-    assert local.champion(registry, NAME).tags["content_hash"] != local.champion(registry, "other").tags["content_hash"]
-    assert len(local.list_versions(registry, NAME)) == 1
+    publishing.publish(registry, **candidate("a"))
+    other = MlflowBackend(registry.directory, "other")
+    publishing.publish(other, **candidate("b"))
+    assert reading.champion(registry).tags["content_hash"] != reading.champion(other).tags["content_hash"]
+    assert len(registry.versions()) == 1

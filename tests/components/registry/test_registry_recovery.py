@@ -7,25 +7,26 @@ import signal
 
 import pytest
 
-from components.registry import files, local, publishing, store
+from components.registry import files, publishing, reading, store
+from components.registry.mlflow_backend import MlflowBackend
 from components.registry.version import RegistryError
 
 NAME = "flowers-backbone"
 
 
 def test_publishing_again_repairs_a_damaged_copy(registry, candidate):
-    version = publishing.publish(registry, NAME, **candidate("a")).version
+    version = publishing.publish(registry, **candidate("a")).version
     flip_byte(version.path, "backbone/saved_model.pb")
-    publishing.publish(registry, NAME, **candidate("a"))
-    assert local.verify(registry, NAME) == []
+    publishing.publish(registry, **candidate("a"))
+    assert reading.verify(*registry.versions()) == []
 
 
 def test_a_directory_that_changed_since_it_was_judged_is_not_registered(registry, candidate):
     arguments = candidate("a")
     flip_byte(arguments["backbone"], "saved_model.pb")
     with pytest.raises(RegistryError, match="changed while it was copied"):
-        publishing.publish(registry, NAME, **arguments)
-    assert local.list_versions(registry, NAME) == []
+        publishing.publish(registry, **arguments)
+    assert registry.versions() == []
 
 
 # What a killed process was about to do: (module, object in it, function).
@@ -47,28 +48,28 @@ def processes():
     return context
 
 
-def _publish_until(boundary, directory, arguments):
+def _publish_until(boundary, registry, arguments):
     module, holder, function = BOUNDARIES[boundary]
     owner = importlib.import_module(module)
     setattr(getattr(owner, holder) if holder else owner, function, lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL))
-    publishing.publish(directory, NAME, **arguments)
+    publishing.publish(registry, **arguments)
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
 def test_a_kill_leaves_the_former_champion_and_the_next_publication_completes(processes, registry, candidate, boundary):
-    former = publishing.publish(registry, NAME, **candidate("a")).version
+    former = publishing.publish(registry, **candidate("a")).version
     arguments = candidate("b", judged_against="1")
     killed = processes.Process(target=_publish_until, args=(boundary, registry, arguments))
     killed.start()
     killed.join()
     assert killed.exitcode == -signal.SIGKILL
-    assert local.champion(registry, NAME) == former
-    assert local.verify(registry, NAME, "champion") == []
+    assert reading.champion(registry) == former
+    assert reading.verify(reading.get_version(registry, "champion")) == []
 
-    completed = publishing.publish(registry, NAME, **arguments)
+    completed = publishing.publish(registry, **arguments)
     assert (completed.version.version, completed.is_champion) == ("2", True)
-    assert len(local.list_versions(registry, NAME)) == 2
-    assert local.verify(registry, NAME) == []
+    assert len(registry.versions()) == 2
+    assert reading.verify(*registry.versions()) == []
 
 
 def _create(directory):
@@ -85,14 +86,14 @@ def test_two_processes_can_make_the_registry_at_once(processes, tmp_path, candid
         process.join()
     assert [process.exitcode for process in both] == [0, 0]
     assert sorted(os.listdir(directory)) == ["lock", "mlflow.db"]
-    assert publishing.publish(directory, NAME, **candidate("a")).is_champion
+    assert publishing.publish(MlflowBackend(directory, NAME), **candidate("a")).is_champion
 
 
 def test_a_database_that_a_crash_left_half_made_is_no_registry(tmp_path):
     directory = tmp_path / "registry"
     directory.mkdir()
     (directory / "mlflow.db.1.unfinished").write_bytes(b"SQLite format 3\0 cut off")
-    assert local.list_versions(str(directory), NAME) == []
+    assert MlflowBackend(str(directory), NAME).versions() == []
     _create(str(directory))
     assert sorted(os.listdir(directory)) == ["lock", "mlflow.db"]
 

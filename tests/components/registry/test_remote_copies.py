@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from components.registry import files, publishing
+from components.registry.opening import open_registry
 from components.registry.version import CONTENT_HASH, PROBE_CONTENT_HASH, RegistryError
 
 TARGET = "ram://registry/versions/one"
@@ -55,9 +56,9 @@ def test_a_version_is_registered_from_remote_models(registry, candidate):
     for name, target in remote.items():
         for path in files._walk(one[name]):
             files._copy(f"{one[name]}/{path}", f"{target}/{path}")
-    assert publishing.publish(registry, "flowers-backbone", **one | remote).is_champion
+    assert publishing.publish(registry, **one | remote).is_champion
 
 
-def test_a_remote_registry_is_refused_in_words(candidate):
+def test_a_remote_registry_is_refused_in_words():
     with pytest.raises(RegistryError, match="cannot be kept at gs://bucket/registry: SQLite"):
-        publishing.publish("gs://bucket/registry", "flowers-backbone", **candidate("four"))
+        open_registry("gs://bucket/registry", "flowers-backbone")

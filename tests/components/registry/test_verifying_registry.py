@@ -7,9 +7,7 @@ import shutil
 
 import pytest
 
-from components.registry import files, local, publishing
-
-NAME = "flowers-backbone"
+from components.registry import files, publishing, reading
 
 
 @pytest.mark.parametrize(
@@ -29,34 +27,34 @@ NAME = "flowers-backbone"
     ids=["byte", "probe", "gone", "extra", "beside", "shorter", "no manifest", "cut manifest", "odd manifest", "all gone"],
 )
 def test_verify_names_every_difference(registry, candidate, damage, path, problem):
-    version = publishing.publish(registry, NAME, **candidate("a")).version
-    publishing.publish(registry, NAME, **candidate("b", judged_against="1"))
+    version = publishing.publish(registry, **candidate("a")).version
+    publishing.publish(registry, **candidate("b", judged_against="1"))
     damage(version.path)
-    found = local.verify(registry, NAME)
+    found = reading.verify(*registry.versions())
     assert [(d.version, d.path) for d in found] == [("1", path)]
     assert problem in found[0].problem
-    assert local.verify(registry, NAME, "1") == found
-    assert local.verify(registry, NAME, "champion") == []
+    assert reading.verify(reading.get_version(registry, "1")) == found
+    assert reading.verify(reading.get_version(registry, "champion")) == []
 
 
 def test_verify_notices_a_file_changed_together_with_its_manifest(registry, candidate):
-    version = publishing.publish(registry, NAME, **candidate("a")).version
+    version = publishing.publish(registry, **candidate("a")).version
     flip_byte(version.path, "backbone/saved_model.pb")
     manifest = json.loads(files.read_text(os.path.join(version.path, "manifest.json")))
     with open(os.path.join(version.path, "backbone/saved_model.pb"), "rb") as file:
         manifest["files"]["backbone/saved_model.pb"]["sha256"] = hashlib.sha256(file.read()).hexdigest()
     write(version.path, "manifest.json", json.dumps(manifest))
-    (difference,) = local.verify(registry, NAME)
+    (difference,) = reading.verify(*registry.versions())
     assert difference.path == "backbone"
     assert "the registry has " + candidate("a")["backbone_hash"] in difference.problem
 
 
 def test_several_differences_are_all_listed(registry, candidate):
-    version = publishing.publish(registry, NAME, **candidate("a")).version
+    version = publishing.publish(registry, **candidate("a")).version
     flip_byte(version.path, "backbone/saved_model.pb")
     os.remove(os.path.join(version.path, "probe/saved_model.pb"))
     write(version.path, "probe/extra", "x")
-    assert {d.path for d in local.verify(registry, NAME)} == {"backbone/saved_model.pb", "probe/saved_model.pb", "probe/extra"}
+    assert {d.path for d in reading.verify(*registry.versions())} == {"backbone/saved_model.pb", "probe/saved_model.pb", "probe/extra"}
 
 
 def flip_byte(directory, name):

@@ -9,7 +9,8 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import standard_artifacts
 
 from components.artifacts import IngestReport
-from components.registry import local, store
+from components.registry import reading, store
+from components.registry.mlflow_backend import MlflowBackend
 from components.registry_pusher.chain import ChainBroken
 from components.registry_pusher.component import PIPELINE_JOB_NAME, RegistryPusherExecutor, push
 from contracts.content_hash import content_hash
@@ -87,7 +88,7 @@ def test_a_blessed_backbone_is_registered_with_its_whole_lineage(run, registry_d
         "schema_version": 1, "pushed": True, "created": True, "name": NAME, "version": "1", "alias": "champion",
         "reasons": ["the first champion"],
     }  # fmt: skip
-    version = local.champion(registry_dir, NAME)
+    version = reading.champion(MlflowBackend(registry_dir, NAME))
     backbone_dir, probe_dir = (run_dir(registry_dir, 1, name) for name in ("backbone", "probe"))
     assert version.tags == {
         "accuracy": "0.61",
@@ -110,14 +111,14 @@ def test_a_blessed_backbone_is_registered_with_its_whole_lineage(run, registry_d
         "champion_withheld": "",
     }
     assert content_hash(os.path.join(version.path, "backbone")) == content_hash(backbone_dir)
-    assert local.verify(registry_dir, NAME) == []
+    assert reading.verify(*MlflowBackend(registry_dir, NAME).versions()) == []
 
 
 def test_a_backbone_that_was_not_blessed_is_left_alone_and_the_record_says_why(run, registry_dir):
     record = push(**run(1, blessed=False))
     assert (record["pushed"], record["version"], record["alias"]) == (False, None, None)
     assert record["reasons"] == ["not blessed, so not pushed", "accuracy 0.61 is at least gate.min_accuracy 0.55"]
-    assert local.list_versions(registry_dir, NAME) == []
+    assert MlflowBackend(registry_dir, NAME).versions() == []
 
 
 def test_pushing_twice_makes_one_version(run, registry_dir):
@@ -125,7 +126,7 @@ def test_pushing_twice_makes_one_version(run, registry_dir):
     push(**arguments)
     again = push(**arguments)
     assert (again["pushed"], again["created"], again["version"], again["alias"]) == (True, False, "1", "champion")
-    assert len(local.list_versions(registry_dir, NAME)) == 1
+    assert len(MlflowBackend(registry_dir, NAME).versions()) == 1
 
 
 def test_a_champion_that_came_meanwhile_stays_and_the_record_says_so(run, registry_dir):
@@ -133,13 +134,13 @@ def test_a_champion_that_came_meanwhile_stays_and_the_record_says_so(run, regist
     late = push(**run(2, baseline_version=None))
     assert (late["pushed"], late["version"], late["alias"]) == (True, "2", None)
     assert "judged against no champion, but the champion is version 1" in late["reasons"][0]
-    assert local.champion(registry_dir, NAME).version == "1"
+    assert reading.champion(MlflowBackend(registry_dir, NAME)).version == "1"
 
 
 def test_the_champion_that_was_compared_with_is_replaced(run, registry_dir):
     push(**run(1))
     assert push(**run(2, baseline_version="1"))["alias"] == "champion"
-    assert local.champion(registry_dir, NAME).tags["baseline_version"] == "1"
+    assert reading.champion(MlflowBackend(registry_dir, NAME)).tags["baseline_version"] == "1"
 
 
 @pytest.mark.parametrize("mixed", ["backbone", "probe", "blessing", "evaluation"])
@@ -147,7 +148,7 @@ def test_artifacts_of_two_runs_are_refused(run, registry_dir, mixed):
     first, second = run(1), run(2)
     with pytest.raises(ChainBroken):
         push(**first | {mixed: second[mixed]})
-    assert local.list_versions(registry_dir, NAME) == []
+    assert MlflowBackend(registry_dir, NAME).versions() == []
 
 
 @pytest.mark.parametrize("blessed", [True, False])
@@ -158,7 +159,7 @@ def test_a_byte_changed_after_the_blessing_is_refused(run, registry_dir, model, 
         file.write(b"x")
     with pytest.raises(ChainBroken, match=f"the {model} at .* (changed after|is not the one)"):
         push(**arguments)
-    assert local.list_versions(registry_dir, NAME) == []
+    assert MlflowBackend(registry_dir, NAME).versions() == []
 
 
 PARAMETERS = ("registry_dir", "name", "recipe", "run_id", "code_version")
@@ -173,7 +174,7 @@ def test_the_executor_takes_the_run_id_from_its_runner_and_writes_the_record(run
     pushed_model.uri = str(tmp_path / "pushed_model")
     executor = RegistryPusherExecutor(base_executor.BaseExecutor.Context(pipeline_run_id="the run"))
     executor.Do({name: [artifact] for name, artifact in arguments.items()}, {"pushed_model": [pushed_model]}, parameters)
-    assert local.champion(registry_dir, NAME).tags["run_id"] == expected
+    assert reading.champion(MlflowBackend(registry_dir, NAME)).tags["run_id"] == expected
     with open(os.path.join(pushed_model.uri, "push.json")) as file:
         assert json.load(file)["version"] == "1"
     assert pushed_model.get_int_custom_property("pushed") == 1
@@ -186,7 +187,7 @@ def test_a_runner_that_gives_no_run_id_is_an_error(run, registry_dir):
     with pytest.raises(RuntimeError, match="no pipeline run id"):
         inputs = {name: [artifact] for name, artifact in arguments.items()}
         RegistryPusherExecutor().Do(inputs, {"pushed_model": [standard_artifacts.PushedModel()]}, parameters)
-    assert local.list_versions(registry_dir, NAME) == []
+    assert MlflowBackend(registry_dir, NAME).versions() == []
 
 
 def run_dir(registry_dir, number, name):

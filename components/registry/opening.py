@@ -1,0 +1,17 @@
+"""From the place of a registry to the backend that keeps it: the one file that knows which backends there are."""
+
+from components.registry.backend import Backend
+from components.registry.mlflow_backend import MlflowBackend
+
+
+def open_registry(place: str, name: str) -> Backend:
+    """The registered model `name` at `place`. Cheap: nothing is read, made or connected to yet.
+
+    Args:
+      place: a directory of this machine (DIR/registry), which holds MLflow's registry.
+      name: pipeline_config.Registry.name.
+
+    Raises:
+      RegistryError: no backend keeps a registry there.
+    """
+    return MlflowBackend(place, name)
