@@ -1,11 +1,13 @@
 """Writes a backbone, and a probe on top of one, in the forms in which they are served, evaluated and registered."""
 
+import io
 import json
 import os
 import posixpath
 import tempfile
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from contracts import examples, model_files
@@ -125,6 +127,14 @@ def write_json(content: dict, path: str) -> None:
     """Writes readable JSON, local or remote."""
     with tf.io.gfile.GFile(path, "w") as file:
         file.write(json.dumps(content, indent=2) + "\n")
+
+
+def write_arrays(arrays: dict[str, np.ndarray], path: str) -> None:
+    """Writes a NumPy archive, local or remote."""
+    archive = io.BytesIO()
+    np.savez_compressed(archive, allow_pickle=False, **arrays)
+    with tf.io.gfile.GFile(path, "wb") as file:
+        file.write(archive.getvalue())
 
 
 def _save_keras(network: keras.Model, path: str) -> None:

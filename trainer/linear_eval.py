@@ -1,7 +1,8 @@
 """Trainer 2 as TFX calls it: `run_fn` fits a linear probe on the frozen backbone. One of the two modules here that know TFX.
 
 custom_config: `linear_eval` (a pipeline_config.LinearEval as JSON), `code_version`. Leaves a probe directory at
-fn_args.serving_model_dir, and the same probe on the untrained network and LINEAR_EVAL_REPORT at fn_args.model_run_dir.
+fn_args.serving_model_dir, and the same probe on the untrained network, PREDICTIONS and LINEAR_EVAL_REPORT at
+fn_args.model_run_dir.
 """
 
 import json
@@ -16,9 +17,10 @@ from contracts import examples, model_files
 from contracts.content_hash import content_hash
 from pipeline_config import LinearEval
 from trainer.embedding import BATCH, embedder
-from trainer.export import export_probe, load_backbone, untrained_network, write_json
+from trainer.export import export_probe, load_backbone, untrained_network, write_arrays, write_json
 from trainer.linear_evaluation import Features, evaluate
 from trainer.photographs import evaluation_view, list_records, read_records
+from trainer.predictions import predictions
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +52,7 @@ def run_fn(fn_args: FnArgs) -> None:
     }
     untrained_dir = posixpath.join(fn_args.model_run_dir, model_files.UNTRAINED_PROBE)
     export_probe(untrained, floor, common | {"untrained": True}, untrained_dir)
+    write_arrays(predictions(probe, features), posixpath.join(fn_args.model_run_dir, model_files.PREDICTIONS))
     write_json(report, posixpath.join(fn_args.model_run_dir, model_files.LINEAR_EVAL_REPORT))
     export_probe(network, probe, common | backbone, fn_args.serving_model_dir)
 

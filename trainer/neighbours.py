@@ -22,8 +22,8 @@ def knn_accuracy(
     Returns:
       In [0, 1].
     """
-    bank = _normalize(features)
-    asked, truth = (bank, labels) if queries is None else (_normalize(queries[0]), queries[1])
+    bank = normalize(features)
+    asked, truth = (bank, labels) if queries is None else (normalize(queries[0]), queries[1])
     available = len(bank) - (1 if queries is None else 0)
     k = min(neighbours, available)
     classes = int(max(labels.max(), truth.max())) + 1
@@ -44,6 +44,23 @@ def knn_accuracy(
     return correct / len(asked)
 
 
-def _normalize(features: np.ndarray) -> np.ndarray:
+def nearest(features: np.ndarray, queries: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The features that are most similar to a few queries, exactly.
+
+    Args:
+      features: the bank, `[bank, d]` float32.
+      queries: `[queries, d]` float32.
+      count: how many for each; at most as many as there are.
+
+    Returns:
+      Positions in the bank and cosine similarities, both `[queries, count]`, most similar first.
+    """
+    similarity = normalize(queries) @ normalize(features).T
+    positions = np.argsort(-similarity, axis=1, kind="stable")[:, :count]
+    return positions, np.take_along_axis(similarity, positions, axis=1)
+
+
+def normalize(features: np.ndarray) -> np.ndarray:
+    """Features `[count, d]` scaled to length 1, float32."""
     features = np.asarray(features, np.float32)
     return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)

@@ -2,7 +2,8 @@
 
 custom_config: `pretrain` and `embedding` (pipeline_config.Pretrain and Embedding as JSON), `neighbours`, `checkpoint_dir` (in which
 this pre-training has a folder of its own) and `code_version`. Runs on all GPUs of its machine, or on the workers that TF_CONFIG names.
-Leaves a backbone directory at fn_args.serving_model_dir, and TensorBoard's scalars and PRETRAIN_REPORT at fn_args.model_run_dir.
+Leaves a backbone directory at fn_args.serving_model_dir, and TensorBoard's scalars, VIEWS and PRETRAIN_REPORT at
+fn_args.model_run_dir.
 """
 
 import dataclasses
@@ -17,8 +18,9 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from contracts import examples, model_files
 from pipeline_config import Pretrain, Views, WarmStart
 from trainer import replicas
-from trainer.export import export_backbone, write_json
+from trainer.export import export_backbone, write_arrays, write_json
 from trainer.pretraining import pretrain
+from trainer.shown_views import shown_views
 from trainer.train_split import open_train_split
 
 
@@ -54,6 +56,7 @@ def run_fn(fn_args: FnArgs) -> None:
     }
     if replicas.is_chief(strategy):
         export_backbone(result.model.backbone, record, fn_args.serving_model_dir)
+        write_arrays(shown_views(fn_args.train_files, settings), posixpath.join(fn_args.model_run_dir, model_files.VIEWS))
         write_json(result.report, posixpath.join(fn_args.model_run_dir, model_files.PRETRAIN_REPORT))
     # TFX looks for the model as soon as this function returns, on every worker.
     replicas.agree(strategy, settings.epochs)

@@ -4,6 +4,7 @@ import logging
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import softmax
 from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import threadpool_limits
 
@@ -30,6 +31,10 @@ class Probe(NamedTuple):
     def predict(self, features: np.ndarray) -> np.ndarray:
         """The most probable class of each of `[count, d]` features: `[count]` integers."""
         return (((features - self.mean) / self.scale) @ self.weights + self.bias).argmax(axis=1)
+
+    def probabilities(self, features: np.ndarray) -> np.ndarray:
+        """The probability of each class for each of `[count, d]` features: `[count, classes]` in [0, 1]."""
+        return softmax(((features - self.mean) / self.scale) @ self.weights + self.bias, axis=1)
 
     def accuracy(self, features: np.ndarray, labels: np.ndarray) -> float:
         """Share of `[count, d]` features that are given their label."""

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
-from trainer.neighbours import knn_accuracy
+from trainer.neighbours import knn_accuracy, nearest
 
 
 def test_each_photograph_is_judged_without_its_own_vote():
@@ -34,3 +34,13 @@ def test_a_tie_goes_to_the_more_similar_class():
 
 def test_more_neighbours_than_photographs_is_no_error():
     assert knn_accuracy(np.eye(3), np.array([0, 0, 0]), 20) == 1
+
+
+def test_the_nearest_are_those_of_scikit_learn_most_similar_first():
+    random = np.random.default_rng(1)
+    bank, queries = random.normal(size=(50, 6)), random.normal(size=(4, 6))
+    distances, expected = NearestNeighbors(n_neighbors=5, metric="cosine").fit(bank).kneighbors(queries)
+    positions, similarity = nearest(bank, queries, 5)
+    assert positions.tolist() == expected.tolist()
+    assert similarity == pytest.approx(1 - distances, abs=1e-5)
+    assert nearest(bank[:3], queries, 5)[0].shape == (4, 3)  # no more than there are
