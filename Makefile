@@ -6,6 +6,8 @@
 #   make setup                   .venv from the pinned lists; does nothing while they are unchanged
 #   make requirements            write requirements/*.txt anew from pyproject.toml, keeping pins that still fit
 #   make requirements UPGRADE=1  the same with the newest versions that fit
+#   make image                   build the container image flowers:cpu with docker, podman or buildah, whichever works
+#   make image ACCELERATOR=gpu IMAGE=HOST/PATH:TAG     see docs/image.md for BASE, BUILDER and IMAGE_FLAGS
 #   make clean                   remove .venv and caches; runs/ stays
 #
 # PYTHON=python3.13 chooses the interpreter. Without it the one that .venv was made with stays, or the first suitable
@@ -14,13 +16,18 @@
 PYTHON =
 ARGS =
 UPGRADE =
+ACCELERATOR = cpu
+IMAGE = flowers:$(ACCELERATOR)
+BASE =
+BUILDER =
+IMAGE_FLAGS =
 
 # Where all pins come from. --universal: one list for Python 3.11 to 3.13.
 COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
   --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command 'make requirements' $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test setup requirements clean
+.PHONY: help run test setup requirements image clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -44,6 +51,10 @@ requirements: setup
 	$(COMPILE) pyproject.toml -c requirements/tools.txt -o requirements/runtime.txt
 	$(COMPILE) pyproject.toml --group development -c requirements/runtime.txt -c requirements/tools.txt -o requirements/development.txt
 	$(COMPILE) pyproject.toml --extra gpu -c requirements/runtime.txt -o requirements/gpu.txt
+
+image:
+	@ACCELERATOR='$(ACCELERATOR)' IMAGE='$(IMAGE)' BASE='$(BASE)' BUILDER='$(BUILDER)' IMAGE_FLAGS='$(IMAGE_FLAGS)' \
+	  sh environment/build_image.sh
 
 clean:
 	rm -rf .venv build .pytest_cache *.egg-info

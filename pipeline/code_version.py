@@ -1,10 +1,12 @@
 """Versions of the code that nodes run, so that changed code re-runs its nodes and a registered version can be traced to it.
 
 Called by the command line before the DAG is built. The TFX cache compares parameters only: it would serve the output of
-yesterday's code if the code's version were not one of them.
+yesterday's code if the code's version were not one of them. `python -m pipeline.code_version` prints the versions of an
+installation, such as the one in an image.
 """
 
 import hashlib
+import json
 import pathlib
 from collections.abc import Sequence
 
@@ -35,3 +37,12 @@ def code_version(packages: Sequence[str], project: pathlib.Path = PROJECT) -> st
             content = hashlib.sha256(file.read_bytes()).hexdigest()
             digest.update(f"{file.relative_to(project).as_posix()}\0{content}\n".encode())
     return f"{__version__}+{digest.hexdigest()[:12]}"
+
+
+def code_versions() -> dict[str, str]:
+    """The present versions of both parts, by their last package: `components` and `trainer`."""
+    return {packages[-1]: code_version(packages) for packages in (COMPONENTS, TRAINER)}
+
+
+if __name__ == "__main__":
+    print(json.dumps(code_versions()))

@@ -7,6 +7,7 @@ import time
 import traceback
 
 from pipeline import failures, run_record
+from pipeline.code_version import code_versions
 from pipeline.console import Console, console, without_library_noise
 from pipeline.exit_status import ExitStatus
 from pipeline.layout import Layout, new_run_id, point_latest_at
@@ -17,26 +18,29 @@ from pipeline.run_record import Identity, Outcome
 from pipeline_config import require
 
 
-def rehearse(file: str, data: str | None, layout: Layout) -> ExitStatus:
+def rehearse(file: str, data: str | None, layout: Layout, in_image: str | None = None) -> ExitStatus:
     """Runs the tasks of `file` and leaves run.json, however that ends.
 
     Args:
       file: what `flowers compile` wrote.
       data: local folder that stands for the gs:// folder that the pipeline reads; None where it reads none.
       layout: where everything goes: DIR/gs holds the buckets.
+      in_image: name of the container image to run the tasks in; None for this machine's Python.
 
     Raises:
-      ConfigurationError: the file cannot be rehearsed, or not with this folder; nothing has run.
+      ConfigurationError: the file cannot be rehearsed, or not with this folder or image; nothing has run.
       AnotherRunIsActive: another process runs below the same DIR.
     """
     with without_library_noise():
-        from pipeline.rehearsal import specification
+        from pipeline.rehearsal import containers, specification
         from pipeline.rehearsal.storage import GS, Storage
         from pipeline.rehearsal.task import Job
 
     path = pathlib.Path(file)
     found = specification.load(path)
-    specification.require_present_code(found, path)
+    image = containers.find(in_image) if in_image else None
+    specification.require_present_code(
+        found, path, containers.code_versions(image) if image else code_versions(), f"in {image.name}" if image else "here")
     remote = found.source.startswith(GS)
     require(remote == (data is not None), "--data", f"a folder that stands for {found.source}" if remote
             else f"left out, as the pipeline reads {found.source or 'nothing'}", data)  # fmt: skip
@@ -54,7 +58,9 @@ def rehearse(file: str, data: str | None, layout: Layout) -> ExitStatus:
         storage.folder.mkdir(exist_ok=True)
         with console(logs / "log.txt") as shown:
             shown.say(f"Rehearsal {identity.run_id} of {path}; gs:// is {storage.folder}")
-            return _walk_and_record(found, Job(identity.run_id, storage, logs), identity, layout, shown)
+            if image:
+                shown.say(f"Every task runs in a container of {image.name}, by {image.program}")
+            return _walk_and_record(found, Job(identity.run_id, storage, logs, image), identity, layout, shown)
 
 
 def _walk_and_record(found, job, identity: Identity, layout: Layout, shown: Console) -> ExitStatus:

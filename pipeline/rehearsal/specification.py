@@ -4,11 +4,11 @@ import dataclasses
 import graphlib
 import json
 import pathlib
+from collections.abc import Mapping
 
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2 as kfp
 
-from pipeline.code_version import COMPONENTS, TRAINER, code_version
 from pipeline_config import ConfigurationError
 
 VERTEX_TRAINER = "tfx.extensions.google_cloud_ai_platform.trainer.executor.GenericExecutor"
@@ -77,13 +77,18 @@ def load(path: pathlib.Path) -> Specification:
     )
 
 
-def require_present_code(specification: Specification, path: pathlib.Path) -> None:
-    """Raises ConfigurationError where the file was compiled from other code than would run now."""
+def require_present_code(specification: Specification, path: pathlib.Path, present: Mapping[str, str], where: str) -> None:
+    """Raises ConfigurationError where the file was compiled from other code than would run.
+
+    Args:
+      present: versions of the code that would run, by package, as code_version.code_versions gives them.
+      where: says in the message where that is.
+    """
     trainer = json.loads(specification.constant("Pretrain", "custom_config") or "{}").get("code_version", "")
-    for compiled, packages in ((specification.constant("ExampleGen", "code_version"), COMPONENTS), (trainer, TRAINER)):
-        if compiled and compiled != code_version(packages):
+    for package, compiled in (("components", specification.constant("ExampleGen", "code_version")), ("trainer", trainer)):
+        if compiled and compiled != present[package]:
             raise ConfigurationError(
-                f"{path} was compiled from version {compiled} of {' and '.join(packages)}, here is {code_version(packages)}; "
+                f"{path} was compiled from version {compiled} of {package} and contracts, {where} is {present[package]}; "
                 "compile it again"
             )
 

@@ -15,6 +15,8 @@ from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2 as kfp
 
 from pipeline.code_version import PROJECT
+from pipeline.rehearsal import containers
+from pipeline.rehearsal.containers import Image
 from pipeline.rehearsal.specification import VERTEX_TRAINER, Specification
 from pipeline.rehearsal.storage import Storage, snapshot, written_outside
 from pipeline_config import ConfigurationError
@@ -37,11 +39,19 @@ class TaskFailed(RuntimeError):
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """The rehearsed PipelineJob: its name, the storage, and the folder of logs and working directories."""
+    """The rehearsed PipelineJob.
+
+    Attributes:
+      name: as Vertex AI would name it.
+      storage: what stands for the buckets.
+      folder: where logs and working directories go.
+      image: the container image to run commands in; None for this machine's Python.
+    """
 
     name: str
     storage: Storage
     folder: pathlib.Path
+    image: Image | None = None
 
 
 def run(task: str, specification: Specification, produced: Mapping[tuple[str, str], kfp.RuntimeArtifact], job: Job) -> dict:
@@ -128,19 +138,30 @@ def _execute(task: str, command: list[str], executor_input_json: str, job: Job, 
     arguments = [executor_input_json if one == "{{$}}" else job.storage.local(one) for one in command]
     if arguments[:2] == ["python", "-m"] and VERTEX_TRAINER in arguments:
         arguments[2:2] = ["pipeline.rehearsal.custom_job"]
-    if arguments[0] == "python":
-        arguments[0] = sys.executable
     workplace = job.folder / f"{task}.work"
     workplace.mkdir(exist_ok=True)
-    environment = os.environ | {"PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1"}
-    status = subprocess.run(
-        arguments, cwd=workplace, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, check=False
-    ).returncode
+    status = _in_image(arguments, workplace, job, log) if job.image else _on_this_machine(arguments, workplace, log)
     if status:
         raise TaskFailed(task, f"ended with exit status {status}: {_last_error(pathlib.Path(log.name))} (log: {log.name})")
     if left := sorted(snapshot([workplace])):
         raise TaskFailed(task, f"wrote into its working directory, which a container loses: {', '.join(left[:5])}")
     workplace.rmdir()
+
+
+def _on_this_machine(arguments: list[str], workplace: pathlib.Path, log) -> int:
+    if arguments[0] == "python":
+        arguments = [sys.executable, *arguments[1:]]
+    environment = os.environ | {"PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1"}
+    return subprocess.run(
+        arguments, cwd=workplace, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, check=False
+    ).returncode
+
+
+def _in_image(arguments: list[str], workplace: pathlib.Path, job: Job, log) -> int:
+    folders = {str(job.storage.folder): containers.READ_WRITE}
+    if job.storage.data:
+        folders[job.storage.data] = containers.READ_ONLY
+    return containers.run(job.image, arguments, folders, workplace, log)
 
 
 def _last_error(log: pathlib.Path) -> str:

@@ -14,6 +14,8 @@ def add(verbs) -> None:
         description="Runs a file of `flowers compile` on this machine, task by task.", epilog=EXIT_STATUSES)  # fmt: skip
     rehearse.add_argument("file", metavar="FILE", help="what `flowers compile` wrote")
     rehearse.add_argument("--data", metavar="DIR", help="the folder that stands for the gs:// folder of photographs")
+    rehearse.add_argument("--in-image", metavar="IMAGE",
+                          help="run the tasks in containers of this image, by docker, podman or buildah")  # fmt: skip
     add_root(rehearse)
     rehearse.set_defaults(verb=_rehearse)
 
@@ -21,4 +23,4 @@ def add(verbs) -> None:
 def _rehearse(parsed: argparse.Namespace) -> ExitStatus:
     from pipeline import rehearse_command
 
-    return rehearse_command.rehearse(parsed.file, parsed.data, Layout.at(parsed.root))
+    return rehearse_command.rehearse(parsed.file, parsed.data, Layout.at(parsed.root), parsed.in_image)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from pipeline.code_version import code_versions
 from pipeline.rehearsal import specification
 from pipeline.rehearsal.storage import Storage
 from pipeline.rehearsal.task import Job, TaskFailed
@@ -157,5 +158,7 @@ def test_a_file_compiled_from_other_code_is_refused(tmp_path):
     parameters = changed["pipelineSpec"]["root"]["dag"]["tasks"]["ExampleGen"]["inputs"]["parameters"]
     parameters["code_version"] = {"runtimeValue": {"constant": "0.0.1+0123456789ab"}}
     path.write_text(json.dumps(changed))
-    with pytest.raises(ConfigurationError, match=r"compiled from version 0.0.1\+0123456789ab .*compile it again"):
-        specification.require_present_code(specification.load(path), path)
+    with pytest.raises(ConfigurationError, match=r"from version 0.0.1\+0123456789ab of components and .*compile it again"):
+        specification.require_present_code(specification.load(path), path, code_versions(), "here")
+    present = {"components": "0.0.1+0123456789ab", "trainer": ""}
+    specification.require_present_code(specification.load(path), path, present, "here")
