@@ -3,24 +3,26 @@
 import argparse
 
 import pipeline_config
-from pipeline import settings
+from pipeline import completers, settings
 
 EXIT_STATUSES = """exit status:
-  0  the run finished, whether or not the backbone was pushed
-  1  a node failed
-  2  bad arguments or configuration
-  3  the data was refused
-  4  the backbone is not in the registry, where --require-push was given
+    0  the run finished, whether or not the backbone was pushed
+    1  a node failed
+    2  bad arguments or configuration
+    3  the data was refused
+    4  the backbone is not in the registry, where --require-push was given
+  130  Ctrl-C or SIGTERM ended it; what was done is kept
 """
 
 
 def add_configuration(parser: argparse.ArgumentParser, preset: str, data: str) -> None:
     """Adds --preset, --data and --set, which `configuration` reads; `data` says what sources there are."""
     parser.add_argument("--preset", default=preset, metavar="NAME",
-                        help=f"{', '.join(pipeline_config.PRESETS)} (default: %(default)s)")  # fmt: skip
-    parser.add_argument("--data", metavar="SOURCE", help=f"{data}; the same as --set data.source=SOURCE")
+                        help=f"{', '.join(pipeline_config.PRESETS)} (default: %(default)s)").completer = completers.presets  # fmt: skip
+    parser.add_argument(
+        "--data", metavar="SOURCE", help=f"{data}; the same as --set data.source=SOURCE").completer = completers.sources  # fmt: skip
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
-                        help="override one setting, such as pretrain.epochs=20; may be repeated")  # fmt: skip
+                        help="override one setting, such as pretrain.epochs=20; may be repeated").completer = completers.settings_keys  # fmt: skip
 
 
 def configuration(parsed: argparse.Namespace) -> pipeline_config.Config:

@@ -27,7 +27,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one verb and returns the exit status."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    parsed = parser().parse_args(arguments)
+    understands = parser()
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks what could follow
+        import argcomplete
+
+        argcomplete.autocomplete(understands)
+    parsed = understands.parse_args(arguments)
     try:
         return int(parsed.verb(parsed))
     except (ConfigurationError, AnotherRunIsActive) as error:

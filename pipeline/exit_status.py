@@ -11,4 +11,4 @@ class ExitStatus(enum.IntEnum):
     BAD_ARGUMENTS = 2  # or a configuration or source that cannot work
     DATA_REFUSED = 3
     NOT_PUSHED = 4  # with --require-push only
-    INTERRUPTED = 130  # Ctrl-C, as shells report it
+    INTERRUPTED = 130  # by Ctrl-C, as shells report it, or by SIGTERM

@@ -27,7 +27,7 @@ def paragraph(error: BaseException) -> str:
     """What went wrong in one paragraph: our own errors in their words, any other with its type, cut at LONGEST characters."""
     cause = root_error(error)
     if isinstance(cause, KeyboardInterrupt):
-        return "interrupted"
+        return f"interrupted by {cause}" if str(cause) else "interrupted"
     text = re.sub(r"\s+", " ", str(cause)).strip()
     if len(text) > LONGEST:
         text = f"{text[:LONGEST].rstrip()} …"

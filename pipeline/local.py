@@ -1,6 +1,7 @@
 """Runs the DAG on this machine, node after node, in this process. Called by the verb `run`."""
 
 import logging
+from collections.abc import Callable
 
 from tfx.dsl.compiler import compiler, constants
 from tfx.orchestration import metadata as tfx_metadata
@@ -37,8 +38,10 @@ def places(layout: Layout) -> Places:
     )
 
 
-def run(config: Config, prepared: Prepared, layout: Layout, run_id: str) -> None:
-    """Runs all nodes, those from the cache whose code, settings and inputs are unchanged.
+def run(
+    config: Config, prepared: Prepared, layout: Layout, run_id: str, expect: Callable[[list[str]], None] = lambda nodes: None
+) -> None:
+    """Runs all nodes, those from the cache whose code, settings and inputs are unchanged; `expect` is told their ids first.
 
     Raises:
       NodeDidNotRun: a node's inputs were missing.
@@ -56,8 +59,10 @@ def run(config: Config, prepared: Prepared, layout: Layout, run_id: str) -> None
     # The runner would fill in a run id of its own, the time of day; it finds the place taken. No cache key contains the run id.
     runtime_parameter_utils.substitute_runtime_parameter(
         representation, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id})  # fmt: skip
+    nodes = [node.pipeline_node.node_info.id for node in representation.nodes]
+    expect(nodes)
     LocalDagRunner().run_with_ir(representation)
-    _require_all_ran([node.pipeline_node.node_info.id for node in representation.nodes], layout, run_id)
+    _require_all_ran(nodes, layout, run_id)
 
 
 def _require_all_ran(nodes: list[str], layout: Layout, run_id: str) -> None:

@@ -82,4 +82,6 @@ def _walk_and_record(found, job, identity: Identity, layout: Layout, shown: Cons
     run_record.write(record, layout.run(identity.run_id) / "run.json")
     point_latest_at(layout, identity.run_id)
     show(record, exit_status, layout, shown)
+    if exit_status == ExitStatus.INTERRUPTED:
+        shown.fail(f"Interrupted in {node}. A rehearsal has no cache: it starts anew.")
     return exit_status

@@ -24,12 +24,13 @@ class Checkpoints:
 
     Attributes:
       step: steps done.
+      saved_step: step of the newest checkpoint; 0 where there is none.
       seconds: wall time spent on them, over all starts.
       history: one dictionary an epoch.
     """
 
     def __init__(self, directory: str, variables: Sequence[tf.Variable], writes: bool = True):
-        self.step = 0
+        self.step = self.saved_step = 0
         self.seconds = 0.0
         self.history: list[dict] = []
         self._writes = writes
@@ -50,6 +51,7 @@ class Checkpoints:
                 continue
             progress = json.loads(self._progress.numpy())
             self.step, self.seconds, self.history = progress["step"], progress["seconds"], progress["history"]
+            self.saved_step = self.step
             return self.step
         if self._manager.checkpoints:
             raise RuntimeError(
@@ -65,3 +67,4 @@ class Checkpoints:
         progress = {"step": self.step, "seconds": self.seconds, "history": self.history}
         self._progress.assign(json.dumps(progress))
         self._manager.save(checkpoint_number=self.step)
+        self.saved_step = self.step

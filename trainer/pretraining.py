@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from contracts import interruption
 from pipeline_config import ConfigurationError, Pretrain
 from trainer import monitors, replicas, schedule
 from trainer.checkpoints import Checkpoints
@@ -31,6 +32,8 @@ class Result:
     report: dict
 
 
+# A step is never broken off: what a checkpoint holds belongs to one step.
+@interruption.held()
 def pretrain(
     photographs: TrainSplit, settings: Pretrain, *, checkpoint_dir: str, log_dir: str, neighbours: int,
     model: SimSiam | None = None, strategy: tf.distribute.Strategy | None = None,
@@ -53,6 +56,7 @@ def pretrain(
       warm_start.BackboneChanged: the backbone to start from is not the one that was chosen.
       replicas.WorkerLost: another worker ended.
       monitors.CollapseError: the outputs collapsed or the loss diverged.
+      KeyboardInterrupt: SIGINT or SIGTERM came; the steps until then are in a checkpoint.
     """
     count = len(photographs.labels)
     if count < settings.batch_size:
@@ -115,6 +119,7 @@ def pretrain(
         write_scalars(writer, entry)
         clock.report(entry, force=last or entry["knn_train_top1"] is not None)
         clock.save(force=last)
+        clock.stop_if_asked()
     writer.close()
     return Result(model, make_report(checkpoints, settings, steps_an_epoch, resumed))
 
@@ -135,6 +140,7 @@ def train_epoch(photographs, settings, checkpoints, step_function, clock, steps_
         if index + 1 < steps_an_epoch:
             clock.report({"epoch": epoch + 1, "loss": losses[-1], "output_std_ratio": ratios[-1]})
             clock.save()
+            clock.stop_if_asked()
     return losses, ratios, outputs
 
 

@@ -4,6 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 import pipeline_config
+from pipeline import completers
 from pipeline.arguments import add_root
 from pipeline.exit_status import ExitStatus
 from pipeline.layout import Layout
@@ -19,10 +20,11 @@ def add(verbs) -> None:
     listing = actions.add_parser("list", help="a table of all versions")
     listing.set_defaults(verb=_list)
     showing = actions.add_parser("show", help="everything that is known of one version")
-    showing.add_argument("version", metavar="VERSION", help="a number, or an alias such as champion")
+    showing.add_argument("version", metavar="VERSION", help="a number, or an alias such as champion").completer = completers.versions
     showing.set_defaults(verb=_show)
     verifying = actions.add_parser("verify", help="recompute the hashes of versions; exit status 1 where anything differs")
-    verifying.add_argument("versions", metavar="VERSION", nargs="*", help="numbers or aliases (default: all)")
+    verifying.add_argument("versions", metavar="VERSION", nargs="*", help="numbers or aliases (default: all)").completer = (
+        completers.versions)
     verifying.set_defaults(verb=_verify)
     for action in (listing, showing, verifying):
         _add_place(action)

@@ -1,0 +1,102 @@
+"""How a process ends when it is asked to, by SIGINT (Ctrl-C) or SIGTERM (a machine that is taken away): where it chooses, not just anywhere.
+
+The verb `run` listens, and lets KeyboardInterrupt be raised while nodes run (`released`). Whoever must not be broken off in
+between holds the request back (`held`), as pre-training does from step to step, and asks for it (`check`). A second signal ends
+the process at once, with what is on disk. Signals belong to the main thread; in any other all of this does nothing.
+"""
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+# As shells report a process that Ctrl-C ended.
+ENDED_AT_ONCE = 130
+
+
+class _Listener:
+    """The signal that was received first, and whether KeyboardInterrupt may be raised right now."""
+
+    def __init__(self, first: Callable[[str], None], second: Callable[[], None]):
+        self.first, self.second = first, second
+        self.received: str | None = None
+        self.interruptible = False
+
+    def handle(self, number: int, frame) -> None:
+        del frame
+        if self.received is not None:
+            self.second()
+            os._exit(ENDED_AT_ONCE)
+        self.received = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+        self.first(self.received)
+        if self.interruptible:
+            raise KeyboardInterrupt(self.received)
+
+
+_listener: _Listener | None = None
+
+
+@contextlib.contextmanager
+def listening(first: Callable[[str], None] = lambda name: None, second: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Takes SIGINT and SIGTERM for the block, and holds them back. Where someone listens already, nothing changes.
+
+    Args:
+      first: called with "Ctrl-C" or "SIGTERM" when the first arrives, inside the signal handler: whatever it does has to be safe
+        between any two steps of the program.
+      second: called when another arrives, before the process ends at once.
+    """
+    global _listener
+    if _listener is not None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _listener = _Listener(first, second)
+    before = {number: signal.signal(number, _listener.handle) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        _listener = None
+
+
+@contextlib.contextmanager
+def released() -> Iterator[None]:
+    """Lets a signal raise KeyboardInterrupt anywhere in the block; one that came before raises it here."""
+    check()
+    with _interruptible(True):
+        yield
+
+
+@contextlib.contextmanager
+def held() -> Iterator[None]:
+    """Holds a signal back for the block, listening if nobody does yet. One that came meanwhile raises KeyboardInterrupt at its end."""
+    with listening():
+        with _interruptible(False):
+            yield
+        check()
+
+
+def requested() -> str | None:
+    """What asked the process to end, "Ctrl-C" or "SIGTERM"; None if nothing did."""
+    return _listener.received if _listener is not None else None
+
+
+def check() -> None:
+    """Raises KeyboardInterrupt if the process was asked to end, also where that is held back."""
+    if requested():
+        raise KeyboardInterrupt(requested())
+
+
+@contextlib.contextmanager
+def _interruptible(value: bool) -> Iterator[None]:
+    if _listener is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before, _listener.interruptible = _listener.interruptible, value
+    try:
+        yield
+    finally:
+        _listener.interruptible = before
