@@ -30,14 +30,15 @@ COPY pipeline/ pipeline/
 COPY components/ components/
 COPY trainer/ trainer/
 COPY contracts/ contracts/
-RUN .venv/bin/python -m pip install --quiet --no-cache-dir --no-index --no-deps --no-build-isolation --root /project .
+RUN .venv/bin/python -m pip install --quiet --no-cache-dir --no-index --no-deps --no-build-isolation \
+        --no-warn-script-location --root /project .
 
 # The packages as they run: without installers, and without TensorFlow's headers (430 MB), which only compilers read. Byte code is
-# written now, as the user of the image may not write here; the few templates that are no valid Python are left as they are.
+# written now, as the user of the image may not write here (but for tests); the few templates that are no valid Python fail.
 FROM packages AS trimmed
 RUN .venv/bin/python -m pip uninstall --quiet --yes uv pip \
     && rm -r .venv/lib/python3*/site-packages/tensorflow/include \
-    && { .venv/bin/python -m compileall -q -j 0 .venv/lib >/dev/null 2>&1 || true; }
+    && { .venv/bin/python -m compileall -q -j 0 -x '/tests?/' .venv/lib >/dev/null 2>&1 || true; }
 
 FROM ${BASE}
 RUN apt-get update \
