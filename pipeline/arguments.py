@@ -31,8 +31,12 @@ def configuration(parsed: argparse.Namespace) -> pipeline_config.Config:
     Raises:
       ConfigurationError: an unknown preset or key, or a value that cannot be.
     """
-    given = [f"data.source={parsed.data}"] if parsed.data is not None else []
-    return settings.configuration(parsed.preset, given + parsed.overrides)
+    return settings.configuration(parsed.preset, overrides(parsed))
+
+
+def overrides(parsed: argparse.Namespace) -> list[str]:
+    """--data and --set as one list of KEY=VALUE."""
+    return ([f"data.source={parsed.data}"] if parsed.data is not None else []) + parsed.overrides
 
 
 def add_root(parser: argparse.ArgumentParser) -> None:
