@@ -329,6 +329,9 @@ class Vertex:
     network: str = ""
     # projects/P/locations/L/keyRings/R/cryptoKeys/K that encrypts what Vertex AI stores; empty: Google's own.
     kms_key: str = ""
+    # Container that registered versions are to be served by, without which Vertex AI takes none; empty: Google's newest with
+    # TensorFlow. The pipeline deploys nothing.
+    serving_image: str = ""
     # Seconds that one call to Vertex AI may take, and for which one that did not succeed is made again: creating a pipeline job is
     # a matter of seconds, and Google's servers are seldom away for minutes.
     call_seconds: float = 30.0
@@ -353,6 +356,8 @@ class Vertex:
         key = r"(projects/[a-z0-9:.-]+/locations/[a-z0-9-]+/keyRings/[\w-]+/cryptoKeys/[\w-]+)?"
         require(re.fullmatch(key, self.kms_key) is not None, "vertex.kms_key",
                 "projects/P/locations/L/keyRings/R/cryptoKeys/K", self.kms_key)  # fmt: skip
+        require(re.fullmatch(r"([\w.-]+(/[\w.-]+)+(:[\w.-]+|@sha256:[0-9a-f]{64})?)?", self.serving_image) is not None,
+                "vertex.serving_image", "HOST/PATH:TAG or HOST/PATH@sha256:DIGEST", self.serving_image)  # fmt: skip
 
 
 @dataclass(frozen=True)

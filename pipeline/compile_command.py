@@ -3,15 +3,10 @@
 import json
 import os
 import pathlib
-import sys
 
 from pipeline.console import without_library_noise
 from pipeline.exit_status import ExitStatus
 from pipeline_config import Config, Worker, require
-
-# Said at every compilation until it is not true any more.
-NOT_YET = """Not yet on Vertex AI: the registry is kept in SQLite and needs a disk, so that the task Pusher fails there, and says so,
-once a backbone is blessed; and the gate judges by its floors alone. `flowers rehearse` runs both."""
 
 
 def compile_pipeline(config: Config, target_options: dict, output: str) -> ExitStatus:
@@ -40,7 +35,6 @@ def compile_pipeline(config: Config, target_options: dict, output: str) -> ExitS
     print(f"  Pretrain     {in_words(config.vertex.pretrain)}")
     print(f"  LinearEval   {in_words(config.vertex.linear_eval)}")
     print(f"  Beam tasks   {'Dataflow' if target.beam_runner == vertex.DATAFLOW else 'on their own machines'}")
-    print(NOT_YET, file=sys.stderr)
     return ExitStatus.FINISHED
 
 

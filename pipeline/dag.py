@@ -45,7 +45,7 @@ class Places:
       pipeline_root: folder of the nodes' outputs.
       datasets: folder of generated data sets.
       checkpoints: folder that has one of its own for each pre-training's checkpoints.
-      registry: folder of the registry.
+      registry: place of the registry, as components.registry.opening understands it.
     """
 
     pipeline_root: str
@@ -54,14 +54,15 @@ class Places:
     registry: str
 
 
-def create_pipeline(config: Config, origin: Origin, champion: str, places: Places, trainer: type[Trainer] = Trainer,
+def create_pipeline(config: Config, origin: Origin, champion: str | None, places: Places, trainer: type[Trainer] = Trainer,
                     jobs: Mapping[str, dict] | None = None, **runner_options) -> Pipeline:  # fmt: skip
     """The nine nodes and their edges.
 
     Args:
       config: the settings.
       origin: what identifies data and code; nodes whose inputs did not change are served from the cache.
-      champion: JSON of the version that the candidate is judged against (`version`, `probe_uri`, `content_hash`), or "".
+      champion: JSON of the version that the candidate is judged against (`version`, `probe_uri`, `content_hash`); "" where there
+        is none; None: the Evaluator looks for it when it runs.
       places: where nodes read and write.
       trainer: the component class of both trainers; TFX has another that starts a job on Vertex AI.
       jobs: what that other class needs in custom_config, by node id.
@@ -124,7 +125,9 @@ def create_pipeline(config: Config, origin: Origin, champion: str, places: Place
         probe=linear_eval.outputs["model"],
         probe_run=linear_eval.outputs["model_run"],
         gate=as_json(config.gate),
-        champion=champion,
+        champion=champion or "",
+        registry=places.registry if champion is None else "",
+        name=config.registry.name if champion is None else "",
         code_version=origin.components_version,
     ).with_id("Evaluator")
     pusher = RegistryPusher(

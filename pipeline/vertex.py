@@ -20,6 +20,7 @@ from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import KubeflowV2DagRu
 from tfx.orchestration.pipeline import Pipeline
 
 from components.flowers_example_gen.source import TFDS_PREFIX, ingest_settings, inspect
+from components.registry.vertex_backend import MODEL_ID, vertex_place
 from pipeline.code_version import COMPONENTS, TRAINER, code_version
 from pipeline.dag import PIPELINE_NAME, Places, create_pipeline
 from pipeline.local import BEAM_RUNNER
@@ -78,6 +79,9 @@ def require_compilable(config: Config, target: Target) -> None:
             "gs://BUCKET/FOLDER, tfds:NAME or synthetic: a container sees no folder of this machine", source)  # fmt: skip
     require(not (source.startswith(TFDS_PREFIX) and target.beam_runner == DATAFLOW), "data.source",
             "gs://BUCKET/FOLDER with --beam-runner dataflow: TFDS prepares its data on the task's own disk", source)  # fmt: skip
+    require(MODEL_ID.fullmatch(config.registry.name) is not None, "registry.name",
+            "at most 63 lower-case letters, digits, '-' and '_', a letter or '_' first, as for any model of Vertex AI",
+            config.registry.name)  # fmt: skip
     key = config.vertex.kms_key
     require(not key or key.split("/")[3] == target.region, "vertex.kms_key", f"a key in {target.region}", key)
 
@@ -102,12 +106,14 @@ def pipeline_job(config: Config, target: Target) -> dict:
         "LinearEval": _custom_job("linear-eval", config.vertex.linear_eval, config.vertex, target, labels),
     }
     pipeline = create_pipeline(
-        # The champion is not known here: the gate judges by the floors, and the Pusher leaves the alias where it is.
-        config, origin, "", places(target.bucket), Trainer, jobs)  # fmt: skip
+        # Nobody looks at the registry here: the Evaluator does when it runs.
+        config, origin, None, places(config.vertex, target), Trainer, jobs)  # fmt: skip
     _prepare_beam_nodes(pipeline, config.vertex, target, labels)
     runner = KubeflowV2DagRunner(KubeflowV2DagRunnerConfig(default_image=target.image, use_pipeline_spec_2_1=True))
     compiled = runner.run(pipeline, write_out=False)
     spec = compiled["pipelineSpec"]
+    # Another champion is another question, of which the Evaluator's inputs show nothing.
+    del spec["root"]["dag"]["tasks"]["Evaluator"]["cachingOptions"]
     if not origin.data_fingerprint:
         # Nobody knows whether the photographs are those of last time, so that ingest looks at them in every run.
         del spec["root"]["dag"]["tasks"]["ExampleGen"]["cachingOptions"]
@@ -124,14 +130,15 @@ def pipeline_job(config: Config, target: Target) -> dict:
     } | {key: value for key, value in optional.items() if value}
 
 
-def places(bucket: str) -> Places:
+def places(vertex: Vertex, target: Target) -> Places:
     """Where the nodes read and write."""
     return Places(
-        pipeline_root=f"{bucket}/pipeline_root",
-        datasets=f"{bucket}/datasets",
-        checkpoints=f"{bucket}/checkpoints",
-        registry=f"{bucket}/registry",
-    )
+        pipeline_root=f"{target.bucket}/pipeline_root",
+        datasets=f"{target.bucket}/datasets",
+        checkpoints=f"{target.bucket}/checkpoints",
+        registry=vertex_place(target.project, target.region, f"{target.bucket}/registry",
+                              serving_image=vertex.serving_image, kms_key=vertex.kms_key),
+    )  # fmt: skip
 
 
 def beam_arguments(vertex: Vertex, target: Target, labels: Mapping[str, str]) -> list[str]:

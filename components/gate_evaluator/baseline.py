@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from components.gate_evaluator.measured import EvaluationError
+from components.registry import reading
+from components.registry.opening import open_registry
 from contracts import model_files
 from contracts.content_hash import content_hash
 
@@ -18,6 +20,22 @@ class Baseline:
     version: str
     probe_dir: str
     classes: tuple[str, ...]
+
+
+def champion_now(registry: str, name: str) -> str:
+    """The `champion` parameter for the version that is champion at this moment, "" where none is.
+
+    For a DAG that was built without a look at its registry, as on Vertex AI.
+
+    Args:
+      registry: its place, as `registry.opening` understands it.
+      name: the registered model.
+
+    Raises:
+      RegistryError, GoogleCloudError: the registry cannot be read. That is not the same as having no champion.
+    """
+    found = reading.champion_for_gate(open_registry(registry, name))
+    return json.dumps(found, sort_keys=True) if found else ""
 
 
 def load_baseline(champion: str) -> Baseline | None:

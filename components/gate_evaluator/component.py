@@ -19,7 +19,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
-from components.gate_evaluator.baseline import load_baseline, probe_classes
+from components.gate_evaluator.baseline import champion_now, load_baseline, probe_classes
 from components.gate_evaluator.gate import Champion, Verdict, judge
 from components.gate_evaluator.measured import EvaluationError, Measured
 from components.gate_evaluator.metrics import measure
@@ -47,6 +47,8 @@ def GateEvaluator(
     blessing: OutputArtifact[standard_artifacts.ModelBlessing],
     gate: Parameter[str],
     champion: Parameter[str] = "",
+    registry: Parameter[str] = "",
+    name: Parameter[str] = "",
     code_version: Parameter[str] = "",
     beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
@@ -61,6 +63,8 @@ def GateEvaluator(
         `current_model_id`, `probe_id`, `probe_content_hash` and `baseline_version` ("" without a champion).
       gate: a pipeline_config.Gate as JSON.
       champion: JSON with `version`, `probe_uri` and `content_hash` of the champion's probe; "" where there is none.
+      registry: place of the registry whose champion is looked up now, in place of `champion`; "" where it was before.
+      name: the registered model, for `registry`.
       code_version: only tells executions of different code apart.
 
     Raises:
@@ -74,7 +78,7 @@ def GateEvaluator(
             raise EvaluationError(f"{directory} should be a probe's SavedModel and is not: run LinearEval again")
     classes = probe_classes(probe_dir)
     probe_hash = content_hash(probe_dir)
-    baseline = load_baseline(champion)
+    baseline = load_baseline(champion_now(registry, name) if registry else champion)
 
     models = {CANDIDATE: probe_dir, UNTRAINED: untrained_dir}
     if baseline is not None and baseline.classes == classes:

@@ -19,6 +19,13 @@ PERMISSIONS = {
     "pause_schedule": "aiplatform.schedules.update",
     "resume_schedule": "aiplatform.schedules.update",
     "delete_schedule": "aiplatform.schedules.delete",
+    "upload_model": "aiplatform.models.upload",
+    "list_model_versions": "aiplatform.models.list",
+    "update_model": "aiplatform.models.update",
+    "merge_version_aliases": "aiplatform.models.update",
+    "delete_model_version": "aiplatform.models.delete",
+    "list_operations": "aiplatform.operations.list",
+    "get_operation": "aiplatform.operations.get",
 }
 # Statuses after which the same call may succeed a little later.
 PASSING = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.ABORTED)

@@ -43,11 +43,11 @@ def champion_of(versions: list[Version]) -> Version | None:
     return next((v for v in versions if CHAMPION in v.aliases), None)
 
 
-def champion_for_gate(registry: Backend, recipe: str) -> dict[str, str] | None:
+def champion_for_gate(registry: Backend, recipe: str | None = None) -> dict[str, str] | None:
     """What the gate compares a candidate of this recipe with: {"version", "probe_uri", "content_hash" (of the probe)} or None.
 
     That is the champion. Where the champion itself came from this recipe, it is what the champion was judged against, so that
-    an unchanged run asks the same question again and is served from the cache.
+    an unchanged run asks the same question again and is served from the cache. Without a recipe it is the champion in any case.
     """
     versions = registry.versions()
     baseline = champion_of(versions)
@@ -61,7 +61,8 @@ def champion_for_gate(registry: Backend, recipe: str) -> dict[str, str] | None:
     return {
         "version": baseline.version,
         "probe_uri": os.path.join(baseline.path, "probe"),
-        "content_hash": baseline.tags[PROBE_CONTENT_HASH],
+        # A version that somebody else put there has none: the gate says so.
+        "content_hash": baseline.tags.get(PROBE_CONTENT_HASH, ""),
     }
 
 

@@ -2,7 +2,8 @@
 
 Every gs:// path that a task is given is replaced by a path below one folder before the task sees it. So a rehearsal proves that
 the tasks read and write where they are told to, and nowhere else; it does not prove that the same works against gs:// itself
-(TensorFlow's and Beam's file systems, permissions, object semantics).
+(TensorFlow's and Beam's file systems, permissions, object semantics). A registry in Vertex AI becomes one of this machine, in the
+folder of its files.
 """
 
 import dataclasses
@@ -12,6 +13,8 @@ import re
 from collections.abc import Iterable
 
 GS = "gs://"
+# As components.registry.vertex_backend has it: project, region, the address of the files, and options.
+VERTEX_REGISTRY = re.compile(r"vertex://[^/]+/[^/]+/(gs://[^\s\"'\\,?]+)(\?[^\s\"'\\,]*)?")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +32,8 @@ class Storage:
     data: str = ""
 
     def local(self, text: str) -> str:
-        """`text`, which may be JSON with paths in it, with every gs:// path replaced."""
+        """`text`, which may be JSON with paths in it, with every gs:// path and every registry in Vertex AI replaced."""
+        text = VERTEX_REGISTRY.sub(r"\1", text)
         if self.source:
             text = re.sub(re.escape(self.source) + r"(?![\w.-])", lambda _: self.data, text)
         return text.replace(GS, f"{self.folder}/")

@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+from components.registry.mlflow_backend import MlflowBackend
+from components.registry.opening import open_registry
+from components.registry.vertex_backend import vertex_place
 from pipeline.code_version import code_versions
 from pipeline.rehearsal import specification
 from pipeline.rehearsal.storage import Storage
@@ -123,6 +126,13 @@ def test_the_photographs_folder_stands_for_the_source_alone(tmp_path):
     storage = Storage(tmp_path, "gs://photographs/flowers", "/data")
     assert storage.local('{"a": "gs://photographs/flowers", "b": "gs://photographs/flowers2/x", "c": "gs://b/y"}') == (
         f'{{"a": "/data", "b": "{tmp_path}/photographs/flowers2/x", "c": "{tmp_path}/b/y"}}')  # fmt: skip
+
+
+def test_a_registry_in_vertex_ai_is_one_of_this_machine_in_the_folder_of_its_files(tmp_path):
+    place = vertex_place("a-project", "europe-west4", "gs://bucket/flowers/registry", kms_key="projects/p/k", serving_image="h/p:1")
+    local = Storage(tmp_path).local(json.dumps({"registry": place, "gate": "gs://bucket/gate"}))
+    assert json.loads(local) == {"registry": f"{tmp_path}/bucket/flowers/registry", "gate": f"{tmp_path}/bucket/gate"}
+    assert isinstance(open_registry(json.loads(local)["registry"], "flowers-backbone"), MlflowBackend)
 
 
 @pytest.mark.parametrize(("content", "message"), [

@@ -13,6 +13,7 @@ from google.protobuf import json_format
 from kfp import dsl
 from kfp.pipeline_spec import pipeline_spec_pb2
 
+from components.registry.opening import open_registry
 from components.registry_pusher.component import PIPELINE_JOB_NAME
 from pipeline import vertex
 from pipeline.code_version import COMPONENTS, code_version
@@ -178,10 +179,30 @@ def test_the_pusher_is_told_the_job_s_name(job):
 
 def test_photographs_that_nobody_looked_at_are_never_served_from_the_cache(tasks):
     assert "cachingOptions" not in tasks["ExampleGen"]
-    assert all(task["cachingOptions"] == {"enableCache": True} for name, task in tasks.items() if name != "ExampleGen")
+    others = {name: task for name, task in tasks.items() if name not in ("ExampleGen", "Evaluator")}
+    assert all(task["cachingOptions"] == {"enableCache": True} for task in others.values())
     synthetic = vertex.pipeline_job(configuration("gpu"), TARGET)
     assert synthetic["pipelineSpec"]["root"]["dag"]["tasks"]["ExampleGen"]["cachingOptions"] == {"enableCache": True}
     assert re.fullmatch("[0-9a-f]{64}", parameter(synthetic, "ExampleGen", "fingerprint"))
+
+
+def test_evaluator_and_pusher_ask_the_same_registry_when_they_run(job, tasks):
+    place = "vertex://a-project/europe-west4/gs://a-bucket/flowers/registry"
+    assert parameter(job, "Evaluator", "registry") == parameter(job, "Pusher", "registry_dir") == place
+    assert parameter(job, "Evaluator", "name") == parameter(job, "Pusher", "name") == "flowers-backbone"
+    assert parameter(job, "Evaluator", "champion") == ""
+    # Another champion is another question, and no input of the task shows it.
+    assert "cachingOptions" not in tasks["Evaluator"]
+    registry = open_registry(place, "flowers-backbone")
+    assert (registry.connection.project, registry.connection.region) == ("a-project", "europe-west4")
+    assert registry.folder == "gs://a-bucket/flowers/registry"
+
+
+def test_container_and_key_of_versions_can_be_set():
+    key, image = "projects/a-project/locations/europe-west4/keyRings/r/cryptoKeys/k", "europe-docker.pkg.dev/p/r/serving:1"
+    found = compiled(f"vertex.kms_key={key}", f"vertex.serving_image={image}")
+    registry = open_registry(parameter(found, "Pusher", "registry_dir"), "flowers-backbone")
+    assert (registry.kms_key, registry.serving_image) == (key, image)
 
 
 def test_caches_follow_the_code(job):
@@ -201,6 +222,8 @@ def test_nothing_in_the_job_is_a_path_of_this_machine(job):
     (["vertex.pretrain.machine_type=a3-highgpu-1g", "vertex.pretrain.accelerator=NVIDIA_H100_80GB",
       "vertex.pretrain.accelerators=1", "vertex.pretrain.spot=false"], "vertex.pretrain.spot must be true"),
     (["vertex.pretrain.boot_disk_gb=50"], "vertex.pretrain.boot_disk_gb must be between 100 and 64000"),
+    (["registry.name=Flowers.1"], "registry.name must be at most 63 lower-case letters"),
+    (["vertex.serving_image=an image"], "vertex.serving_image must be HOST/PATH:TAG"),
     (["vertex.labels=Team=Flowers"], "vertex.labels must be KEY=VALUE of lower-case"),
     (["vertex.service_account=-----BEGIN PRIVATE KEY-----"], "vertex.service_account must be a service account's email"),
     (["vertex.kms_key=projects/a/locations/us-east1/keyRings/r/cryptoKeys/k"], "vertex.kms_key must be a key in europe-west4"),

@@ -88,6 +88,10 @@ class Server:
         """Lets the next `times` calls of an RPC go wrong so; faults of one RPC happen in the order in which they were given."""
         self._faults[method].extend([fault] * times)
 
+    def heal(self) -> None:
+        """Lets nothing go wrong from here on."""
+        self._faults.clear()
+
     def methods(self) -> list[str]:
         """Names of the RPCs that were called, in order."""
         return [call.method for call in self.calls]

@@ -54,8 +54,12 @@ def with_project_number(parent: str) -> str:
     return f"projects/{PROJECT_NUMBER}/locations/{found[1]}"
 
 
+def by_number(name: str) -> str:
+    """A resource name with the project's number, whether it was given by id or by number."""
+    return re.sub(r"^projects/[^/]+/", f"projects/{PROJECT_NUMBER}/", name)
+
+
 def existing(resources: dict[str, Resource], name: str) -> Resource:
     """The resource of that name, whether its project is given by id or by number. Refuses one that there is not."""
-    by_number = re.sub(r"^projects/[^/]+/", f"projects/{PROJECT_NUMBER}/", name)
-    require(by_number in resources, f"Resource not found: {name}", grpc.StatusCode.NOT_FOUND)
-    return resources[by_number]
+    require(by_number(name) in resources, f"Resource not found: {name}", grpc.StatusCode.NOT_FOUND)
+    return resources[by_number(name)]
