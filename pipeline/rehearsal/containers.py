@@ -9,6 +9,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -16,7 +17,9 @@ from collections.abc import Iterator, Mapping
 from pipeline_config import ConfigurationError
 
 PROGRAMS = ("docker", "podman", "buildah")
-READ_WRITE, READ_ONLY = "", ",readonly"
+READ_WRITE, READ_ONLY = "rw", "readonly"
+# What buildah adds to the output of a command that failed: no more than its status.
+ONLY_THE_STATUS = re.compile(r"(Error: .*exit status|subprocess exited with status) \d+")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +98,9 @@ def _command(image: Image, arguments: list[str], folders: Mapping[str, str], wor
     # HOME: the user may be unknown in the image, and then has none that could be written to.
     options = ["--env", "HOME=/tmp"]
     for path, access in folders.items():
-        options += ["--mount", f"type=bind,source={path},target={path}{access}"]
+        # Without `rw` buildah mounts read-only; the others mount writable, and docker does not know the word.
+        ending = "" if access == READ_WRITE and image.program != "buildah" else f",{access}"
+        options += ["--mount", f"type=bind,source={path},target={path}{ending}"]
     if image.program != "buildah":
         options = ["--rm", "--pull=never", *_as_caller(image.program), *options, "--workdir", workplace]
         yield [image.program, "run", *options, "--entrypoint", arguments[0], image.name, *arguments[1:]]
@@ -121,4 +126,4 @@ def _as_caller(program: str) -> list[str]:
 
 
 def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or ["no answer"])[-1]
+    return ([line for line in text.strip().splitlines() if not ONLY_THE_STATUS.fullmatch(line)] or ["no answer"])[-1]

@@ -167,6 +167,7 @@ def _in_image(arguments: list[str], workplace: pathlib.Path, job: Job, log) -> i
 def _last_error(log: pathlib.Path) -> str:
     """The last line that looks like an exception's, else the last line."""
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    lines = [line for line in lines if not containers.ONLY_THE_STATUS.fullmatch(line)]
     errors = [line for line in lines if re.match(r"[A-Za-z_][\w.]*: .", line) and not line.startswith(("INFO", "WARNING"))]
     return (errors or lines or ["no output at all"])[-1][:500]
 

@@ -38,7 +38,11 @@ if arguments[0] == "run":
     assert command[0] == "python"
     environment = os.environ | {{"PYTHONPATH": {project!r}}}
     where = options.get("--workdir") or options["--workingdir"]
-    sys.exit(subprocess.run([{python!r}, *command[1:]], cwd=where, env=environment).returncode)
+    status = subprocess.run([{python!r}, *command[1:]], cwd=where, env=environment).returncode
+    if status and name == "buildah":
+        print(f"subprocess exited with status {{status}}", file=sys.stderr)
+        print(f"Error: exit status {{status}}", file=sys.stderr)
+    sys.exit(status)
 """
 
 BEHAVE = """
@@ -110,7 +114,8 @@ def test_each_program_mounts_what_a_task_needs_and_runs_its_command(machine, reh
     machine.has(program, IMAGE)
     assert rehearse(settings='{"source": "gs://photographs"}') == ExitStatus.FINISHED
     workplace = f"{(tmp_path / 'root/latest').resolve()}/ExampleGen.work"
-    mounts = [word for path, access in ((f"{tmp_path}/root/gs", ""), (f"{tmp_path}/data", ",readonly"), (workplace, ""))
+    rw = ",rw" if program == "buildah" else ""
+    mounts = [word for path, access in ((f"{tmp_path}/root/gs", rw), (f"{tmp_path}/data", ",readonly"), (workplace, rw))
               for word in ("--mount", f"type=bind,source={path},target={path}{access}")]  # fmt: skip
     keep_id = ["--userns", "keep-id"] if user else []
     as_caller = {
