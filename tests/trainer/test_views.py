@@ -1,4 +1,4 @@
-"""Views against a slow reference that treats one image, and one pixel, at a time."""
+"""Views against a slow reference that treats one image, and one pixel, at a time; eagerly and inside tf.data."""
 
 import colorsys
 import math
@@ -21,6 +21,18 @@ def seed(number):
 
 def images(count=6, side=8):
     return RANDOM.uniform(0.3, 0.6, (count, side, side, 3)).astype(np.float32)
+
+
+def in_tf_data(function, *arrays):
+    """`function` of `arrays`, computed in the graph of a tf.data pipeline."""
+    return next(tf.data.Dataset.from_tensors(arrays).map(function).as_numpy_iterator())
+
+
+def eagerly(function, *arrays):
+    return function(*arrays).numpy()
+
+
+EVERYWHERE = pytest.mark.parametrize("call", [eagerly, in_tf_data])
 
 
 def crop_reference(canvas, box, resolution):
@@ -55,32 +67,35 @@ def colour_reference(image, brightness, contrast, saturation, turn):
     return np.clip(out, 0, 1)
 
 
-def test_crops_equal_sampling_pixel_by_pixel():
+@EVERYWHERE
+def test_crops_equal_sampling_pixel_by_pixel(call):
     canvases = RANDOM.integers(0, 256, (5, 12, 12, 3)).astype(np.uint8)
     aspects = np.array([0.6, 0.8, 1, 1.3, 1.7], np.float32)
     settings = Views(min_area=0.2, jitter_probability=0, grey_probability=0, blur_probability=0)
-    result = views.random_view(canvases, aspects, seed(1), 8, settings).numpy()
+    result = call(lambda *batch: views.random_view(*batch, seed(1), 8, settings), canvases, aspects)
     box_seed = tf.random.split(seed(1), 3)[0]
     boxes = views.random_boxes(aspects, box_seed, settings).numpy()
     for index in range(5):
         np.testing.assert_allclose(result[index], crop_reference(canvases[index], boxes[index], 8), atol=1e-5)
 
 
+@EVERYWHERE
 @pytest.mark.parametrize(
     "factors", [(1.3, 1, 1, 0), (1, 0.7, 1, 0), (1, 1, 0.5, 0), (1, 1, 0, 0), (1, 1, 1, 0.1), (0.8, 1.3, 1.2, -0.08)]
 )
-def test_colours_equal_one_operation_after_another(factors):
+def test_colours_equal_one_operation_after_another(factors, call):
     batch = images()
-    maps = views.colour_map(*(tf.fill([len(batch)], float(value)) for value in factors))
-    result = views.apply_colours(batch, maps).numpy()
+    values = np.tile(np.array(factors, np.float32)[:, None], len(batch))
+    result = call(lambda batch, *values: views.apply_colours(batch, views.colour_map(*values)), batch, *values)
     for index, image in enumerate(batch):
         np.testing.assert_allclose(result[index], colour_reference(image, *factors), atol=2e-4)
 
 
-def test_blur_equals_scipy():
+@EVERYWHERE
+def test_blur_equals_scipy(call):
     batch = images(side=16)
     sigmas = np.array([0.1, 0.3, 0.5, 0.7, 0.9, 1.1], np.float32)
-    result = views.gaussian_blur(batch, sigmas, 4).numpy()
+    result = call(lambda *batch: views.gaussian_blur(*batch, 4), batch, sigmas)
     for image, sigma, blurred in zip(batch, sigmas, result):
         expected = scipy.ndimage.gaussian_filter1d(image, sigma, 0, mode="mirror", radius=4)
         expected = scipy.ndimage.gaussian_filter1d(expected, sigma, 1, mode="mirror", radius=4)
@@ -128,15 +143,12 @@ def test_two_views_of_one_photograph_differ_and_stay_in_range():
     assert result.shape == (64, 16, 16, 3) and result.dtype == np.float32
 
 
-def test_works_inside_tf_data_as_it_does_eagerly():
+def test_a_whole_view_is_the_same_inside_tf_data():
     canvases = RANDOM.integers(0, 256, (4, 16, 16, 3)).astype(np.uint8)
-    aspects = np.ones(4, np.float32)
-
-    def view(canvases, aspects):
-        return views.random_view(canvases, aspects, seed(6), 16, Views())
-
-    dataset = tf.data.Dataset.from_tensors((canvases, aspects)).map(view)
-    np.testing.assert_allclose(next(iter(dataset)), view(canvases, aspects), atol=1e-6)
+    inside, outside = (
+        call(lambda *batch: views.random_view(*batch, seed(6), 16, Views()), canvases, np.ones(4, np.float32))
+        for call in (in_tf_data, eagerly))  # fmt: skip
+    np.testing.assert_allclose(inside, outside, atol=1e-6)
 
 
 def test_boxes_have_the_distribution_that_the_paper_names():
@@ -154,14 +166,48 @@ def test_boxes_have_the_distribution_that_the_paper_names():
     assert small.mean() == pytest.approx(0.3, abs=0.005)
 
 
-def test_colour_factors_have_the_distribution_that_the_settings_name():
-    settings = Views(jitter_probability=0.8, brightness=0.4, contrast=0, saturation=0, hue=0, grey_probability=0)
-    maps = views.random_colours(tf.constant(20_000), seed(8), settings).numpy()
-    factors = maps[:, 0, 0]
-    changed = np.abs(factors - 1) > 1e-5
+STILL = {"brightness": 0, "contrast": 0, "saturation": 0, "hue": 0, "grey_probability": 0}
+# To grey and back: an image's luma in each of its channels. In the map of saturation s alone, [0, 1] is (1 - s) x red's share.
+RED = 0.299
+
+
+def turns(maps):
+    """Share of the circle by which each map turns the hue: the angle of its middle part, between the two conversions."""
+    to, back = views.RGB_TO_YIQ.T.astype(float), np.linalg.inv(views.RGB_TO_YIQ.T.astype(float))
+    rotation = np.linalg.inv(to) @ maps[:, :, :3] @ np.linalg.inv(back)
+    return np.arctan2(rotation[:, 1, 2], rotation[:, 1, 1]) / (2 * math.pi)
+
+
+# How each factor is read from the maps, and where it lies with the strength beside it: uniform, centre -/+ strength.
+@pytest.mark.parametrize("name, read, centre, strength", [
+    ("brightness", lambda maps: maps[:, 0, 0], 1, 0.4),
+    ("contrast", lambda maps: maps[:, 0, 0], 1, 0.3),
+    ("saturation", lambda maps: 1 - maps[:, 0, 1] / RED, 1, 0.5),
+    ("hue", turns, 0, 0.1),
+])  # fmt: skip
+def test_each_colour_factor_is_uniform_with_the_strength_and_probability_of_the_settings(name, read, centre, strength):
+    settings = Views(jitter_probability=0.8, **STILL | {name: strength})
+    factors = read(views.random_colours(tf.constant(20_000), seed(8), settings).numpy())
+    changed = np.abs(factors - centre) > 1e-5
     assert changed.mean() == pytest.approx(0.8, abs=0.01)
-    assert factors[changed].min() == pytest.approx(0.6, abs=0.01) and factors[changed].max() == pytest.approx(1.4, abs=0.01)
-    assert factors[changed].mean() == pytest.approx(1, abs=0.01)
+    places = (np.sort(factors[changed]) - centre + strength) / (2 * strength)
+    # The largest distance between the empirical distribution and the uniform one: of 16,000 draws one in 1,800 would be over 0.016 by chance.
+    assert np.abs(places - np.linspace(0, 1, len(places))).max() < 0.016
+
+
+def test_every_colour_factor_is_drawn_by_itself():
+    """All at once: brightness and contrast, read from the map of the mean and of the pixel, have nothing to do with each other."""
+    settings = Views(jitter_probability=1.0, **STILL | {"brightness": 0.4, "contrast": 0.4})
+    maps = views.random_colours(tf.constant(20_000), seed(8), settings).numpy()
+    brightness = maps[:, 0, 0] + maps[:, 0, 3] / RED
+    assert abs(np.corrcoef(brightness, maps[:, 0, 0] / brightness)[0, 1]) < 0.03
+
+
+def test_grey_comes_as_often_as_the_settings_say():
+    maps = views.random_colours(tf.constant(20_000), seed(8), Views(**STILL | {"grey_probability": 0.2})).numpy()
+    grey = np.abs(maps[:, 0, 1] / RED - 1) < 1e-5
+    assert grey.mean() == pytest.approx(0.2, abs=0.01)
+    assert np.abs(maps[~grey][:, 0, 1]).max() < 1e-5
 
 
 def test_blurs_have_the_distribution_that_the_settings_name():
