@@ -44,29 +44,20 @@ def states(record):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(finished_run):
     """CLASS/*.jpg, 12 pictures of each of five species."""
-    from components.synthetic_flowers import scene
-
-    root = tmp_path_factory.mktemp("flowers")
-    for index in range(60):
-        picture = root / f"class-{index % 5}" / f"{index}.jpg"
-        picture.parent.mkdir(exist_ok=True)
-        picture.write_bytes(scene.draw_jpeg(3, index, 48))
-    return root
+    return finished_run.folder
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    return tmp_path_factory.mktemp("run") / "DIR"
+def root(finished_run):
+    return finished_run.root
 
 
 @pytest.fixture(scope="module")
-def first(folder, root):
-    """The first run below DIR: the process, and its run.json."""
-    process = run(folder, root, *TINY, *OPEN_GATE)
-    assert process.returncode == 0, process.stdout + process.stderr
-    return process, latest(root)
+def first(finished_run):
+    """The first run below DIR, with the settings TINY and OPEN_GATE: the process, and its run.json."""
+    return finished_run.process, json.loads((finished_run.root / "runs" / finished_run.run_id / "run.json").read_text())
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,50 @@
+"""One finished run that several test files look at, made when the first of them asks for it."""
+
+import dataclasses
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+PROJECT = pathlib.Path(__file__).resolve().parents[1]
+
+# The smallest that a pipeline can be, under a gate that anything passes: whether this network is any good is not the question.
+TINY = ["pretrain.epochs=1", "pretrain.batch_size=16", "pretrain.width=8", "linear_eval.folds=2", "linear_eval.neighbours=3"]
+OPEN_GATE = ["gate.min_accuracy=0", "gate.min_gain_over_random=-1"]
+PATIENCE_SECONDS = 1200
+
+
+@dataclasses.dataclass(frozen=True)
+class FinishedRun:
+    """`flowers run` as a user starts it, on `folder` and below `root`; and the process, which has ended."""
+
+    folder: pathlib.Path
+    root: pathlib.Path
+    run_id: str
+    process: subprocess.CompletedProcess
+
+
+@pytest.fixture(scope="session")
+def small_folder(tmp_path_factory):
+    """CLASS/*.jpg, 12 pictures of each of five species."""
+    from components.synthetic_flowers import scene
+
+    root = tmp_path_factory.mktemp("flowers")
+    for index in range(60):
+        picture = root / f"class-{index % 5}" / f"{index}.jpg"
+        picture.parent.mkdir(exist_ok=True)
+        picture.write_bytes(scene.draw_jpeg(3, index, 48))
+    return root
+
+
+@pytest.fixture(scope="session")
+def finished_run(small_folder, tmp_path_factory):
+    """A first run below a new DIR."""
+    root = tmp_path_factory.mktemp("run") / "DIR"
+    sets = [argument for setting in (*TINY, *OPEN_GATE) for argument in ("--set", setting)]
+    process = subprocess.run(
+        [sys.executable, "-m", "pipeline", "run", "--data", str(small_folder), "--root", str(root), *sets],
+        cwd=PROJECT, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)  # fmt: skip
+    assert process.returncode == 0, process.stdout + process.stderr
+    return FinishedRun(small_folder, root, (root / "latest").resolve().name, process)
