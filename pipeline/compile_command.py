@@ -6,6 +6,7 @@ import pathlib
 
 from pipeline.console import without_library_noise
 from pipeline.exit_status import ExitStatus
+from pipeline.vertex_target import DATAFLOW, Target
 from pipeline_config import Config, Worker, require
 
 
@@ -14,7 +15,7 @@ def compile_pipeline(config: Config, target_options: dict, output: str) -> ExitS
 
     Args:
       config: the settings.
-      target_options: arguments of pipeline.vertex.Target.
+      target_options: arguments of pipeline.vertex_target.Target.
       output: a path that ends in .json.
 
     Raises:
@@ -23,10 +24,10 @@ def compile_pipeline(config: Config, target_options: dict, output: str) -> ExitS
     require(output.endswith(".json"), "--output", "a path that ends in .json", output)
     folder = os.path.dirname(os.path.abspath(output))
     require(os.path.isdir(folder), "--output", "in a folder that exists", output)
+    target = Target(**target_options)
     with without_library_noise():
         from pipeline import vertex
 
-        target = vertex.Target(**target_options)
         text = as_text(vertex.pipeline_job(config, target))
     beside = pathlib.Path(f"{output}.part")
     beside.write_text(text, encoding="utf-8")
@@ -34,7 +35,7 @@ def compile_pipeline(config: Config, target_options: dict, output: str) -> ExitS
     print(f"{output}: preset {config.preset}, data {config.data.source}, for {target.project} in {target.region}")
     print(f"  Pretrain     {in_words(config.vertex.pretrain)}")
     print(f"  LinearEval   {in_words(config.vertex.linear_eval)}")
-    print(f"  Beam tasks   {'Dataflow' if target.beam_runner == vertex.DATAFLOW else 'on their own machines'}")
+    print(f"  Beam tasks   {'Dataflow' if target.beam_runner == DATAFLOW else 'on their own machines'}")
     return ExitStatus.FINISHED
 
 

@@ -31,10 +31,10 @@ from components.flowers_schema_gen.component import FlowersSchemaGen
 from components.flowers_schema_gen.statistics import statistics_options
 from components.gate_evaluator.component import GateEvaluator
 from components.registry_pusher.component import PIPELINE_JOB_NAME, RegistryPusher
+from components.source_inspector.component import SourceInspector
+from pipeline import PIPELINE_NAME
 from pipeline.recipe import Origin, recipe_without_data
 from pipeline_config import Config
-
-PIPELINE_NAME = "flowers"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Places:
 
 def create_pipeline(config: Config, origin: Origin, champion: str | None, places: Places, trainer: type[Trainer] = Trainer,
                     jobs: Mapping[str, dict] | None = None, **runner_options) -> Pipeline:  # fmt: skip
-    """The nine nodes and their edges.
+    """The nine nodes and their edges; a tenth before them, SourceInspector, where `origin` has no fingerprint.
 
     Args:
       config: the settings.
@@ -68,10 +68,15 @@ def create_pipeline(config: Config, origin: Origin, champion: str | None, places
       jobs: what that other class needs in custom_config, by node id.
       **runner_options: passed on to `Pipeline` (metadata connection, Beam arguments).
     """
+    inspector, fingerprint = [], origin.data_fingerprint
+    if not fingerprint:
+        inspector = [SourceInspector(settings=origin.ingest_settings, datasets_dir=places.datasets,
+                                     code_version=origin.components_version).with_id("SourceInspector")]  # fmt: skip
+        fingerprint = inspector[0].outputs["fingerprint"].future()[0].value
     example_gen = FlowersExampleGen(
         settings=origin.ingest_settings,
         datasets_dir=places.datasets,
-        fingerprint=origin.data_fingerprint,
+        fingerprint=fingerprint,
         code_version=origin.components_version,
     ).with_id("ExampleGen")
     examples = example_gen.outputs["examples"]
@@ -146,7 +151,7 @@ def create_pipeline(config: Config, origin: Origin, champion: str | None, places
     return Pipeline(
         pipeline_name=PIPELINE_NAME,
         pipeline_root=places.pipeline_root,
-        components=[example_gen, statistics_gen, schema_gen, example_validator, data_gate,
+        components=[*inspector, example_gen, statistics_gen, schema_gen, example_validator, data_gate,
                     pretrain, linear_eval, evaluator, pusher],
         enable_cache=True,
         **runner_options,

@@ -5,8 +5,6 @@ The same input gives the same job: it names no time and no random id. The job is
 `vertex` of the configuration.
 """
 
-import dataclasses
-import re
 from collections.abc import Mapping
 
 from kfp.pipeline_spec import pipeline_spec_pb2
@@ -15,56 +13,24 @@ from tfx.extensions.google_cloud_ai_platform.constants import ENABLE_VERTEX_KEY,
 from tfx.extensions.google_cloud_ai_platform.trainer.component import Trainer
 from tfx.extensions.google_cloud_ai_platform.trainer.executor import TRAINING_ARGS_KEY
 
+from tfx.orchestration.kubeflow.decorators import FinalStatusStr
+from tfx.orchestration.kubeflow.utils import TFX_DAG_NAME
+
 # Not from tfx.v1, which leaves the runner out without a word where kfp is missing.
 from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import KubeflowV2DagRunner, KubeflowV2DagRunnerConfig
 from tfx.orchestration.pipeline import Pipeline
 
 from components.flowers_example_gen.source import TFDS_PREFIX, ingest_settings, inspect
 from components.registry.vertex_backend import MODEL_ID, vertex_place
+from components.run_outcome.component import RunOutcome
+from pipeline import PIPELINE_NAME
 from pipeline.code_version import COMPONENTS, TRAINER, code_version
-from pipeline.dag import PIPELINE_NAME, Places, create_pipeline
+from pipeline.dag import Places, create_pipeline
 from pipeline.local import BEAM_RUNNER
 from pipeline.recipe import Origin
 from pipeline.vertex_machines import require_legal
+from pipeline.vertex_target import DATAFLOW, TASK, Target
 from pipeline_config import Config, Vertex, Worker, require
-
-TASK, DATAFLOW = BEAM_RUNNERS = ("task", "dataflow")
-
-# What may stand where on the command line: Google's rules for the names of projects, regions and buckets.
-PROJECT = r"([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]"
-REGION = r"[a-z]+-[a-z]+[0-9]+"
-BUCKET = r"gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9](/[\w.-]+)*"
-IMAGE = r"[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)+(:[\w.-]+|@sha256:[0-9a-f]{64})"
-
-
-@dataclasses.dataclass(frozen=True)
-class Target:
-    """Where a compiled pipeline is to run.
-
-    Attributes:
-      project: id of the Google Cloud project.
-      region: such as europe-west4.
-      bucket: gs://BUCKET or gs://BUCKET/FOLDER, below which everything is kept.
-      image: the container image of every task and job, with tag or digest.
-      beam_runner: `task`, Beam on the task's own machine, or `dataflow`.
-    """
-
-    project: str
-    region: str
-    bucket: str
-    image: str
-    beam_runner: str = TASK
-
-    def __post_init__(self):
-        for key, pattern, expected in (
-            ("project", PROJECT, "the id of a Google Cloud project"),
-            ("region", REGION, "a region such as europe-west4"),
-            ("bucket", BUCKET, "gs://BUCKET or gs://BUCKET/FOLDER, without a slash at the end"),
-            ("image", IMAGE, "HOST/PATH:TAG or HOST/PATH@sha256:DIGEST"),
-        ):
-            require(re.fullmatch(pattern, getattr(self, key)) is not None, f"--{key}", expected, getattr(self, key))
-        require(self.beam_runner in BEAM_RUNNERS, "--beam-runner", " or ".join(BEAM_RUNNERS), self.beam_runner)
-
 
 def require_compilable(config: Config, target: Target) -> None:
     """Checks whatever the parts could not check alone.
@@ -110,13 +76,14 @@ def pipeline_job(config: Config, target: Target) -> dict:
         config, origin, None, places(config.vertex, target), Trainer, jobs)  # fmt: skip
     _prepare_beam_nodes(pipeline, config.vertex, target, labels)
     runner = KubeflowV2DagRunner(KubeflowV2DagRunnerConfig(default_image=target.image, use_pipeline_spec_2_1=True))
+    runner.set_exit_handler(RunOutcome(final_status=FinalStatusStr(), outcomes_dir=target.outcomes).with_id("RunOutcome"))
     compiled = runner.run(pipeline, write_out=False)
     spec = compiled["pipelineSpec"]
     # Another champion is another question, of which the Evaluator's inputs show nothing.
-    del spec["root"]["dag"]["tasks"]["Evaluator"]["cachingOptions"]
+    tasks = spec["components"][TFX_DAG_NAME]["dag"]["tasks"]
+    del tasks["Evaluator"]["cachingOptions"]
     if not origin.data_fingerprint:
-        # Nobody knows whether the photographs are those of last time, so that ingest looks at them in every run.
-        del spec["root"]["dag"]["tasks"]["ExampleGen"]["cachingOptions"]
+        _look_at_the_source_in_every_run(tasks)
     optional = {
         "serviceAccount": config.vertex.service_account,
         "network": config.vertex.network,
@@ -128,6 +95,15 @@ def pipeline_job(config: Config, target: Target) -> dict:
         "pipelineSpec": spec,
         "runtimeConfig": compiled["runtimeConfig"],
     } | {key: value for key, value in optional.items() if value}
+
+
+def _look_at_the_source_in_every_run(tasks: dict) -> None:
+    """Nobody knows whether the photographs are those of last time: SourceInspector is never served from the cache, and
+    ExampleGen and all that follows only where it finds the same as before."""
+    del tasks["SourceInspector"]["cachingOptions"]
+    # TFX 1.21 names the producer of a parameter by what its tasks were once called; a job with that name is not valid.
+    producer = tasks["ExampleGen"]["inputs"]["parameters"]["fingerprint"]["taskOutputParameter"]
+    producer["producerTask"] = producer["producerTask"].removesuffix("_task")
 
 
 def places(vertex: Vertex, target: Target) -> Places:

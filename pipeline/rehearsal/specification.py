@@ -11,6 +11,8 @@ from kfp.pipeline_spec import pipeline_spec_pb2 as kfp
 
 from pipeline_config import ConfigurationError
 
+AFTER_ALL = kfp.PipelineTaskSpec.TriggerPolicy.ALL_UPSTREAM_TASKS_COMPLETED
+Tasks = Mapping[str, kfp.PipelineTaskSpec]
 VERTEX_TRAINER = "tfx.extensions.google_cloud_ai_platform.trainer.executor.GenericExecutor"
 
 
@@ -20,12 +22,14 @@ class Specification:
 
     Attributes:
       tasks: specification of each task by name, each after those that it depends on.
+      exit_handler: the task that runs after all others, however they ended; None where there is none.
       components: what tasks take and give, by name.
       containers: what runs, by executor label.
       pipeline_root: gs:// folder of the tasks' outputs.
     """
 
     tasks: dict[str, kfp.PipelineTaskSpec]
+    exit_handler: kfp.PipelineTaskSpec | None
     components: dict[str, kfp.ComponentSpec]
     containers: dict[str, kfp.PipelineDeploymentConfig.PipelineContainerSpec]
     pipeline_root: str
@@ -34,7 +38,13 @@ class Specification:
         return self.containers[self.component(task).executor_label]
 
     def component(self, task: str) -> kfp.ComponentSpec:
-        return self.components[self.tasks[task].component_ref.name]
+        return self.components[self.task(task).component_ref.name]
+
+    def task(self, name: str) -> kfp.PipelineTaskSpec:
+        """Any task, the exit handler included."""
+        if self.exit_handler is not None and name == self.exit_handler.task_info.name:
+            return self.exit_handler
+        return self.tasks[name]
 
     def constant(self, task: str, parameter: str) -> str:
         """The text that the file gives a task for a parameter; "" where it gives none."""
@@ -69,8 +79,10 @@ def load(path: pathlib.Path) -> Specification:
             raise ConfigurationError(f"{path}: {label} is a {executor.WhichOneof('spec')}; only containers can be rehearsed")
         if "--runner=DataflowRunner" in executor.container.args:
             raise ConfigurationError(f"{path}: {label} runs on Dataflow, which only Google has; compile with --beam-runner task")
+    tasks, exit_handler = _tasks_and_exit_handler(spec, path)
     return Specification(
-        tasks=_in_order(spec.root.dag.tasks),
+        tasks=_in_order(tasks),
+        exit_handler=exit_handler,
         components=dict(spec.components),
         containers={label: executor.container for label, executor in deployment.executors.items()},
         pipeline_root=pipeline_root,
@@ -93,6 +105,18 @@ def require_present_code(specification: Specification, path: pathlib.Path, prese
             )
 
 
-def _in_order(tasks) -> dict[str, kfp.PipelineTaskSpec]:
+def _tasks_and_exit_handler(spec: kfp.PipelineSpec, path: pathlib.Path) -> tuple[Tasks, kfp.PipelineTaskSpec | None]:
+    """With an exit handler the other tasks form one task of the root, which is a DAG of its own."""
+    at_root = spec.root.dag.tasks
+    last = [task for task in at_root.values() if task.trigger_policy.strategy == AFTER_ALL]
+    if not last:
+        return at_root, None
+    inner = [spec.components[task.component_ref.name] for task in at_root.values() if task is not last[0]]
+    if len(at_root) != 2 or not inner[0].HasField("dag"):
+        raise ConfigurationError(f"{path}: an exit handler can be rehearsed beside one DAG, got the tasks {', '.join(sorted(at_root))}")
+    return inner[0].dag.tasks, last[0]
+
+
+def _in_order(tasks: Tasks) -> dict[str, kfp.PipelineTaskSpec]:
     order = graphlib.TopologicalSorter({name: sorted(tasks[name].dependent_tasks) for name in sorted(tasks)})
     return {name: tasks[name] for name in order.static_order()}

@@ -8,10 +8,9 @@ import pathlib
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
 
 import yaml
-from google.protobuf import json_format
+from google.protobuf import json_format, struct_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2 as kfp
 
 from pipeline.code_version import PROJECT
@@ -53,12 +52,30 @@ class Job:
     folder: pathlib.Path
     image: Image | None = None
 
+    @property
+    def number(self) -> int:
+        return _number(self.name)
 
-def run(task: str, specification: Specification, produced: Mapping[tuple[str, str], kfp.RuntimeArtifact], job: Job) -> dict:
-    """Runs one task to its end.
+    @property
+    def resource_name(self) -> str:
+        return f"{HERE}/pipelineJobs/{self.name}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Produced:
+    """What earlier tasks have made, by task and output: artifacts, and those that are one value as parameters too."""
+
+    artifacts: dict[tuple[str, str], kfp.RuntimeArtifact] = dataclasses.field(default_factory=dict)
+    parameters: dict[tuple[str, str], struct_pb2.Value] = dataclasses.field(default_factory=dict)
+
+
+def run(
+    task: str, specification: Specification, produced: Produced, job: Job, final_status: str = ""
+) -> dict[str, kfp.RuntimeArtifact]:
+    """Runs one task to its end, and adds what it made to `produced`.
 
     Args:
-      produced: artifacts of earlier tasks, by task and output.
+      final_status: how the other tasks ended, for the exit handler: PipelineTaskFinalStatus as JSON.
 
     Returns:
       The task's artifacts by output, as later tasks get them.
@@ -66,7 +83,7 @@ def run(task: str, specification: Specification, produced: Mapping[tuple[str, st
     Raises:
       TaskFailed: by name, with the reason and where the log is.
     """
-    given = executor_input(task, specification, produced, job)
+    given = executor_input(task, specification, produced, job, final_status)
     text = job.storage.local(json_format.MessageToJson(given, indent=None, sort_keys=True))
     given = json_format.Parse(text, kfp.ExecutorInput())
     container = specification.container(task)
@@ -79,33 +96,45 @@ def run(task: str, specification: Specification, produced: Mapping[tuple[str, st
         if hook.command:
             _execute(task, [*hook.command, *hook.args], text, job, file)
         _execute(task, [*container.command, *container.args], text, job, file)
-    parameters = json.dumps([value.string_value for value in given.inputs.parameter_values.values()])
-    allowed = {task_root, *job.storage.folders_named_in(parameters)}
+    told = json.dumps([value.string_value for value in given.inputs.parameter_values.values()])
+    allowed = {task_root, *job.storage.folders_named_in(told)}
     if foreign := written_outside(before, snapshot(_watched(job)), allowed):
         raise TaskFailed(task, f"wrote outside its directories: {', '.join(foreign[:5])}")
-    return _outputs(task, given, log)
+    artifacts, parameters = _outputs(task, given, log)
+    produced.artifacts.update({(task, name): artifact for name, artifact in artifacts.items()})
+    produced.parameters.update({(task, name): value for name, value in parameters.items()})
+    return artifacts
 
 
 def executor_input(
-    task: str, specification: Specification, produced: Mapping[tuple[str, str], kfp.RuntimeArtifact], job: Job
+    task: str, specification: Specification, produced: Produced, job: Job, final_status: str = ""
 ) -> kfp.ExecutorInput:
     """What Vertex AI puts in the place of {{$}}: parameters, input artifacts, and where outputs go."""
     given = kfp.ExecutorInput()
-    inputs, component = specification.tasks[task].inputs, specification.component(task)
+    inputs, component = specification.task(task).inputs, specification.component(task)
     for name, source in inputs.parameters.items():
         value = given.inputs.parameter_values[name]
-        value.CopyFrom(source.runtime_value.constant)
+        match source.WhichOneof("kind"):
+            case "task_output_parameter":
+                made = source.task_output_parameter
+                value.CopyFrom(produced.parameters[made.producer_task, made.output_parameter_key])
+            case "task_final_status":
+                value.string_value = final_status
+            case _:
+                value.CopyFrom(source.runtime_value.constant)
         if value.HasField("string_value"):
             value.string_value = _without_placeholders(value.string_value, job)
     for name, source in inputs.artifacts.items():
         origin = source.task_output_artifact
-        given.inputs.artifacts[name].artifacts.append(produced[origin.producer_task, origin.output_artifact_key])
+        given.inputs.artifacts[name].artifacts.append(produced.artifacts[origin.producer_task, origin.output_artifact_key])
     root = f"{specification.pipeline_root}/{PROJECT_NUMBER}/{job.name}/{task}_{_number(job.name, task)}"
     given.outputs.output_file = f"{root}/executor_output.json"
     for name, definition in component.output_definitions.artifacts.items():
         artifact = given.outputs.artifacts[name].artifacts.add(uri=f"{root}/{name}", type=definition.artifact_type)
         artifact.name = f"{HERE}/metadataStores/default/artifacts/{_number(job.name, task, name)}"
         artifact.metadata.CopyFrom(definition.metadata)
+    for name in component.output_definitions.parameters:
+        given.outputs.parameters[name].output_file = f"{root}/{name}"
     return given
 
 
@@ -125,8 +154,8 @@ def _number(*parts: str) -> int:
 def _without_placeholders(text: str, job: Job) -> str:
     values = {
         "{{$.pipeline_job_name}}": job.name,
-        "{{$.pipeline_job_uuid}}": str(_number(job.name)),
-        "{{$.pipeline_job_resource_name}}": f"{HERE}/pipelineJobs/{job.name}",
+        "{{$.pipeline_job_uuid}}": str(job.number),
+        "{{$.pipeline_job_resource_name}}": job.resource_name,
     }
     if unknown := set(PLACEHOLDER.findall(text)) - values.keys():
         raise ConfigurationError(f"the placeholder {min(unknown)} cannot be rehearsed; known are {', '.join(values)}")
@@ -176,7 +205,9 @@ def _watched(job: Job) -> list[pathlib.Path | str]:
     return [job.storage.folder, *([job.storage.data] if job.storage.data else [])]
 
 
-def _outputs(task: str, given: kfp.ExecutorInput, log: pathlib.Path) -> dict[str, kfp.RuntimeArtifact]:
+def _outputs(
+    task: str, given: kfp.ExecutorInput, log: pathlib.Path
+) -> tuple[dict[str, kfp.RuntimeArtifact], dict[str, struct_pb2.Value]]:
     try:
         written = json_format.Parse(pathlib.Path(given.outputs.output_file).read_text(encoding="utf-8"), kfp.ExecutorOutput())
     except FileNotFoundError:
@@ -192,4 +223,6 @@ def _outputs(task: str, given: kfp.ExecutorInput, log: pathlib.Path) -> dict[str
         if not os.path.isfile(artifact.uri) and not snapshot([artifact.uri]):
             raise TaskFailed(task, f"wrote nothing to its output {name} at {artifact.uri} (log: {log})")
         outputs[name] = artifact
-    return outputs
+    if missing := set(given.outputs.parameters) - set(written.parameter_values):
+        raise TaskFailed(task, f"gave its output {min(missing)} no value (log: {log})")
+    return outputs, dict(written.parameter_values)

@@ -117,6 +117,91 @@ def test_a_task_that_misbehaves_is_reported_by_name(rehearse, script, message):
     assert caught.value.node == "Bad"
 
 
+def with_exit_handler(path, script):
+    """The job at `path` with its tasks as a DAG within the DAG, and a task that runs `script` after them, as TFX compiles it."""
+    job = json.loads(path.read_text())
+    spec = job["pipelineSpec"]
+    spec["components"] |= {"tfx-dag": {"dag": {"tasks": spec["root"]["dag"]["tasks"]}}, "Last": {"executorLabel": "Last_executor"}}
+    spec["deploymentSpec"]["executors"]["Last_executor"] = {
+        "container": {"image": "i", "command": ["python", "-c", BEHAVE + script], "args": ["{{$}}"]}}  # fmt: skip
+    spec["root"]["dag"]["tasks"] = {
+        "tfx-dag": {"taskInfo": {"name": "tfx-dag"}, "componentRef": {"name": "tfx-dag"}},
+        "Last": {"taskInfo": {"name": "Last"}, "componentRef": {"name": "Last"}, "dependentTasks": ["tfx-dag"],
+                 "triggerPolicy": {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"},
+                 "inputs": {"parameters": {"status": {"taskFinalStatus": {"producerTask": "tfx-dag"}},
+                                           "folder": {"runtimeValue": {"constant": "gs://bucket/outcomes"}}}}},
+    }  # fmt: skip
+    path.write_text(json.dumps(job))
+    return specification.load(path)
+
+
+# Writes the status that it is given where it is told to.
+REPORT = """
+values = given["inputs"]["parameterValues"]
+write(values["folder"] + "/status.json", values["status"])
+write(given["outputs"]["outputFile"], "{}")
+"""
+
+
+@pytest.mark.parametrize(("script", "state"), [("behave()", "SUCCEEDED"), ("sys.exit(1)", "FAILED")])
+def test_the_exit_handler_runs_last_and_is_told_how_the_others_ended(tmp_path, script, state):
+    for folder in ("gs", "logs"):
+        (tmp_path / folder).mkdir()
+    job_file(tmp_path / "job.json", {"A": script, "B": "behave()"})
+    names, executions = [], []
+    rehearsed = with_exit_handler(tmp_path / "job.json", REPORT)
+    try:
+        walk(rehearsed, Job("job-1", Storage(tmp_path / "gs"), tmp_path / "logs"), executions, names.append, lambda name: None)
+        failed = None
+    except TaskFailed as error:
+        failed = error.node
+    status = json.loads((tmp_path / "gs/bucket/outcomes/status.json").read_text())
+    assert status["state"] == state and status["pipelineJobName"] == "job-1"
+    assert names == (["A", "B", "Last"] if state == "SUCCEEDED" else ["A", "Last"])
+    assert failed == (None if state == "SUCCEEDED" else "A")
+    assert state == "SUCCEEDED" or "The failed tasks are: [A]" in status["error"]["message"]
+
+
+def test_an_exit_handler_that_fails_is_reported_but_not_before_what_failed_first(tmp_path):
+    for folder in ("gs", "logs"):
+        (tmp_path / folder).mkdir()
+    job_file(tmp_path / "job.json", {"A": "behave()"})
+    job = Job("job-1", Storage(tmp_path / "gs"), tmp_path / "logs")
+    with pytest.raises(TaskFailed, match="task Last ended with exit status 3"):
+        walk(with_exit_handler(tmp_path / "job.json", "sys.exit(3)"), job, [], print, print)
+    job_file(tmp_path / "job.json", {"A": "sys.exit(4)"})
+    with pytest.raises(TaskFailed, match="task A ended with exit status 4"):
+        walk(with_exit_handler(tmp_path / "job.json", "sys.exit(3)"), job, [], print, print)
+
+
+@pytest.mark.parametrize(("script", "message"), [
+    ("behave(); write(given['outputs']['outputFile'], json.dumps({'parameterValues': {'made': 'rose'}, **made}))", ""),
+    ("behave()", "task A gave its output made no value"),
+])  # fmt: skip
+def test_a_value_of_one_task_is_a_parameter_of_the_next(tmp_path, script, message):
+    for folder in ("gs", "logs"):
+        (tmp_path / folder).mkdir()
+    path = tmp_path / "job.json"
+    job_file(path, {"A": "made = {'artifacts': {'made': {'artifacts': [{}]}}}\n" + script, "B": "behave()"})
+    job = json.loads(path.read_text())
+    job["pipelineSpec"]["components"]["A"]["outputDefinitions"]["parameters"] = {"made": {"parameterType": "STRING"}}
+    job["pipelineSpec"]["root"]["dag"]["tasks"]["B"]["inputs"]["parameters"]["flower"] = {
+        "taskOutputParameter": {"producerTask": "A", "outputParameterKey": "made"}}  # fmt: skip
+    path.write_text(json.dumps(job))
+    executions = []
+
+    def rehearse():
+        walk(specification.load(path), Job("job-1", Storage(tmp_path / "gs"), tmp_path / "logs"), executions, print, print)
+
+    if message:
+        with pytest.raises(TaskFailed, match=message):
+            rehearse()
+        return
+    rehearse()
+    given = json.loads(open(executions[1].outputs["made"] + "/file").read())
+    assert given["inputs"]["parameterValues"]["flower"] == "rose"
+
+
 def test_a_folder_that_a_parameter_names_may_be_written(rehearse, tmp_path):
     rehearse({"A": "behave(); write(json.loads(given['inputs']['parameterValues']['folder'])['kept'] + '/checkpoint')"})
     assert (tmp_path / "gs/bucket/kept/checkpoint").exists()

@@ -26,7 +26,8 @@ GOLDEN = pathlib.Path(__file__).resolve().parents[1] / "golden" / "vertex_gpu.js
 TARGET = vertex.Target("a-project", "europe-west4", "gs://a-bucket/flowers", "europe-west4-docker.pkg.dev/a-project/r/flowers:1")
 DATA = "data.source=gs://photographs/flowers"
 EDGES = {
-    "ExampleGen": set(),
+    "SourceInspector": set(),
+    "ExampleGen": {"SourceInspector"},
     "StatisticsGen": {"ExampleGen"},
     "SchemaGen": {"StatisticsGen"},
     "ExampleValidator": {"StatisticsGen", "SchemaGen"},
@@ -50,7 +51,12 @@ def job():
 
 @pytest.fixture(scope="module")
 def tasks(job):
-    return job["pipelineSpec"]["root"]["dag"]["tasks"]
+    return tasks_of(job)
+
+
+def tasks_of(job):
+    """All tasks but the exit handler, which are a DAG within the DAG."""
+    return job["pipelineSpec"]["components"]["tfx-dag"]["dag"]["tasks"]
 
 
 def containers(job):
@@ -59,7 +65,7 @@ def containers(job):
 
 
 def parameter(job, task, name):
-    return job["pipelineSpec"]["root"]["dag"]["tasks"][task]["inputs"]["parameters"][name]["runtimeValue"]["constant"]
+    return tasks_of(job)[task]["inputs"]["parameters"][name]["runtimeValue"]["constant"]
 
 
 def custom_job(job, task):
@@ -117,7 +123,7 @@ def test_every_task_runs_our_image_by_tfx_s_entry_point(job):
 def test_every_executor_and_artifact_type_can_be_imported_by_its_name(job):
     # A container imports them so: an artifact type of ours by the title of its schema.
     names = [container["args"][1] for container in containers(job).values()]
-    for component in job["pipelineSpec"]["components"].values():
+    for component in job["pipelineSpec"]["components"].values():  # of which one is the inner DAG and has no types
         for side in ("inputDefinitions", "outputDefinitions"):
             for artifact in component.get(side, {}).get("artifacts", {}).values():
                 title = yaml.safe_load(artifact["artifactType"]["instanceSchema"])["title"]
@@ -177,12 +183,19 @@ def test_the_pusher_is_told_the_job_s_name(job):
     assert parameter(job, "Pusher", "run_id") == PIPELINE_JOB_NAME == dsl.PIPELINE_JOB_NAME_PLACEHOLDER
 
 
-def test_photographs_that_nobody_looked_at_are_never_served_from_the_cache(tasks):
-    assert "cachingOptions" not in tasks["ExampleGen"]
-    others = {name: task for name, task in tasks.items() if name not in ("ExampleGen", "Evaluator")}
+def test_photographs_that_nobody_looked_at_are_looked_at_in_every_run(tasks):
+    # Vertex AI's cache compares the values of parameters and the ids of artifacts: the same fingerprint is the same ExampleGen,
+    # and all that follows from it; another fingerprint is none that was ever seen.
+    assert "cachingOptions" not in tasks["SourceInspector"]
+    others = {name: task for name, task in tasks.items() if name not in ("SourceInspector", "Evaluator")}
     assert all(task["cachingOptions"] == {"enableCache": True} for task in others.values())
+    assert tasks["ExampleGen"]["inputs"]["parameters"]["fingerprint"] == {
+        "taskOutputParameter": {"producerTask": "SourceInspector", "outputParameterKey": "fingerprint"}}  # fmt: skip
+
+
+def test_the_fingerprint_of_synthetic_data_is_known_without_a_look():
     synthetic = vertex.pipeline_job(configuration("gpu"), TARGET)
-    assert synthetic["pipelineSpec"]["root"]["dag"]["tasks"]["ExampleGen"]["cachingOptions"] == {"enableCache": True}
+    assert set(tasks_of(synthetic)) == set(EDGES) - {"SourceInspector"}
     assert re.fullmatch("[0-9a-f]{64}", parameter(synthetic, "ExampleGen", "fingerprint"))
 
 
@@ -205,8 +218,18 @@ def test_container_and_key_of_versions_can_be_set():
     assert (registry.kms_key, registry.serving_image) == (key, image)
 
 
+def test_the_outcome_is_reported_after_all_other_tasks_however_they_ended(job):
+    at_root = job["pipelineSpec"]["root"]["dag"]["tasks"]
+    assert set(at_root) == {"tfx-dag", "RunOutcome"}
+    assert at_root["RunOutcome"]["dependentTasks"] == ["tfx-dag"] and "cachingOptions" not in at_root["RunOutcome"]
+    assert at_root["RunOutcome"]["triggerPolicy"] == {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"}
+    given = at_root["RunOutcome"]["inputs"]["parameters"]
+    assert given["final_status"] == {"taskFinalStatus": {"producerTask": "tfx-dag"}}
+    assert given["outcomes_dir"]["runtimeValue"]["constant"] == "gs://a-bucket/flowers/outcomes"
+
+
 def test_caches_follow_the_code(job):
-    for task in ("ExampleGen", "SchemaGen", "DataGate", "Evaluator"):
+    for task in ("SourceInspector", "ExampleGen", "SchemaGen", "DataGate", "Evaluator"):
         assert parameter(job, task, "code_version") == code_version(COMPONENTS)
 
 

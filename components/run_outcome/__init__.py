@@ -1,0 +1,1 @@
+"""The TFX component that reports how a run on Vertex AI ended."""
