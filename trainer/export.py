@@ -18,31 +18,44 @@ from trainer.photographs import evaluation_views
 from trainer.probe import Probe
 
 
-class EmbeddingModule(tf.Module):
-    """A backbone with signatures for encoded images and for pixels."""
+class ServedNetwork(tf.Module):
+    """A network inside a SavedModel that TensorFlow Serving can load, too.
+
+    TensorFlow's variables are tracked, not Keras' wrappers around them: those are saved under handles that only TensorFlow 2's
+    own loader fills, and any other finds them empty (keras-team/keras issues 19274 and 20095).
+    """
 
     def __init__(self, network: keras.Model):
         super().__init__()
-        self.network = network
         self.side = network.input_shape[1]
+        self.network_values = [weight.value for weight in network.weights]
+        # A function, for a Keras model would be tracked.
+        self.embedding = lambda pixels: network(pixels, training=False)
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="encoded_images")])
-    def encoded_images(self, encoded_images):
+
+class EmbeddingModule(ServedNetwork):
+    """A backbone with signatures for encoded images and for pixels.
+
+    An embedding describes a whole photograph: numbers pooled from feature maps that end in a ReLU, so 0 or more and without an
+    upper bound. Compare two by the cosine of the angle between them; a linear classifier standardises each feature first.
+    docs/embeddings.md says more. A file that cannot be decoded fails the whole batch, as TensorFlow's decoder does.
+    """
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name=model_files.IMAGE_BYTES)])
+    def encoded_images(self, image_bytes):
         """`[batch]` string, JPEG, PNG, BMP or GIF files of any size -> embedding `[batch, features]` float32."""
-        return {model_files.EMBEDDING: self.network(evaluation_views(encoded_images, self.side), training=False)}
+        return {model_files.EMBEDDING: self.embedding(evaluation_views(image_bytes, self.side))}
 
     def pixels(self, pixels):
         """`[batch, side, side, 3]` float32 in [0, 1], whole photographs -> embedding `[batch, features]` float32."""
-        return {model_files.EMBEDDING: self.network(pixels, training=False)}
+        return {model_files.EMBEDDING: self.embedding(pixels)}
 
 
-class ProbeModule(tf.Module):
+class ProbeModule(ServedNetwork):
     """A linear probe on a frozen backbone, with signatures for serialized tf.Examples and for encoded images."""
 
     def __init__(self, network: keras.Model, probe: Probe):
-        super().__init__()
-        self.network = network
-        self.side = network.input_shape[1]
+        super().__init__(network)
         self.mean = tf.constant(probe.mean, tf.float32)
         self.scale = tf.constant(probe.scale, tf.float32)
         self.weights = tf.constant(probe.weights, tf.float32)
@@ -54,13 +67,13 @@ class ProbeModule(tf.Module):
         spec = {examples.IMAGE: tf.io.FixedLenFeature([], tf.string)}
         return self.probabilities(tf.io.parse_example(examples_, spec)[examples.IMAGE])
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="encoded_images")])
-    def encoded_images(self, encoded_images):
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name=model_files.IMAGE_BYTES)])
+    def encoded_images(self, image_bytes):
         """`[batch]` string, JPEG, PNG, BMP or GIF files of any size -> probabilities `[batch, classes]` float32."""
-        return self.probabilities(encoded_images)
+        return self.probabilities(image_bytes)
 
     def probabilities(self, encoded):
-        features = self.network(evaluation_views(encoded, self.side), training=False)
+        features = self.embedding(evaluation_views(encoded, self.side))
         logits = (features - self.mean) / self.scale @ self.weights + self.bias
         return {model_files.PROBABILITIES: tf.nn.softmax(logits)}
 

@@ -52,6 +52,7 @@ def run_fn(fn_args: FnArgs) -> None:
         "embedding": json.loads(config["embedding"]),
         "pretrain": dataclasses.asdict(settings),
         "data_fingerprint": origin["data_fingerprint"],
+        "max_side": origin["settings"]["max_side"],
         "code_version": config["code_version"],
     }
     if replicas.is_chief(strategy):

@@ -56,7 +56,7 @@ def record_files(photographs, tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("records")
     paths = {split: folder / f"Split-{split}" / "records.gz" for split in ("train", "eval")}
-    (folder / examples.ORIGIN_FILE).write_text(examples.origin("d", {}, "c"))
+    (folder / examples.ORIGIN_FILE).write_text(examples.origin("d", {"max_side": 256}, "c"))
     for split, rows in (("train", range(20)), ("eval", range(20, 28))):
         paths[split].parent.mkdir()
         with tf.io.TFRecordWriter(str(paths[split]), "GZIP") as writer:

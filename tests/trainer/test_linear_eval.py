@@ -124,7 +124,7 @@ def test_the_probe_answers_examples_and_images_alike(trained, record_files):
     records = list(tf.data.TFRecordDataset(record_files["eval"], "GZIP").as_numpy_iterator())
     images = [r["image"] for r in linear_eval.read_records([record_files["eval"]]).as_numpy_iterator()]
     by_example = probe.signatures["serving_default"](examples=tf.constant(records))["probabilities"]
-    by_image = probe.signatures["encoded_images"](encoded_images=tf.constant(images))["probabilities"]
+    by_image = probe.signatures["encoded_images"](image_bytes=tf.constant(images))["probabilities"]
     np.testing.assert_allclose(by_example, by_image, atol=1e-6)
     np.testing.assert_allclose(np.sum(by_example, axis=1), 1, atol=1e-5)
 

@@ -29,7 +29,7 @@ def remote(record_files, settings, embedding, tmp_path_factory):
         tf.io.gfile.makedirs(f"{ROOT}/examples/Split-{split}")
         tf.io.gfile.copy(path, f"{ROOT}/examples/Split-{split}/records.gz")
     with tf.io.gfile.GFile(f"{ROOT}/examples/{examples.ORIGIN_FILE}", "w") as file:
-        file.write(examples.origin("d", {}, "c"))
+        file.write(examples.origin("d", {"max_side": 256}, "c"))
     files = {split: [f"{ROOT}/examples/Split-{split}/*"] for split in ("train", "eval")}
     first = types.SimpleNamespace(
         train_files=files["train"], eval_files=files["eval"],
