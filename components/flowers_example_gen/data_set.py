@@ -149,6 +149,23 @@ def open_data_set(source: str, kind: str, builder, eval_fraction: float) -> Data
     )
 
 
+def images(source: str, builder) -> Iterator[Encoded]:
+    """Every image of every split of a prepared data set, labels aside, example after example.
+
+    Raises:
+      DataRefused: the data set has not exactly one image feature.
+    """
+    image = _only_feature(source, builder, tfds.features.Image, "image")
+    reading = {
+        "decoders": tfds.decode.PartialDecoding({image: True}, decoders={image: tfds.decode.SkipDecoding()}),
+        "read_config": tfds.ReadConfig(add_tfds_id=True, try_autocache=False),
+        "shuffle_files": False,
+    }  # fmt: skip
+    for split in builder.info.splits:
+        for example in builder.as_dataset(split=split, **reading).as_numpy_iterator():
+            yield Encoded(example["tfds_id"].decode(), "", "", example[image])
+
+
 def _border(examples: int, eval_fraction: float) -> str:
     percent = 100 * (1 - eval_fraction)
     if abs(percent - round(percent)) < 1e-9:

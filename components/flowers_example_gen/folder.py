@@ -124,9 +124,48 @@ def read(candidate: Candidate, max_bytes: int) -> Encoded:
         return replace(encoded, reason=UNREADABLE, detail=_short(error))
 
 
+def list_any(source: str) -> Iterator[Candidate]:
+    """What a folder of any layout holds, at any depth and by name, or the one file that `source` is; local or remote.
+
+    Candidates have no class and no split. Memory holds the names of the folders that lead to the current one, not the whole list.
+
+    Raises:
+      SourceNotFound: there is neither folder nor file.
+    """
+    root = os.path.realpath(os.path.expanduser(source)) if _is_local(source) else source.rstrip("/")
+    if _is_folder(root):
+        yield from _list_below(root, _names(root))
+    elif os.path.isfile(root) if _is_local(root) else tf.io.gfile.exists(root):
+        yield Candidate(printable(root.rsplit("/", 1)[-1]), "", "", root)
+    else:
+        raise SourceNotFound(f"there is no folder or file {source!r}; expected `synthetic`, `tfds:NAME`, a folder or an image")
+
+
+def candidate_at(source: str, path: str) -> Candidate:
+    """The file of a source that `list_any` listed as `path`; marked as not to be opened where `path` leads out of the source."""
+    root = os.path.realpath(os.path.expanduser(source)) if _is_local(source) else source.rstrip("/")
+    if not _is_folder(root):
+        found = Candidate(printable(root.rsplit("/", 1)[-1]), "", "", root)
+        return found if found.path == path else replace(found, path=path, reason=UNREADABLE, detail="no such file")
+    found = Candidate(path, "", "", _join(root, path))
+    inside = all(part not in ("", ".", "..") for part in path.split("/"))
+    if inside and _is_local(root):
+        inside = os.path.commonpath([root, os.path.realpath(found.location)]) == root
+    if not inside:
+        return replace(found, reason=LINK_OUT, detail="it is not inside the folder")
+    if _is_local(root) and os.path.exists(found.location) and not os.path.isfile(found.location):
+        return replace(found, reason=NOT_A_FILE, detail="a folder, device, pipe or socket")
+    return found
+
+
 def _list_class(root: str, folder: str, class_name: str, split: str) -> Iterator[Candidate]:
-    """Everything below a class folder, at any depth, but for names that begin with a dot."""
-    waiting = [folder]
+    """Everything below a class folder."""
+    return _list_below(root, [folder], class_name, split)
+
+
+def _list_below(root: str, paths: list[str], class_name: str = "", split: str = "") -> Iterator[Candidate]:
+    """The files at and below `paths` of `root`, at any depth, but for names that begin with a dot."""
+    waiting = paths[::-1]
     while waiting:
         path = waiting.pop()
         found = Candidate(printable(path), class_name, split, _join(root, path))
@@ -134,7 +173,7 @@ def _list_class(root: str, folder: str, class_name: str, split: str) -> Iterator
             yield _follow(root, found)
         elif _is_folder(found.location):
             try:
-                waiting += [f"{path}/{name}" for name in _names(found.location)]
+                waiting += [f"{path}/{name}" for name in reversed(_names(found.location))]
             except OSError as error:
                 yield replace(found, reason=UNREADABLE, detail=_short(error))
         elif _is_local(root) and not stat.S_ISREG(os.lstat(found.location).st_mode):

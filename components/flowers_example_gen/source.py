@@ -4,14 +4,17 @@ The pipeline calls `inspect` before it builds the DAG and gives `ingest_settings
 opens the same source again to read it.
 """
 
+import functools
 import hashlib
 import json
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pipeline_config
 from components.errors import DataRefused
 from components.flowers_example_gen import data_set, folder, photograph
 from components.flowers_example_gen.data_set import DataSet
+from components.flowers_example_gen.encoded import Encoded
 from components.flowers_example_gen.folder import Folder
 from components.synthetic_flowers import builder as synthetic_builder
 from components.synthetic_flowers import species
@@ -54,13 +57,35 @@ def inspect(data: pipeline_config.Data, datasets_dir: str) -> Inspection:
 def open_source(data: pipeline_config.Data, datasets_dir: str) -> Folder | DataSet:
     """Opens what `data.source` names; downloads and prepares a TFDS data set, draws the synthetic one where it is missing."""
     if data.source == "synthetic":
-        builder = synthetic_builder.prepare(
-            datasets_dir, data.synthetic_images, data.synthetic_side, data.synthetic_seed, data.eval_fraction)  # fmt: skip
-        return data_set.open_data_set(data.source, "synthetic", builder, data.eval_fraction)
+        return data_set.open_data_set(data.source, "synthetic", _synthetic(data, datasets_dir), data.eval_fraction)
     if data.source.startswith(TFDS_PREFIX):
         builder = data_set.prepare(data.source.removeprefix(TFDS_PREFIX))
         return data_set.open_data_set(data.source, "tfds", builder, data.eval_fraction)
     return folder.open_folder(data.source, data.eval_fraction)
+
+
+def every_image(source: str, datasets_dir: str, max_bytes: int) -> Iterator[Callable[[], Encoded]]:
+    """All images of a source of any layout, labelled or not: what `flowers embed` goes through.
+
+    A folder needs no class folders, and can be a single file; of a data set all splits count, also those a run leaves aside.
+
+    Args:
+      source: as `data.source`, or an image file.
+      datasets_dir: where synthetic flowers are kept, and drawn if they are missing.
+      max_bytes: larger files are not read.
+
+    Yields:
+      Functions that read one image each, on whatever thread calls them: listing files costs no memory for their content.
+
+    Raises:
+      SourceNotFound, DataRefused: as `open_source`.
+    """
+    synthetic = source == "synthetic"
+    if synthetic or source.startswith(TFDS_PREFIX):
+        name = source.removeprefix(TFDS_PREFIX)
+        builder = _synthetic(pipeline_config.Data(), datasets_dir) if synthetic else data_set.prepare(name)
+        return ((lambda encoded=encoded: encoded) for encoded in data_set.images(source, builder))
+    return (functools.partial(folder.read, candidate, max_bytes) for candidate in folder.list_any(source))
 
 
 def ingest_settings(data: pipeline_config.Data) -> str:
@@ -96,6 +121,11 @@ def _require_usable_images(source: Folder | DataSet, data: pipeline_config.Data)
         if name not in enough
     ]
     raise DataRefused(f"{data.source}: every class needs at least {MIN_IMAGES} usable images, but {'; '.join(lacking[:5])}")
+
+
+def _synthetic(data: pipeline_config.Data, datasets_dir: str):
+    return synthetic_builder.prepare(
+        datasets_dir, data.synthetic_images, data.synthetic_side, data.synthetic_seed, data.eval_fraction)  # fmt: skip
 
 
 def _synthetic_fingerprint(data: pipeline_config.Data) -> str:

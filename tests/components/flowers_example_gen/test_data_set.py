@@ -111,3 +111,11 @@ def test_an_unknown_name_is_answered_with_the_nearest(name, tmp_path):
 def test_nonsense_is_no_data_set(name, tmp_path):
     with pytest.raises(SourceNotFound, match="TensorFlow Datasets has no"):
         data_set.prepare(name, str(tmp_path))
+
+
+def test_every_image_of_every_split_is_given_labels_aside(stored):
+    directory, images = stored
+    for name, splits in (("two_splits", ("test", "train")), ("no_train", ("test",))):
+        found = list(data_set.images(f"tfds:{name}", data_set.prepare(name, directory)))
+        assert sorted(one.data for one in found) == sorted(image for split in splits for image in images[split])
+        assert len({one.path for one in found}) == len(found) and not any(one.class_name or one.reason for one in found)

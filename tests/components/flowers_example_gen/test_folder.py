@@ -7,7 +7,7 @@ import time
 import pytest
 
 from components.errors import SourceNotFound
-from components.flowers_example_gen.folder import open_folder, read
+from components.flowers_example_gen.folder import candidate_at, list_any, open_folder, read
 
 
 def opened(root):
@@ -173,3 +173,26 @@ def test_the_fingerprint_follows_names_and_contents_and_nothing_else(flowers, tm
     (flowers / "rose" / "new.jpg").unlink()
     (flowers / "rose" / "1.jpg").unlink()
     assert_new()
+
+
+def test_a_folder_of_any_layout_is_listed_by_name_and_so_is_a_single_file(flowers):
+    (flowers / "top.jpg").write_bytes(b"x")
+    (flowers / "daisy" / ".hidden.jpg").write_bytes(b"x")
+    listed = [candidate.path for candidate in list_any(str(flowers))]
+    assert listed == sorted(f"{name}/{i}.jpg" for name in ("daisy", "rose") for i in range(10)) + ["top.jpg"]
+    assert [candidate.path for candidate in list_any(str(flowers / "top.jpg"))] == ["top.jpg"]
+    with pytest.raises(SourceNotFound, match="there is no folder or file"):
+        list(list_any(str(flowers / "nowhere")))
+
+
+def test_a_path_that_leads_out_of_the_folder_is_not_opened(flowers):
+    (flowers.parent / "secret.jpg").write_bytes(b"secret")
+    (flowers / "link.jpg").symlink_to(flowers.parent / "secret.jpg")
+    (flowers / "up").symlink_to(flowers.parent)
+    assert read(candidate_at(str(flowers), "rose/0.jpg"), 10_000).data
+    outside = ("../secret.jpg", "/etc/hostname", "link.jpg", "up/secret.jpg", "rose/../../secret.jpg")
+    for path in (*outside, "rose//0.jpg", "rose", ""):
+        assert read(candidate_at(str(flowers), path), 10_000).reason, path
+    single = str(flowers / "rose" / "0.jpg")
+    assert read(candidate_at(single, "0.jpg"), 10_000).data
+    assert read(candidate_at(single, "1.jpg"), 10_000).reason
