@@ -42,3 +42,10 @@ def overrides(parsed: argparse.Namespace) -> list[str]:
 def add_root(parser: argparse.ArgumentParser) -> None:
     """Adds --root; `Layout.at(parsed.root)` is what lies below it."""
     parser.add_argument("--root", default="runs", metavar="DIR", help="where runs leave everything (default: %(default)s/)")
+
+
+def add_version(parser: argparse.ArgumentParser) -> None:
+    """Adds --version and --name, which together name a registered version: `parsed.registered_version` and `parsed.name`."""
+    parser.add_argument("--version", default="champion", metavar="VERSION", dest="registered_version",
+                        help="registered version, a number or an alias (default: %(default)s)").completer = completers.versions  # fmt: skip
+    parser.add_argument("--name", default=pipeline_config.Registry().name, help="registered model (default: %(default)s)")

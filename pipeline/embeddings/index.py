@@ -1,0 +1,250 @@
+"""The index file: vectors with their paths and content hashes, and which backbone made them. Written here, read here.
+
+FILE.parquet has the columns `path`, `content_hash`, `norm` and `vector`. FILE.npy holds the vectors alone, for memory mapping;
+FILE.npy.paths.parquet beside it the other columns, row for row. Either appears complete or not at all.
+"""
+
+import contextlib
+import dataclasses
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from typing import IO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+PARQUET, NPY = ".parquet", ".npy"
+# Key of the header in Parquet's file metadata; its value is JSON.
+HEADER = b"flowers"
+# Rows of a row group, which is what a reader holds of a Parquet file: 24 MB of 1,440 numbers each.
+GROUP = 4096
+# Rows that a memory-mapped index hands out at a time.
+BLOCK = 65_536
+# Rows whose content binds a .npy file to its listing.
+SAMPLED = 64
+
+
+class IndexFileError(ValueError):
+    """A file is no index, or cannot become one; the message names it and says what would help."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Header:
+    """What made an index. `version` is for people; `backbone_content_hash` is what a search compares.
+
+    backbone_content_hash: `contracts.content_hash` of the backbone directory. embedding_size: numbers in a vector.
+    name, version: in the registry. source: as given, a folder or file made absolute.
+    """
+
+    backbone_content_hash: str
+    embedding_size: int
+    name: str
+    version: str
+    source: str
+    schema_version: int = 1
+
+
+@contextlib.contextmanager
+def new_index(path: str, header: Header) -> Iterator["Writer"]:
+    """Gives a Writer, and at the end of the block puts the index at `path`, unless an error ended the block.
+
+    Raises:
+      IndexFileError: the name ends in neither .parquet nor .npy, the folder does not exist, or another process writes this index.
+    """
+    check_name(path)
+    with contextlib.ExitStack() as opened:
+        unfinished = [opened.enter_context(_unfinished(name)) for name in _files(path)]
+        writer = Writer(unfinished, header)
+        yield writer
+        writer.finish()
+        for file in unfinished:
+            file.flush()
+            os.fsync(file.fileno())
+        # The listing first: until the vectors follow, it fits no .npy that is there, and a reader refuses the pair.
+        for file, name in zip(reversed(unfinished), reversed(_files(path)), strict=True):
+            os.replace(file.name, name)
+
+
+def check_name(path: str) -> None:
+    """Raises IndexFileError unless an index can be written at `path`."""
+    if not path.endswith((PARQUET, NPY)):
+        raise IndexFileError(f"an index ends in .parquet or .npy, got {path!r}")
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder):
+        raise IndexFileError(f"there is no folder {folder} to write {os.path.basename(path)!r} into; make it first")
+
+
+class Writer:
+    """Takes rows, in groups, so that memory stays flat. `count` is how many it has."""
+
+    def __init__(self, files: Sequence[IO[bytes]], header: Header):
+        self._vectors = files[0] if len(files) == 2 else None
+        self._header = header
+        self._schema = _schema(None if self._vectors else header.embedding_size)
+        self._table = pq.ParquetWriter(
+            files[-1], self._schema, use_dictionary=False, write_statistics=False,
+            # Paths compress well; hashes and vectors do not, and are read faster as they are.
+            compression={"path": "zstd", "content_hash": "none", "norm": "none", "vector.list.element": "none"})  # fmt: skip
+        self._waiting: list[tuple[list[str], list[str], np.ndarray]] = []
+        self.count = 0
+        if self._vectors:
+            self._write_npy_header()
+
+    def add(self, paths: Sequence[str], hashes: Sequence[str], vectors: np.ndarray) -> None:
+        """Adds rows: paths, content hashes and vectors `[len(paths), embedding_size]` float32."""
+        self._waiting.append((list(paths), list(hashes), vectors))
+        self.count += len(paths)
+        if sum(len(rows) for rows, _, _ in self._waiting) >= GROUP:
+            self._write_group()
+
+    def finish(self) -> None:
+        """Writes what is still held back and the header."""
+        self._write_group()
+        header = dataclasses.asdict(self._header) | {"count": self.count}
+        if self._vectors:
+            self._vectors.seek(0)
+            self._write_npy_header()
+            self._vectors.flush()
+            header["sample"] = _sample(np.load(self._vectors.name, mmap_mode="r"))
+        self._table.add_key_value_metadata({HEADER: json.dumps(header).encode()})
+        self._table.close()
+
+    def _write_group(self) -> None:
+        if not self._waiting:
+            return
+        paths, hashes, vectors = zip(*self._waiting, strict=True)
+        rows = np.concatenate(vectors)
+        columns = [
+            pa.array([path for part in paths for path in part]),
+            pa.array([value for part in hashes for value in part]),
+            pa.array(np.linalg.norm(rows, axis=1).astype(np.float32)),
+        ]
+        if self._vectors:
+            self._vectors.write(np.ascontiguousarray(rows, "<f4").tobytes())
+        else:
+            columns.append(pa.FixedSizeListArray.from_arrays(pa.array(rows.ravel()), type=self._schema.field("vector").type))
+        self._table.write_table(pa.table(columns, schema=self._schema), row_group_size=len(rows))
+        self._waiting = []
+
+    def _write_npy_header(self) -> None:
+        # NumPy leaves room for the count to grow, so that the header is written again in place.
+        shape = (self.count, self._header.embedding_size)
+        np.lib.format.write_array_header_1_0(self._vectors, {"descr": "<f4", "fortran_order": False, "shape": shape})
+
+
+class Index:
+    """An index that was opened for reading. `header` says what made it, `count` how many rows it has."""
+
+    def __init__(self, path: str, table: pq.ParquetFile, header: Header, vectors: np.ndarray | None):
+        self.path = path
+        self.header = header
+        self.count = table.metadata.num_rows
+        self._table = table
+        self._vectors = vectors
+        self._norms = table.read(columns=["norm"]).column("norm").to_numpy()
+
+    def in_memory(self) -> "Index":
+        """The same index with all vectors in memory (4 x embedding_size bytes a row), for many searches."""
+        vectors = np.empty((self.count, self.header.embedding_size), np.float32)
+        for start, block, _ in self.blocks():
+            vectors[start : start + len(block)] = block
+        return Index(self.path, self._table, self.header, vectors)
+
+    def blocks(self) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """All rows in order, as (first row, vectors `[rows, embedding_size]` float32, their norms `[rows]` float32)."""
+        if self._vectors is not None:
+            for start in range(0, self.count, BLOCK):
+                yield start, self._vectors[start : start + BLOCK], self._norms[start : start + BLOCK]
+            return
+        start = 0
+        for group in range(self._table.num_row_groups):
+            column = self._table.read_row_group(group, columns=["vector"]).column("vector").combine_chunks()
+            block = column.flatten().to_numpy().reshape(-1, self.header.embedding_size)
+            yield start, block, self._norms[start : start + len(block)]
+            start += len(block)
+
+    def entries(self, rows: np.ndarray) -> list[tuple[str, str]]:
+        """(path, content hash) of `rows`, in their order."""
+        sizes = [self._table.metadata.row_group(group).num_rows for group in range(self._table.num_row_groups)]
+        starts = np.concatenate([[0], np.cumsum(sizes)])
+        groups = np.searchsorted(starts, rows, side="right") - 1
+        tables = {group: self._table.read_row_group(group, columns=["path", "content_hash"]) for group in set(groups.tolist())}
+        found = ((tables[group], row - starts[group]) for group, row in zip(groups.tolist(), rows.tolist(), strict=True))
+        return [(table["path"][int(at)].as_py(), table["content_hash"][int(at)].as_py()) for table, at in found]
+
+
+def open_index(path: str) -> Index:
+    """Opens an index; vectors are read or memory-mapped when they are asked for.
+
+    Raises:
+      IndexFileError: there is no such file, it is no index, or the .npy file and its listing do not belong together.
+    """
+    check_name(path)
+    vectors_file, listing = _files(path)[0], _files(path)[-1]
+    for name in _files(path):
+        if not os.path.isfile(name):
+            raise IndexFileError(f"there is no index {name}; `flowers embed SOURCE -o {path}` makes one")
+    try:
+        # The vectors first: a listing that is newer than they are does not fit them.
+        vectors = np.load(vectors_file, mmap_mode="r", allow_pickle=False) if path.endswith(NPY) else None
+        table = pq.ParquetFile(listing, memory_map=True)
+        fields = json.loads((table.metadata.metadata or {})[HEADER])
+        count, sample = fields.pop("count"), fields.pop("sample", None)
+        header = Header(**fields)
+        expected = _schema(None if path.endswith(NPY) else header.embedding_size)
+        if not table.schema_arrow.equals(expected) or table.metadata.num_rows != count:
+            raise ValueError("its columns or rows are not those of an index")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise IndexFileError(f"{path} was not made by `flowers embed`, or is damaged ({error}); make it anew") from error
+    if vectors is not None and (
+        vectors.shape != (count, header.embedding_size) or vectors.dtype != np.dtype("<f4") or _sample(vectors) != sample
+    ):
+        raise IndexFileError(f"{path} and {listing} do not belong together; make them anew with `flowers embed`")
+    return Index(path, table, header, vectors)
+
+
+def _files(path: str) -> tuple[str, ...]:
+    """The files of an index, that with the vectors first and that with the paths last."""
+    return (path, f"{path}.paths.parquet") if path.endswith(NPY) else (path,)
+
+
+def _schema(embedding_size: int | None) -> pa.Schema:
+    columns = [pa.field("path", pa.string(), nullable=False), pa.field("content_hash", pa.string(), nullable=False),
+               pa.field("norm", pa.float32(), nullable=False)]  # fmt: skip
+    if embedding_size is not None:
+        element = pa.field("element", pa.float32(), nullable=False)
+        columns.append(pa.field("vector", pa.list_(element, embedding_size), nullable=False))
+    return pa.schema(columns)
+
+
+def _sample(vectors: np.ndarray) -> str:
+    """SHA-256 (hex) of up to SAMPLED rows, evenly spaced: what tells that vectors and listing come from one writing."""
+    rows = np.unique(np.linspace(0, len(vectors) - 1, min(len(vectors), SAMPLED)).astype(np.int64))
+    return hashlib.sha256(np.ascontiguousarray(vectors[rows]).tobytes()).hexdigest()
+
+
+@contextlib.contextmanager
+def _unfinished(path: str) -> Iterator[IO[bytes]]:
+    """The file that becomes `path`, beside it, hidden, locked and empty; removed at the end unless it was renamed."""
+    folder, name = os.path.split(os.path.abspath(path))
+    unfinished = os.path.join(folder, f".{name}.unfinished")
+    with open(unfinished, "ab") as locked:
+        try:
+            fcntl.flock(locked, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Renamed or removed since it was opened: its writer has just finished.
+            mine = os.path.samestat(os.fstat(locked.fileno()), os.stat(unfinished))
+        except (BlockingIOError, FileNotFoundError):
+            mine = False
+        if not mine:
+            raise IndexFileError(f"another `flowers embed` is writing {path}; wait for it, or choose another name")
+        with open(unfinished, "r+b") as file:
+            file.truncate(0)
+            try:
+                yield file
+            finally:
+                with contextlib.suppress(FileNotFoundError):
+                    os.remove(unfinished)
