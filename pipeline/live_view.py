@@ -64,8 +64,8 @@ def _bar(progress: "Progress") -> RenderableType:
     figures = [f"{progress.step:,} of {progress.steps:,} steps"]
     if progress.images_per_second:
         figures += [f"{progress.images_per_second:.0f} images/s", f"{duration(progress.seconds_left)} left"]
-    row.add_row(ProgressBar(progress.steps, progress.step, width=BAR_WIDTH), Text(f"{progress.step / progress.steps:.0%}"),
-                Text(", ".join(figures)))  # fmt: skip
+    row.add_row(ProgressBar(progress.steps, progress.step, width=BAR_WIDTH),
+                Text(f"{progress.step / progress.steps:.0%} {', '.join(figures)}", no_wrap=True, overflow="ellipsis"))  # fmt: skip
     return row
 
 

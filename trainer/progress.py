@@ -3,10 +3,13 @@
 import dataclasses
 import logging
 import time
+from typing import TYPE_CHECKING
 
 from contracts import interruption
 from pipeline_config import Pretrain
-from trainer.checkpoints import Checkpoints
+
+if TYPE_CHECKING:
+    from trainer.checkpoints import Checkpoints
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +34,7 @@ class Progress:
 class Clock:
     """Measures progress, and says when it is time for a line of it and for a checkpoint."""
 
-    def __init__(self, settings: Pretrain, checkpoints: Checkpoints, steps: int):
+    def __init__(self, settings: Pretrain, checkpoints: "Checkpoints", steps: int):
         self.settings, self.checkpoints, self.steps = settings, checkpoints, steps
         self.last_tick = self.last_report = self.last_save = time.monotonic()
         self.here_steps, self.here_seconds = 0, 0.0

@@ -1,12 +1,15 @@
 import dataclasses
 import logging
+import os
 import re
+import signal
 
 import numpy as np
 import pytest
 
 from pipeline_config import ConfigurationError
 from trainer import checkpoints as checkpoints_module
+from trainer import progress
 from trainer.monitors import CollapseError
 from trainer.pretraining import pretrain
 
@@ -47,6 +50,28 @@ def test_a_killed_run_continues_to_the_same_weights(photographs, settings, tmp_p
     resumed = run(photographs, settings, tmp_path)
     assert resumed.report["resumed_from_step"] == saves
     assert resumed.report["steps"] == whole.report["steps"] == 6
+    for a, b in zip(weights(whole), weights(resumed)):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_training_after_its_step_and_nothing_of_it_is_lost(photographs, settings, tmp_path, monkeypatch, how):
+    """No checkpoint is due by time: the only one is that of the interruption, after the step in which the signal came."""
+    settings = dataclasses.replace(settings, checkpoint_seconds=1e6)
+    whole = run(photographs, settings, tmp_path, "whole")
+    original = progress.Clock.tick
+
+    def tick(self):
+        original(self)
+        if self.checkpoints.step == 2:
+            os.kill(os.getpid(), how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(progress.Clock, "tick", tick)
+        with pytest.raises(KeyboardInterrupt):
+            run(photographs, settings, tmp_path)
+    resumed = run(photographs, settings, tmp_path)
+    assert resumed.report["resumed_from_step"] == 2 and resumed.report["steps"] == 6
     for a, b in zip(weights(whole), weights(resumed)):
         np.testing.assert_allclose(a, b, atol=1e-5)
 
