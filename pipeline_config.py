@@ -336,6 +336,10 @@ class Vertex:
     # a matter of seconds, and Google's servers are seldom away for minutes.
     call_seconds: float = 30.0
     retry_seconds: float = 180.0
+    # Seconds between two looks at a job that is waited for, and hours after which it is left alone: Vertex AI's limit of 7 days
+    # for the longest of its tasks.
+    poll_seconds: float = 30.0
+    wait_hours: float = 168.0
 
     def __post_init__(self):
         self.pretrain.require_valid("vertex.pretrain")
@@ -346,6 +350,8 @@ class Vertex:
                 self.dataflow_max_workers)  # fmt: skip
         require(self.call_seconds > 0, "vertex.call_seconds", "positive", self.call_seconds)
         require(self.retry_seconds > 0, "vertex.retry_seconds", "positive", self.retry_seconds)
+        require(self.poll_seconds > 0, "vertex.poll_seconds", "positive", self.poll_seconds)
+        require(self.wait_hours > 0, "vertex.wait_hours", "positive", self.wait_hours)
         for label in self.labels:
             require(re.fullmatch(r"[a-z][a-z0-9_-]{0,62}=[a-z0-9_-]{0,63}", label) is not None, "vertex.labels",
                     "KEY=VALUE of lower-case letters, digits, '-' and '_', separated by commas", label)  # fmt: skip

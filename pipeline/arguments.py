@@ -7,18 +7,19 @@ from pipeline import completers, settings
 
 EXIT_STATUSES = """exit status:
     0  the run finished, whether or not the backbone was pushed
-    1  a node failed
-    2  bad arguments or configuration
+    1  a node failed, or Google Cloud did not answer
+    2  bad arguments or configuration; credentials, permissions or quota missing
     3  the data was refused
     4  the backbone is not in the registry, where --require-push was given
   130  Ctrl-C or SIGTERM ended it; what was done is kept
 """
 
 
-def add_configuration(parser: argparse.ArgumentParser, preset: str, data: str) -> None:
-    """Adds --preset, --data and --set, which `configuration` reads; `data` says what sources there are."""
+def add_configuration(parser: argparse.ArgumentParser, preset: str | None, data: str) -> None:
+    """Adds --preset, --data and --set, which `configuration` reads; `data` says what sources there are. Where it is None, the
+    verb chooses between `gpu` and, with --local, `quick`."""
     parser.add_argument("--preset", default=preset, metavar="NAME",
-                        help=f"{', '.join(pipeline_config.PRESETS)} (default: %(default)s)").completer = completers.presets  # fmt: skip
+                        help=f"{', '.join(pipeline_config.PRESETS)} (default: {preset or 'gpu, with --local quick'})").completer = completers.presets  # fmt: skip
     parser.add_argument(
         "--data", metavar="SOURCE", help=f"{data}; the same as --set data.source=SOURCE").completer = completers.sources  # fmt: skip
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
@@ -49,3 +50,23 @@ def add_version(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--version", default="champion", metavar="VERSION", dest="registered_version",
                         help="registered version, a number or an alias (default: %(default)s)").completer = completers.versions  # fmt: skip
     parser.add_argument("--name", default=pipeline_config.Registry().name, help="registered model (default: %(default)s)")
+
+
+def add_target(parser: argparse.ArgumentParser, required: bool = True) -> None:
+    """Adds where a pipeline is to run on Google Cloud, which `target_options` reads."""
+    add_place(parser, required)
+    parser.add_argument("--bucket", required=required, metavar="gs://B", help="where everything is kept; may have a folder")
+    parser.add_argument("--image", required=required, metavar="I", help="container image of every task, with tag or digest")
+    parser.add_argument("--beam-runner", default="task", metavar="RUNNER",
+                        help="task (Beam on the task's own machine) or dataflow (default: %(default)s)")  # fmt: skip
+
+
+def add_place(parser: argparse.ArgumentParser, required: bool = True) -> None:
+    """Adds --project and --region."""
+    parser.add_argument("--project", required=required, metavar="P", help="id of the Google Cloud project")
+    parser.add_argument("--region", required=required, metavar="R", help="such as europe-west4")
+
+
+def target_options(parsed: argparse.Namespace) -> dict:
+    """What `add_target` added, as arguments of pipeline.vertex.Target."""
+    return {name: getattr(parsed, name) for name in ("project", "region", "bucket", "image", "beam_runner")}

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from components.errors import GoogleCloudError
 from pipeline import __version__, verbs
 from pipeline.arguments import EXIT_STATUSES
 from pipeline.exit_status import ExitStatus
@@ -38,6 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ConfigurationError, AnotherRunIsActive) as error:
         print(f"flowers: {error}", file=sys.stderr)
         return int(ExitStatus.BAD_ARGUMENTS)
+    except GoogleCloudError as error:
+        print(f"flowers: {error}", file=sys.stderr)
+        return int(ExitStatus.NODE_FAILED if error.may_pass else ExitStatus.BAD_ARGUMENTS)
     except KeyboardInterrupt:
         return int(ExitStatus.INTERRUPTED)
 

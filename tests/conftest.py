@@ -1,4 +1,4 @@
-"""One finished run that several test files look at, made when the first of them asks for it."""
+"""What several test files use: one finished run, made when the first of them asks for it, and a server in Google's place."""
 
 import dataclasses
 import pathlib
@@ -48,3 +48,26 @@ def finished_run(small_folder, tmp_path_factory):
         cwd=PROJECT, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)  # fmt: skip
     assert process.returncode == 0, process.stdout + process.stderr
     return FinishedRun(small_folder, root, (root / "latest").resolve().name, process)
+
+
+@pytest.fixture
+def google(monkeypatch):
+    """A local server in Google's place, for one test: google_server.server.Server, with the services as attributes."""
+    # Only where a test asks for it: gRPC and Google's types take seconds to import.
+    from google_server.operations import Operations
+    from google_server.pipelines import PipelineService
+    from google_server.schedules import ScheduleService
+    from google_server.server import Server
+
+    from components.google_cloud import client
+
+    operations = Operations()
+    pipelines, schedules = PipelineService(), ScheduleService(operations)
+    running = Server(operations, pipelines, schedules)
+    running.pipelines, running.schedules = pipelines, schedules
+    monkeypatch.setenv(client.EMULATOR, running.address)
+    # What a test waits for is attempts, not time.
+    monkeypatch.setattr(client, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(client, "LONGEST_WAIT", 0.02)
+    yield running
+    running.stop()

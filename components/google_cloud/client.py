@@ -20,8 +20,8 @@ from google.auth import exceptions as auth_exceptions
 from google.longrunning import operations_pb2
 
 import pipeline_config
+from components.errors import GoogleCloudError
 from components.google_cloud import problems
-from components.google_cloud.problems import GoogleCloudError
 from pipeline_config import require
 
 # localhost:PORT of a server that stands in for Google's, as for Google's own emulators (STORAGE_EMULATOR_HOST, …). It is called
@@ -112,11 +112,16 @@ class Connection:
           GoogleCloudError: it failed, at whichever page.
         """
 
-        def attempt() -> list[Answer]:
-            with self._in_plain_words(rpc):
-                return list(rpc(request=request, retry=None, timeout=self.call_seconds))
+        return self.repeated(lambda: self.listed_once(rpc, request))
 
-        return self.repeated(attempt)
+    def listed_once(self, rpc: Callable[..., Iterable[Answer]], request: object) -> list[Answer]:
+        """The same in one attempt.
+
+        Raises:
+          GoogleCloudError: it failed, at whichever page.
+        """
+        with self._in_plain_words(rpc):
+            return list(rpc(request=request, retry=None, timeout=self.call_seconds))
 
     def finished(self, client, name: str, seconds: float) -> operations_pb2.Operation:
         """The long-running operation `name` after its end.

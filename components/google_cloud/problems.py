@@ -7,10 +7,13 @@ from google.api_core import exceptions
 from google.auth import exceptions as auth_exceptions
 from google.rpc import status_pb2
 
+from components.errors import GoogleCloudError
+
 LOGIN = "gcloud auth application-default login"
 # The permission that a call needs, for a refusal that does not name it. From "Vertex AI IAM permissions" of Google's documentation.
 PERMISSIONS = {
     "create_pipeline_job": "aiplatform.pipelineJobs.create",
+    "list_pipeline_jobs": "aiplatform.pipelineJobs.list",
     "get_pipeline_job": "aiplatform.pipelineJobs.get",
     "create_schedule": "aiplatform.schedules.create",
     "get_schedule": "aiplatform.schedules.get",
@@ -29,20 +32,6 @@ PERMISSIONS = {
 }
 # Statuses after which the same call may succeed a little later.
 PASSING = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.ABORTED)
-
-
-class GoogleCloudError(RuntimeError):
-    """A call to Google Cloud failed.
-
-    Attributes:
-      code: the status that the service answered with; None where there was none.
-      may_pass: whether the same may succeed a little later, and whether what was asked for may have been done all the same.
-    """
-
-    def __init__(self, message: str, code: grpc.StatusCode | None = None, may_pass: bool = False):
-        super().__init__(message)
-        self.code = code
-        self.may_pass = may_pass
 
 
 def explained(error: Exception, call: str, parent: str) -> GoogleCloudError:

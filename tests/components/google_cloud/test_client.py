@@ -15,9 +15,9 @@ from google.cloud.aiplatform_v1.types import (
 )
 from google_server import server as faults
 
+from components.errors import GoogleCloudError
 from components.google_cloud import client
 from components.google_cloud.client import Connection
-from components.google_cloud.problems import GoogleCloudError
 from pipeline_config import ConfigurationError
 
 HERE = Connection("a-project", "europe-west4", call_seconds=5, retry_seconds=5)
@@ -29,7 +29,7 @@ SCHEDULE = {
 
 
 @pytest.fixture
-def listed(server):
+def listed(google):
     """listed(connection) lists schedules, as a call that can be made again."""
 
     def call(connection=HERE):
@@ -38,35 +38,35 @@ def listed(server):
     return call
 
 
-def test_the_real_client_is_answered_in_its_own_types(server):
+def test_the_real_client_is_answered_in_its_own_types(google):
     schedules = HERE.client(ScheduleServiceClient)
     for _ in range(3):
         HERE.once(schedules.create_schedule, CreateScheduleRequest(parent=HERE.parent, schedule=SCHEDULE))
-    server.fault("ListSchedules", faults.unavailable())
+    google.fault("ListSchedules", faults.unavailable())
     found = HERE.listed(schedules.list_schedules, ListSchedulesRequest(parent=HERE.parent))
     assert [one.cron for one in found] == [SCHEDULE["cron"]] * 3  # of more than one page
     assert found[0].name.startswith("projects/123456789012/locations/europe-west4/schedules/")
     begun = HERE.call(schedules.delete_schedule, DeleteScheduleRequest(name=found[0].name))
     assert HERE.finished(schedules, begun.operation.name, seconds=5).done
-    assert server.methods()[-2:] == ["DeleteSchedule", "GetOperation"]
+    assert google.methods()[-2:] == ["DeleteSchedule", "GetOperation"]
 
 
 @pytest.mark.parametrize("fault", [faults.unavailable(), faults.deadline_exceeded()])
-def test_what_may_pass_is_tried_again(server, listed, fault):
-    server.fault("ListSchedules", fault, times=2)
+def test_what_may_pass_is_tried_again(google, listed, fault):
+    google.fault("ListSchedules", fault, times=2)
     assert listed() == []
-    assert server.methods() == ["ListSchedules"] * 3
+    assert google.methods() == ["ListSchedules"] * 3
 
 
-def test_trying_again_ends(server, listed):
-    server.fault("ListSchedules", faults.unavailable(), times=10_000)
+def test_trying_again_ends(google, listed):
+    google.fault("ListSchedules", faults.unavailable(), times=10_000)
     with pytest.raises(GoogleCloudError, match="list_schedules in project a-project, europe-west4: the service is not available") as e:
         listed(Connection("a-project", "europe-west4", call_seconds=5, retry_seconds=0.5))
-    assert e.value.may_pass and 1 < len(server.calls) < 200
+    assert e.value.may_pass and 1 < len(google.calls) < 200
 
 
-def test_an_answer_that_never_comes_is_waited_for_until_the_deadline(server, listed):
-    server.fault("ListSchedules", faults.silent(), times=100)
+def test_an_answer_that_never_comes_is_waited_for_until_the_deadline(google, listed):
+    google.fault("ListSchedules", faults.silent(), times=100)
     started = time.monotonic()
     with pytest.raises(GoogleCloudError, match="no answer in time") as caught:
         listed(Connection("a-project", "europe-west4", call_seconds=0.2, retry_seconds=0.5))
@@ -88,12 +88,12 @@ def test_an_answer_that_never_comes_is_waited_for_until_the_deadline(server, lis
     (faults.Fault(grpc.StatusCode.RESOURCE_EXHAUSTED, "Quota exceeded"), "quota"),
     (faults.already_exists("It is there."), "ALREADY_EXISTS: It is there."),
 ])  # fmt: skip
-def test_what_will_not_pass_is_told_once_with_what_to_do(server, listed, fault, message):
-    server.fault("ListSchedules", fault, times=2)
+def test_what_will_not_pass_is_told_once_with_what_to_do(google, listed, fault, message):
+    google.fault("ListSchedules", fault, times=2)
     with pytest.raises(GoogleCloudError) as caught:
         listed()
     assert message in str(caught.value) and not caught.value.may_pass
-    assert len(server.calls) == 1
+    assert len(google.calls) == 1
 
 
 def test_a_server_that_is_not_there_is_told(monkeypatch):

@@ -36,6 +36,16 @@ class PipelineService(Service):
         self.jobs[job.name] = job
         return job
 
+    def ListPipelineJobs(self, request: pipeline_service.ListPipelineJobsRequest) -> pipeline_service.ListPipelineJobsResponse:
+        parent = with_project_number(request.parent)
+        label = re.fullmatch(r'labels\.([a-z_]+)="([^"]*)"', request.filter)
+        require(label, f"Invalid filter {request.filter!r}")
+        found = [job for name, job in self.jobs.items() if name.startswith(f"{parent}/") and job.labels.get(label[1]) == label[2]]
+        require(list(request.read_mask.paths) == ["name"], "This server gives names only.")
+        # The newest first, as Google's servers do.
+        names = [PipelineJob(name=job.name) for job in reversed(found)]
+        return pipeline_service.ListPipelineJobsResponse(pipeline_jobs=names)
+
     def GetPipelineJob(self, request: pipeline_service.GetPipelineJobRequest) -> PipelineJob:
         job = existing(self.jobs, request.name)
         if self.course:
