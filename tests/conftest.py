@@ -54,6 +54,7 @@ def finished_run(small_folder, tmp_path_factory):
 def google(monkeypatch):
     """A local server in Google's place, for one test: google_server.server.Server, with the services as attributes."""
     # Only where a test asks for it: gRPC and Google's types take seconds to import.
+    from google_server.jobs import JobService
     from google_server.operations import Operations
     from google_server.pipelines import PipelineService
     from google_server.schedules import ScheduleService
@@ -62,9 +63,9 @@ def google(monkeypatch):
     from components.google_cloud import client
 
     operations = Operations()
-    pipelines, schedules = PipelineService(), ScheduleService(operations)
-    running = Server(operations, pipelines, schedules)
-    running.pipelines, running.schedules = pipelines, schedules
+    jobs, pipelines, schedules = JobService(), PipelineService(), ScheduleService(operations)
+    running = Server(operations, jobs, pipelines, schedules)
+    running.jobs, running.pipelines, running.schedules = jobs, pipelines, schedules
     monkeypatch.setenv(client.EMULATOR, running.address)
     # What a test waits for is attempts, not time.
     monkeypatch.setattr(client, "FIRST_WAIT", 0.01)

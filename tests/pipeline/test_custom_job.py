@@ -1,10 +1,15 @@
-"""The stand-in for Vertex AI's job service, as TFX's own launcher uses it with the jobs that we compile."""
+"""The jobs that we compile, as TFX's own launcher starts them: by the rehearsal's stand-in, and by the real client over gRPC."""
 
 import json
 import sys
 
+import grpc
 import pytest
+from google.api_core import exceptions
 from google.cloud.aiplatform import gapic
+from google.cloud.aiplatform_v1 import JobServiceClient
+from google.cloud.aiplatform_v1.types import JobState
+from google_server import server as faults
 from tfx.extensions.google_cloud_ai_platform import runner, training_clients
 
 from pipeline import vertex
@@ -66,3 +71,44 @@ def test_tfx_launches_the_compiled_job_with_its_parameters(launch, task, tmp_pat
 def test_a_job_that_fails_fails_its_task(launch):
     with pytest.raises(RuntimeError, match="Job '.*customJobs/1' did not succeed"):
         launch("Pretrain", "raise SystemExit('no GPU')")
+
+
+@pytest.fixture
+def launched_at_google(launch, google, monkeypatch):
+    """launch, with the real client of the job service, at the local server. TFX has no seam for where its client calls."""
+
+    def client(client_options):
+        assert client_options == {"api_endpoint": "europe-west4-aiplatform.googleapis.com"}
+        transport = JobServiceClient.get_transport_class("grpc")
+        return JobServiceClient(transport=transport(channel=grpc.insecure_channel(google.address)))
+
+    monkeypatch.setattr(gapic, "JobServiceClient", client)
+    monkeypatch.setattr(runner, "_POLLING_INTERVAL_IN_SECONDS", 0.01)
+    return launch
+
+
+@pytest.mark.parametrize("task", ["Pretrain", "LinearEval"])
+def test_the_compiled_job_arrives_over_the_wire_and_is_waited_for(launched_at_google, google, task):
+    google.jobs.course = [JobState.JOB_STATE_PENDING, JobState.JOB_STATE_RUNNING, JobState.JOB_STATE_SUCCEEDED]
+    google.fault("GetCustomJob", faults.unavailable(), times=1)
+    launched_at_google(task, "")
+    assert google.methods() == ["CreateCustomJob"] + ["GetCustomJob"] * 4
+    (job,) = google.jobs.jobs.values()
+    (pool,) = job.job_spec.worker_pool_specs
+    assert pool.container_spec.image_uri == "host/flowers:1" and pool.container_spec.command[0] == sys.executable
+    assert pool.machine_spec.machine_type == {"Pretrain": "a2-highgpu-4g", "LinearEval": "n2-standard-8"}[task]
+    assert job.labels["pipeline"] == "flowers" and job.job_spec.scheduling.restart_job_on_worker_restart
+
+
+@pytest.mark.parametrize("state", [JobState.JOB_STATE_FAILED, JobState.JOB_STATE_CANCELLED])
+def test_a_job_that_google_reports_as_failed_fails_its_task(launched_at_google, google, state):
+    google.jobs.course = [JobState.JOB_STATE_RUNNING, state]
+    with pytest.raises(RuntimeError, match="did not succeed"):
+        launched_at_google("Pretrain", "")
+
+
+def test_a_job_that_may_not_be_created_fails_its_task_and_is_not_tried_again(launched_at_google, google):
+    google.fault("CreateCustomJob", faults.permission_denied("aiplatform.customJobs.create"), times=2)
+    with pytest.raises(exceptions.PermissionDenied, match="aiplatform.customJobs.create"):
+        launched_at_google("Pretrain", "")
+    assert google.methods() == ["CreateCustomJob"]
