@@ -87,6 +87,9 @@ def _mistakes(err: rich.console.Console) -> Iterator[list[ExitStatus]]:
     except DataRefused as error:
         status[0] = ExitStatus.DATA_REFUSED
         _say(err, f"flowers: {error}")
+    except OSError as error:  # a full disk, a folder that may not be written
+        status[0] = ExitStatus.NODE_FAILED
+        _say(err, f"flowers: {error}")
 
 
 def _counting(err: rich.console.Console) -> rich.progress.Progress:

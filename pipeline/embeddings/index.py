@@ -96,6 +96,8 @@ class Writer:
 
     def add(self, paths: Sequence[str], hashes: Sequence[str], vectors: np.ndarray) -> None:
         """Adds rows: paths, content hashes and vectors `[len(paths), embedding_size]` float32."""
+        if not len(paths):
+            return
         self._waiting.append((list(paths), list(hashes), vectors))
         self.count += len(paths)
         if sum(len(rows) for rows, _, _ in self._waiting) >= GROUP:
@@ -198,7 +200,7 @@ def open_index(path: str) -> Index:
         expected = _schema(None if path.endswith(NPY) else header.embedding_size)
         if not table.schema_arrow.equals(expected) or table.metadata.num_rows != count:
             raise ValueError("its columns or rows are not those of an index")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
         raise IndexFileError(f"{path} was not made by `flowers embed`, or is damaged ({error}); make it anew") from error
     if vectors is not None and (
         vectors.shape != (count, header.embedding_size) or vectors.dtype != np.dtype("<f4") or _sample(vectors) != sample

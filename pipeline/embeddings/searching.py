@@ -1,10 +1,12 @@
 """`search`: photographs in, the most similar ones of an index out. Called by `flowers search`, and by anyone's Python."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pipeline_config
 from components.flowers_example_gen import folder, photograph
+from components.flowers_example_gen.encoded import Encoded
 from components.registry.version import CHAMPION
 from pipeline.embeddings import backbone, described
 from pipeline.embeddings.index import Index, open_index
@@ -69,8 +71,10 @@ def search(
     return matches
 
 
-def read_query(path: str, max_bytes: int):
-    """The bytes of a query, under the name that was given; or why there are none."""
+def read_query(path: str, max_bytes: int) -> Encoded:
+    """The bytes of a query, under the name that was given; or why there are none. Devices and pipes are not opened."""
+    if not os.path.isfile(path):
+        return Encoded(path, "", "", reason=folder.UNREADABLE, detail="there is no such file")
     return folder.read(folder.Candidate(path, "", "", path), max_bytes)
 
 
