@@ -49,7 +49,7 @@ def run(
     """
     layout.root.mkdir(parents=True, exist_ok=True)
     for uri in metadata.forget_missing_artifacts(layout.metadata, prepared.registered):
-        log.info("What is recorded as %s is gone; the node that wrote it runs again", uri)
+        log.info("What is recorded as %s is gone or not true any more; the node that wrote it runs again", uri)
     pipeline = create_pipeline(
         config, prepared.origin, prepared.champion, places(layout),
         metadata_connection_config=tfx_metadata.sqlite_metadata_connection_config(str(layout.metadata)),

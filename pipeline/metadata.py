@@ -5,6 +5,7 @@ Read after the runner, also after a failed one. The only thing ever written is t
 
 import dataclasses
 import pathlib
+from collections.abc import Mapping
 
 from ml_metadata.metadata_store import metadata_store
 from ml_metadata.proto import metadata_store_pb2
@@ -76,13 +77,14 @@ def _outputs(store: metadata_store.MetadataStore, execution_id: int) -> dict[str
     }
 
 
-def forget_missing_artifacts(database: pathlib.Path, registered: frozenset[str]) -> list[str]:
+def forget_missing_artifacts(database: pathlib.Path, registered: Mapping[str, str]) -> list[str]:
     """Marks what is gone as deleted, so that no cache serves it and what wrote it runs again; returns the URIs.
 
-    Gone are local artifacts without files, and records of a push whose version is not in the registry any more.
+    Gone are local artifacts without files, and records of a push that are not true any more: its version was deleted, or was
+    made champion or rolled back from since.
 
     Args:
-      registered: versions that the registry has.
+      registered: each version that the registry has, with its alias or "".
     """
     if not database.exists():
         return []
@@ -91,7 +93,7 @@ def forget_missing_artifacts(database: pathlib.Path, registered: frozenset[str])
         artifact
         for artifact in store.get_artifacts()
         if artifact.state == metadata_store_pb2.Artifact.LIVE
-        and (_without_files(artifact) or _pushed_version(artifact) not in {"", *registered})
+        and (_without_files(artifact) or _says_otherwise(artifact, registered))
     ]
     for artifact in gone:
         artifact.state = metadata_store_pb2.Artifact.DELETED
@@ -103,5 +105,9 @@ def _without_files(artifact: metadata_store_pb2.Artifact) -> bool:
     return artifact.uri.startswith("/") and not pathlib.Path(artifact.uri).exists()
 
 
-def _pushed_version(artifact: metadata_store_pb2.Artifact) -> str:
-    return artifact.custom_properties["pushed_version"].string_value if "pushed_version" in artifact.custom_properties else ""
+def _says_otherwise(artifact: metadata_store_pb2.Artifact, registered: Mapping[str, str]) -> bool:
+    version, alias = (
+        artifact.custom_properties[name].string_value if name in artifact.custom_properties else ""
+        for name in ("pushed_version", "pushed_alias")
+    )
+    return bool(version) and registered.get(version) != alias

@@ -6,8 +6,9 @@ import json
 import logging
 
 from components.flowers_example_gen.source import ingest_settings, inspect
-from components.registry import reading
+from components.registry import lifecycle, reading
 from components.registry.opening import open_registry
+from components.registry.version import CHAMPION
 from pipeline.code_version import COMPONENTS, TRAINER, code_version
 from pipeline.layout import Layout
 from pipeline.recipe import Origin, recipe
@@ -24,17 +25,17 @@ class Prepared:
       origin: what identifies data and code.
       recipe: hash of everything that determines the candidate.
       champion: what the Evaluator compares with, as JSON; "" where there is none.
-      registered: versions that the registry has.
+      registered: each version that the registry has, with its alias or "".
     """
 
     origin: Origin
     recipe: str
     champion: str
-    registered: frozenset[str]
+    registered: dict[str, str]
 
 
 def prepare(config: Config, layout: Layout) -> Prepared:
-    """Looks at the source and at the registry.
+    """Looks at the source and at the registry, where it repairs what an interrupted run or command left.
 
     Raises:
       SourceNotFound: the source names no data.
@@ -50,10 +51,11 @@ def prepare(config: Config, layout: Layout) -> Prepared:
     )
     determined_by = recipe(config, origin)
     registry = open_registry(str(layout.registry), config.registry.name)
+    lifecycle.repair(registry)
     champion = reading.champion_for_gate(registry, determined_by)
     return Prepared(
         origin=origin,
         recipe=determined_by,
         champion=json.dumps(champion, sort_keys=True) if champion else "",
-        registered=frozenset(version.version for version in registry.versions()),
+        registered={version.version: CHAMPION if CHAMPION in version.aliases else "" for version in registry.versions()},
     )

@@ -13,13 +13,13 @@ import posixpath
 import apache_beam as beam
 import tensorflow as tf
 from tfx.components.evaluator import constants
-from tfx.components.util import examples_utils
 from tfx.dsl.component.experimental.annotations import BeamComponentParameter, InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
 from components.gate_evaluator.baseline import champion_now, load_baseline, probe_classes
+from components.gate_evaluator.eval_split import eval_files, eval_split_hash
 from components.gate_evaluator.gate import Champion, Verdict, judge
 from components.gate_evaluator.measured import EvaluationError, Measured
 from components.gate_evaluator.metrics import measure
@@ -29,7 +29,6 @@ from pipeline_config import Gate
 
 logger = logging.getLogger(__name__)
 
-EVAL_SPLIT = "eval"
 CANDIDATE, UNTRAINED, CHAMPION = "candidate", "untrained", "champion"
 
 # Custom properties of the blessing beyond TFX's own `blessed`, `current_model` (URI) and `current_model_id`.
@@ -83,14 +82,16 @@ def GateEvaluator(
     models = {CANDIDATE: probe_dir, UNTRAINED: untrained_dir}
     if baseline is not None and baseline.classes == classes:
         models[CHAMPION] = baseline.probe_dir
-    measured = measure(beam_pipeline, models, classes, eval_files(examples), evaluation.uri)
+    files = eval_files(examples)
+    measured = measure(beam_pipeline, models, classes, files, evaluation.uri)
     compared = baseline and Champion(baseline.version, baseline.classes, measured.get(CHAMPION))
     settings = Gate(**json.loads(gate))
     verdict = judge(settings, classes, measured[CANDIDATE], measured[UNTRAINED], compared)
 
     record = verdict_record(verdict, measured, classes, baseline.version if baseline else None) | {
-        # By these the Pusher knows what was judged, and by which thresholds.
+        # By these the Pusher knows what was judged, by which thresholds and on which photographs.
         "gate": dataclasses.asdict(settings),
+        "eval_split": eval_split_hash(files),
         "probe": {"uri": probe.uri, "content_hash": probe_hash},
     }
     _write(posixpath.join(evaluation.uri, model_files.VERDICT), json.dumps(record, indent=1, allow_nan=False))
@@ -99,14 +100,6 @@ def GateEvaluator(
         "%s on %d held-out photographs: %s.",
         "Blessed" if verdict.blessed else "Not blessed", measured[CANDIDATE].examples, "; ".join(verdict.reasons),
     )  # fmt: skip
-
-
-def eval_files(examples: standard_artifacts.Examples) -> list[str]:
-    """File patterns of the eval split, each of which matches a file."""
-    patterns = examples_utils.get_split_file_patterns([examples], EVAL_SPLIT)
-    if not any(tf.io.gfile.glob(pattern) for pattern in patterns):
-        raise EvaluationError(f"the eval split holds no file ({', '.join(patterns)}); the gate needs a photograph")
-    return patterns
 
 
 def verdict_record(

@@ -74,5 +74,5 @@ class Backend(Protocol):
         ...
 
     def leftovers(self) -> list[str]:
-        """Directories of files that belong to no version: what an interrupted publication or deletion left. Call in `writing()`."""
+        """Directories of files that belong to no version, left by an interrupted publication or deletion. Call in `writing()`."""
         ...

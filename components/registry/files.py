@@ -36,7 +36,7 @@ def publish_files(target: str, backbone: str, probe: str, backbone_hash: str, pr
         if not problems:
             return
         logger.info("Replacing an incomplete or damaged copy at %s (%s: %s).", target, *problems[0])
-        tf.io.gfile.rmtree(target)
+        remove(target)
     files = {}
     for folder, source, expected in ((BACKBONE, backbone, backbone_hash), (PROBE, probe, probe_hash)):
         for name in _walk(source):
@@ -86,6 +86,14 @@ def differences(target: str, identity: dict[str, str]) -> list[tuple[str, str]]:
         if not any(path.startswith(folder + "/") for path, _ in problems) and content_hash(directory) != identity[key]:
             problems.append((folder, f"content hash {content_hash(directory)}, the registry has {identity[key]}"))
     return problems
+
+
+def remove(directory: str) -> None:
+    """Deletes a directory of files that belong to no version, the manifest first: what is left half deleted is no copy."""
+    manifest = posixpath.join(directory, MANIFEST)
+    if tf.io.gfile.exists(manifest):
+        tf.io.gfile.remove(manifest)
+    tf.io.gfile.rmtree(directory)
 
 
 def read_text(path: str) -> str:

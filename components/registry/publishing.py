@@ -4,16 +4,21 @@ Promises: files first, then the version with its tags, last the alias `champion`
 the former champion readable, and publishing again completes what is missing.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from components.registry import files
+from components.registry import champions, files
 from components.registry.backend import Backend
+from components.registry.champions import Succession
 from components.registry.reading import champion_of
 from components.registry.version import (
+    ACCURACY,
     BASELINE_VERSION,
     CHAMPION,
     CONTENT_HASH,
+    EVAL_SPLIT,
     PROBE_CONTENT_HASH,
+    RUN_ID,
     WITHHELD,
     Version,
 )
@@ -41,20 +46,22 @@ def publish(
 ) -> Publication:
     """Registers a blessed backbone with its probe and makes it champion.
 
-    The alias moves only if the champion still is the version that the blessing was judged against; otherwise the version is
-    registered without it, with the reason in the tag WITHHELD. A backbone whose content is registered already gets no second
-    version; a version that a crash or a race left without the alias gets it if this judgement allows.
+    The alias moves if the champion still is the version that the blessing was judged against, or if it is another one by now
+    and the candidate reached more on the same eval split; otherwise the version is registered without it, with the reason in
+    the tag WITHHELD. A backbone whose content is registered already gets no second version; a version that a crash or a race
+    left without the alias gets it if this judgement allows, but not if it was rolled back from.
 
     Args:
       backbone, probe: directories to copy.
       backbone_hash, probe_hash: their `contracts.content_hash`.
-      tags: names to text, beyond those that the registry sets itself.
+      tags: names to text, beyond those that the registry sets itself: ACCURACY, EVAL_SPLIT and RUN_ID are read here.
       judged_against: version that was champion when the gate judged; None where there was none.
 
     Raises:
       RegistryError: the directories changed while they were copied.
     """
     with registry.writing():
+        line, _ = champions.settle(registry)
         versions = registry.versions()
         current = champion_of(versions)
         existing = next((v for v in versions if v.tags.get(CONTENT_HASH) == backbone_hash), None)
@@ -68,26 +75,46 @@ def publish(
         if existing and CHAMPION in existing.aliases:
             return Publication(existing, False, True, f"this backbone is version {existing.version} already, and is the champion")
 
-        withheld = _why_withheld(current, judged_against)
+        crowned, reason = _decide(tags, judged_against, current, existing, line)
         tags = {
             **tags, CONTENT_HASH: backbone_hash, PROBE_CONTENT_HASH: probe_hash, BASELINE_VERSION: judged_against or "",
-            WITHHELD: withheld,
+            WITHHELD: "" if crowned else reason,
         }  # fmt: skip
         number = _write_version(registry, backbone_hash, tags, existing)
-        if not withheld:
-            registry.set_alias(CHAMPION, number)
+        if crowned:
+            champions.make_champion(registry, line, number, champions.PUBLISHED, f"run {tags.get(RUN_ID, '')}", reason)
         published = next(v for v in registry.versions() if v.version == number)
-        reason = withheld or (f"champion in place of version {current.version}" if current else "the first champion")
-        return Publication(published, existing is None, CHAMPION in published.aliases, reason)
+        return Publication(published, existing is None, crowned, reason)
 
 
-def _why_withheld(current: Version | None, judged_against: str | None) -> str:
-    if current is None or current.version == judged_against:
-        return ""
+def _decide(
+    tags: dict[str, str], judged_against: str | None, current: Version | None, existing: Version | None,
+    line: Sequence[Succession],
+) -> tuple[bool, str]:  # fmt: skip
+    """Whether a blessed backbone becomes champion, and in words why or why not."""
+    ended = champions.ending(line, existing.version) if existing else None
+    if ended and ended.kind == champions.ROLLED_BACK:
+        return False, (
+            f"this backbone is version {existing.version} already, which was rolled back from at {ended.at} ({ended.reason}); "
+            f"`flowers registry promote {existing.version}` would make it champion again"
+        )
+    if current is None:
+        return True, "the first champion"
+    if current.version == judged_against:
+        return True, f"champion in place of version {current.version}, which it was judged against"
     judged = f"version {judged_against}" if judged_against else "no champion"
-    return (
-        f"judged against {judged}, but the champion is version {current.version} by now: registered without the alias; "
-        "run again to have it judged against that version"
+    came = f"judged against {judged}, but the champion is version {current.version} by now"
+    if not tags.get(EVAL_SPLIT) or tags[EVAL_SPLIT] != current.tags.get(EVAL_SPLIT):
+        return False, (
+            f"{came}, and that was measured on other photographs: registered without the alias; run again to have it judged "
+            "against that version"
+        )
+    # Both were measured by the gate on the same photographs, so that nothing has to be run again to know the better one.
+    mine, theirs = float(tags[ACCURACY]), float(current.tags[ACCURACY])
+    if mine > theirs:
+        return True, f"{came}; accuracy {mine:.4f} on the same photographs is above its {theirs:.4f}"
+    return False, (
+        f"{came}; accuracy {mine:.4f} on the same photographs is not above its {theirs:.4f}: registered without the alias"
     )
 
 

@@ -19,7 +19,7 @@ from tfx.utils import path_utils
 from components.artifacts import IngestReport
 from components.registry import publishing
 from components.registry.opening import open_registry
-from components.registry.version import CHAMPION, RECIPE, recipe_with_data
+from components.registry.version import ACCURACY, CHAMPION, EVAL_SPLIT, RECIPE, RUN_ID, recipe_with_data
 from components.registry_pusher import chain
 from contracts import model_files
 from contracts.content_hash import content_hash
@@ -61,6 +61,7 @@ class RegistryPusherExecutor(base_executor.BaseExecutor):
         record = push(**inputs, **parameters | {"run_id": self._run_id(parameters["run_id"])})
         pushed_model.set_int_custom_property("pushed", int(record["pushed"]))
         pushed_model.set_string_custom_property("pushed_version", record["version"] or "")
+        pushed_model.set_string_custom_property("pushed_alias", record["alias"] or "")
         _write_json(record, posixpath.join(pushed_model.uri, model_files.PUSH_RECORD))
 
     def _run_id(self, given: str) -> str:
@@ -144,14 +145,15 @@ def push(
         backbone_hash=judged_backbone.content_hash, probe_hash=judged_probe.content_hash,
         judged_against=blessed.baseline_version or None,
         tags={
-            "accuracy": repr(verdict["metrics"]["candidate"]["accuracy"]),
+            ACCURACY: repr(verdict["metrics"]["candidate"]["accuracy"]),
             "floor": repr(verdict["metrics"]["untrained"]["accuracy"]),
             "gate": json.dumps(verdict["gate"]),
             "reasons": json.dumps(verdict["reasons"]),
+            EVAL_SPLIT: verdict["eval_split"],
             "data_fingerprint": report["fingerprint"],
             "data_source": report["source"],
             "code_version": code_version,
-            "run_id": run_id,
+            RUN_ID: run_id,
             RECIPE: recipe_with_data(recipe, report["fingerprint"]),
             "mlmd_backbone_id": str(backbone.id),
             "mlmd_probe_id": str(probe.id),

@@ -12,22 +12,54 @@ from pipeline.layout import Layout
 if TYPE_CHECKING:
     from components.registry.backend import Backend
 
+# MLflow's own default.
+PORT = 5000
+
 
 def add(verbs) -> None:
     """Adds the verb to what `argparse.ArgumentParser.add_subparsers` returned."""
-    registry = verbs.add_parser("registry", help="look at the model registry", description="Looks at the model registry.")
+    registry = verbs.add_parser("registry", help="look at the model registry, choose its champion",
+                                description="Looks at the model registry and chooses its champion.")  # fmt: skip
     actions = registry.add_subparsers(title="actions", required=True, metavar="ACTION")
-    listing = actions.add_parser("list", help="a table of all versions")
+
+    listing = actions.add_parser("list", help="a table of all versions, and the champions so far")
     listing.set_defaults(verb=_list)
-    showing = actions.add_parser("show", help="everything that is known of one version")
-    showing.add_argument("version", metavar="VERSION", help="a number, or an alias such as champion").completer = completers.versions
+
+    showing = actions.add_parser("show", help="lineage, figures and standing of one version")
+    _add_version(showing)
     showing.set_defaults(verb=_show)
+
     verifying = actions.add_parser("verify", help="recompute the hashes of versions; exit status 1 where anything differs")
     verifying.add_argument("versions", metavar="VERSION", nargs="*", help="numbers or aliases (default: all)").completer = (
         completers.versions)
     verifying.set_defaults(verb=_verify)
-    for action in (listing, showing, verifying):
+
+    promoting = actions.add_parser("promote", help="make a version champion by hand")
+    _add_version(promoting)
+    promoting.add_argument("--reason", default="", metavar="TEXT", help="why; kept in the registry")
+    promoting.set_defaults(verb=_promote)
+
+    rolling_back = actions.add_parser("rollback", help="back to the previous champion")
+    rolling_back.add_argument("--reason", required=True, metavar="TEXT", help="why; kept in the registry")
+    rolling_back.set_defaults(verb=_rollback)
+
+    pruning = actions.add_parser("prune", help="delete old versions, never the champion or the one before it")
+    pruning.add_argument("--keep", required=True, type=_count, metavar="N", help="how many of the newest versions stay")
+    pruning.add_argument("--dry-run", action="store_true", help="only say what would be deleted")
+    pruning.set_defaults(verb=_prune)
+
+    for action in (listing, showing, verifying, promoting, rolling_back, pruning):
         _add_place(action)
+
+    page = actions.add_parser("ui", help="MLflow's own page of the registry, on this machine alone")
+    page.add_argument("--port", type=int, default=PORT, metavar="PORT", help="port on localhost (default: %(default)s)")
+    page.set_defaults(verb=_ui)
+    add_root(page)
+
+
+def _add_version(action: argparse.ArgumentParser) -> None:
+    version = action.add_argument("version", metavar="VERSION", help="a number, or an alias such as champion")
+    version.completer = completers.versions
 
 
 def _add_place(action: argparse.ArgumentParser) -> None:
@@ -41,6 +73,12 @@ def _open(parsed: argparse.Namespace) -> "Backend":
     from components.registry.opening import open_registry
 
     return open_registry(str(Layout.at(parsed.root).registry), name)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number, 0 or more, got {text!r}")
+    return int(text)
 
 
 def _list(parsed: argparse.Namespace) -> ExitStatus:
@@ -59,3 +97,28 @@ def _verify(parsed: argparse.Namespace) -> ExitStatus:
     from pipeline import registry_command
 
     return registry_command.verify(_open(parsed), parsed.versions)
+
+
+def _promote(parsed: argparse.Namespace) -> ExitStatus:
+    from pipeline import registry_command
+
+    return registry_command.promote(_open(parsed), parsed.version, parsed.reason)
+
+
+def _rollback(parsed: argparse.Namespace) -> ExitStatus:
+    from pipeline import registry_command
+
+    return registry_command.rollback(_open(parsed), parsed.reason)
+
+
+def _prune(parsed: argparse.Namespace) -> ExitStatus:
+    from pipeline import registry_command
+
+    return registry_command.prune(_open(parsed), parsed.keep, parsed.dry_run)
+
+
+def _ui(parsed: argparse.Namespace) -> ExitStatus:
+    from pipeline import registry_page
+
+    registry_page.serve(Layout.at(parsed.root).registry, parsed.port)
+    raise AssertionError("serve() does not return")

@@ -50,7 +50,7 @@ def execution(store, run_id, node, state, **outputs):
 
 def test_no_database_has_no_executions_and_is_not_made(database):
     assert metadata.executions(database, "run") == []
-    assert metadata.forget_missing_artifacts(database, frozenset()) == []
+    assert metadata.forget_missing_artifacts(database, {}) == []
     assert not database.exists()
 
 
@@ -69,14 +69,23 @@ def test_executions_of_one_run_in_order_with_state_and_outputs(store, database):
 def test_artifacts_without_files_are_forgotten(store, database, tmp_path):
     there, gone = artifact(store, tmp_path), artifact(store, tmp_path / "gone")
     remote = artifact(store, "gs://bucket/model")
-    assert metadata.forget_missing_artifacts(database, frozenset()) == [str(tmp_path / "gone")]
+    assert metadata.forget_missing_artifacts(database, {}) == [str(tmp_path / "gone")]
     states = {one.id: one.state for one in store.get_artifacts()}
     assert states == {there: pb.Artifact.LIVE, gone: pb.Artifact.DELETED, remote: pb.Artifact.LIVE}
-    assert metadata.forget_missing_artifacts(database, frozenset()) == []
+    assert metadata.forget_missing_artifacts(database, {}) == []
 
 
 def test_a_push_whose_version_is_not_registered_any_more_is_forgotten(store, database, tmp_path):
     artifact(store, tmp_path, pushed_version="1")
     artifact(store, tmp_path, pushed_version="")  # not blessed, so nothing was pushed
-    assert metadata.forget_missing_artifacts(database, frozenset({"1"})) == []
-    assert metadata.forget_missing_artifacts(database, frozenset({"2"})) == [str(tmp_path)]
+    assert metadata.forget_missing_artifacts(database, {"1": ""}) == []
+    assert metadata.forget_missing_artifacts(database, {"2": ""}) == [str(tmp_path)]
+
+
+def test_a_push_of_a_version_that_was_rolled_back_or_promoted_since_is_forgotten(store, database, tmp_path):
+    for name, version, alias in (("champion", "1", "champion"), ("withheld", "2", "")):
+        (tmp_path / name).mkdir()
+        artifact(store, tmp_path / name, pushed_version=version, pushed_alias=alias)
+    assert metadata.forget_missing_artifacts(database, {"1": "champion", "2": ""}) == []
+    assert metadata.forget_missing_artifacts(database, {"1": "", "2": ""}) == [str(tmp_path / "champion")]
+    assert metadata.forget_missing_artifacts(database, {"1": "", "2": "champion"}) == [str(tmp_path / "withheld")]

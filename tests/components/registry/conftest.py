@@ -1,5 +1,7 @@
 """An empty registry, and candidates to publish into it."""
 
+import multiprocessing
+import os
 import shutil
 
 import pytest
@@ -25,6 +27,15 @@ def registry(tmp_path, empty_registry):
     return MlflowBackend(str(directory), "flowers-backbone")
 
 
+@pytest.fixture(scope="session")
+def processes():
+    """Starts processes from a server that has TensorFlow and MLflow imported, so that each costs no import."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["pytest", "components.registry.files", "mlflow.store.model_registry.sqlalchemy_store"])
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    return context
+
+
 def make_model(directory, text):
     """A stand-in for a model directory: files in two levels and, as in many SavedModels, an empty folder."""
     (directory / "variables").mkdir(parents=True)
@@ -36,15 +47,15 @@ def make_model(directory, text):
 
 @pytest.fixture
 def candidate(tmp_path):
-    """candidate(text, judged_against=…, recipe=…) gives the arguments of publish() for a backbone of that content."""
+    """candidate(text, judged_against=…, …) gives the arguments of publish() for a backbone of that content."""
 
-    def make(text, judged_against=None, recipe="", probe=None):
+    def make(text, judged_against=None, recipe="", probe=None, accuracy="0.61", **tags):
         backbone_dir, probe_dir = tmp_path / "models" / text / "backbone", tmp_path / "models" / text / (probe or "probe")
         backbone = str(backbone_dir) if backbone_dir.exists() else make_model(backbone_dir, text)
         probe = str(probe_dir) if probe_dir.exists() else make_model(probe_dir, f"{probe or 'probe'} of {text}")
         return {
             "backbone": backbone, "probe": probe, "backbone_hash": content_hash(backbone), "probe_hash": content_hash(probe),
-            "tags": {"accuracy": "0.61", "recipe": recipe}, "judged_against": judged_against,
+            "tags": {"accuracy": accuracy, "recipe": recipe, "run_id": f"run-{text}", **tags}, "judged_against": judged_against,
         }  # fmt: skip
 
     return make

@@ -3,7 +3,7 @@
 import datetime
 import os
 
-from components.registry import publishing, reading
+from components.registry import champions, publishing, reading
 from components.registry.mlflow_backend import MlflowBackend
 from components.registry.version import WITHHELD
 from contracts.content_hash import content_hash
@@ -82,3 +82,50 @@ def test_models_of_other_names_are_apart(registry, candidate):
     publishing.publish(other, **candidate("b"))
     assert reading.champion(registry).tags["content_hash"] != reading.champion(other).tags["content_hash"]
     assert len(registry.versions()) == 1
+
+
+def test_of_two_judged_against_the_same_champion_the_better_one_is_champion_in_either_order(registry, candidate):
+    same = {"judged_against": "1", "eval_split": "e"}
+    publishing.publish(registry, **candidate("a", eval_split="e"))
+    publishing.publish(registry, **candidate("b", accuracy="0.62", **same))
+    better = publishing.publish(registry, **candidate("c", accuracy="0.65", **same))
+    assert better.is_champion and "accuracy 0.6500 on the same photographs is above its 0.6200" in better.reason
+    worse = publishing.publish(registry, **candidate("d", accuracy="0.64", **same))
+    assert not worse.is_champion and "accuracy 0.6400 on the same photographs is not above its 0.6500" in worse.reason
+    assert worse.version.tags[WITHHELD] == worse.reason
+    assert reading.champion(registry).version == "3"
+
+
+def test_figures_on_other_photographs_do_not_decide(registry, candidate):
+    publishing.publish(registry, **candidate("a", eval_split="e"))
+    publishing.publish(registry, **candidate("b", judged_against="1", eval_split="e"))
+    late = publishing.publish(registry, **candidate("c", judged_against="1", accuracy="0.99", eval_split="other"))
+    assert not late.is_champion and "run again to have it judged against that version" in late.reason
+
+
+def _publish_together(registry, arguments, start):
+    start.wait()
+    publishing.publish(registry, **arguments)
+
+
+def test_two_processes_that_finish_at_once_register_both_and_the_better_one_is_champion(processes, registry, candidate):
+    publishing.publish(registry, **candidate("a", eval_split="e"))
+    same = {"judged_against": "1", "eval_split": "e"}
+    both = [candidate("b", accuracy="0.65", **same), candidate("c", accuracy="0.62", **same)]
+    start = processes.Barrier(2)
+    running = [processes.Process(target=_publish_together, args=(registry, arguments, start)) for arguments in both]
+    for process in running:
+        process.start()
+    for process in running:
+        process.join()
+    assert [process.exitcode for process in running] == [0, 0]
+    better, worse = (
+        next(v for v in registry.versions() if v.tags["content_hash"] == arguments["backbone_hash"]) for arguments in both
+    )
+    assert {better.version, worse.version} == {"2", "3"} and len(registry.versions()) == 3
+    assert reading.champion(registry) == better
+    assert reading.verify(*registry.versions()) == []
+    # The other's record says why not: it was withheld, or was champion for the moment until the better one came.
+    ended = champions.ending(champions.line_of(registry.model_tags(), better), worse.version)
+    why = worse.tags[WITHHELD] or ended.reason
+    assert "judged against version 1" in why and "0.6500" in why and "0.6200" in why

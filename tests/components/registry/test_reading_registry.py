@@ -64,7 +64,10 @@ def test_a_relative_directory_is_the_same_registry(registry, candidate, monkeypa
 
 
 def test_reading_the_registry_module_does_not_import_mlflow_or_tensorflow():
-    code = "import sys, components.registry.opening, components.registry.reading; print([m for m in ('mlflow', 'tensorflow') if m in sys.modules])"
+    code = (
+        "import sys, components.registry.opening, components.registry.reading, components.registry.lifecycle;"
+        "print([m for m in ('mlflow', 'tensorflow') if m in sys.modules])"
+    )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=os.getcwd())
     assert shown.stdout.strip() == "[]"
 

@@ -64,7 +64,7 @@ def run(tmp_path, registry_dir):
         })  # fmt: skip
         write_json(root / "evaluation" / "verdict.json", {
             "blessed": blessed, "baseline_version": baseline_version,
-            "reasons": ["accuracy 0.61 is at least gate.min_accuracy 0.55"],
+            "reasons": ["accuracy 0.61 is at least gate.min_accuracy 0.55"], "eval_split": "e" * 64,
             "metrics": {"candidate": {"accuracy": 0.61}, "untrained": {"accuracy": 0.52}}, "gate": {"min_accuracy": 0.55},
             "probe": {"uri": artifacts["probe"].uri, "content_hash": content_hash(str(probe))},
         })  # fmt: skip
@@ -95,6 +95,7 @@ def test_a_blessed_backbone_is_registered_with_its_whole_lineage(run, registry_d
         "floor": "0.52",
         "gate": '{"min_accuracy": 0.55}',
         "reasons": '["accuracy 0.61 is at least gate.min_accuracy 0.55"]',
+        "eval_split": "e" * 64,
         "baseline_version": "",
         "data_fingerprint": "f" * 64,
         "data_source": "synthetic",
@@ -133,7 +134,9 @@ def test_a_champion_that_came_meanwhile_stays_and_the_record_says_so(run, regist
     push(**run(1))
     late = push(**run(2, baseline_version=None))
     assert (late["pushed"], late["version"], late["alias"]) == (True, "2", None)
+    # Both have 0.61 on the same eval split: neither is better, so that the first one stays.
     assert "judged against no champion, but the champion is version 1" in late["reasons"][0]
+    assert "accuracy 0.6100 on the same photographs is not above its 0.6100" in late["reasons"][0]
     assert reading.champion(MlflowBackend(registry_dir, NAME)).version == "1"
 
 
@@ -179,6 +182,7 @@ def test_the_executor_takes_the_run_id_from_its_runner_and_writes_the_record(run
         assert json.load(file)["version"] == "1"
     assert pushed_model.get_int_custom_property("pushed") == 1
     assert pushed_model.get_string_custom_property("pushed_version") == "1"
+    assert pushed_model.get_string_custom_property("pushed_alias") == "champion"
 
 
 def test_a_runner_that_gives_no_run_id_is_an_error(run, registry_dir):
