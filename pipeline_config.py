@@ -31,6 +31,8 @@ class Data:
 
     # `synthetic`, `tfds:NAME`, or a folder.
     source: str = "synthetic"
+    # Licence of the photographs, in words, for the model card; empty: what TFDS states, or that it was not stated.
+    licence: str = ""
     # How many flowers `synthetic` draws, the side of each picture in pixels, and the seed that determines all of them.
     synthetic_images: int = 2400
     synthetic_side: int = 64

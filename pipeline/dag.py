@@ -141,11 +141,14 @@ def create_pipeline(config: Config, origin: Origin, champion: str | None, places
         blessing=evaluator.outputs["blessing"],
         evaluation=evaluator.outputs["evaluation"],
         ingest_report=example_gen.outputs["ingest_report"],
+        pretrain_run=pretrain.outputs["model_run"],
+        probe_run=linear_eval.outputs["model_run"],
         registry_dir=places.registry,
         name=config.registry.name,
         recipe=recipe_without_data(config, origin),
         run_id=PIPELINE_JOB_NAME,
         code_version=f"components {origin.components_version}, trainer {origin.trainer_version}",
+        licence=config.data.licence,
     ).with_id("Pusher")
 
     return Pipeline(

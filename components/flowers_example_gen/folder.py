@@ -51,6 +51,8 @@ class Folder:
     split_rule: str
     unused: tuple[str, ...]
     kind: str = "folder"
+    licence: str = ""  # a folder states none
+    citation: str = ""
 
     def fingerprint(self) -> str:
         """SHA-256 (hex) over the paths and contents of all candidates: times, owners and modes do not count."""

@@ -77,7 +77,8 @@ def ingest(
             )
             divided | "Report" >> beam.Map(
                 report.write, path=report_path, source=source.name, kind=source.kind, fingerprint=fingerprint,
-                classes=source.classes, split_rule=source.split_rule, unused=source.unused)  # fmt: skip
+                classes=source.classes, split_rule=source.split_rule, unused=source.unused, licence=source.licence,
+                citation=source.citation)  # fmt: skip
             shards = divided | "Plan" >> beam.FlatMap(plan_shards, examples_uri) | beam.Reshuffle()
             shards | "Write" >> beam.Map(write_shard, scratch)
     finally:

@@ -27,8 +27,9 @@ class Divided:
 
 
 def build(
-    divided: Divided, source: str, kind: str, fingerprint: str, classes: Sequence[str], split_rule: str, unused: Sequence[str]
-) -> dict:
+    divided: Divided, source: str, kind: str, fingerprint: str, classes: Sequence[str], split_rule: str, unused: Sequence[str],
+    licence: str, citation: str,
+) -> dict:  # fmt: skip
     """The report as a dictionary ready for JSON:
 
     - `schema_version`, `source` (as given), `kind` (synthetic, tfds, folder), `fingerprint`, `classes` (sorted);
@@ -37,6 +38,7 @@ def build(
     - `bad_fraction`: quarantined over all files, in [0, 1];
     - `splits`: for train and eval `images` and `by_class` (every class, also with 0);
     - `sizes`: pixels of the upright photographs as they were written, for width and height `min`, `median`, `max`;
+    - `licence`: `text` and `citation` as the source states them, "" where it does not;
     - `split_rule`: in words; `unused`: parts of the source that were not read;
     - `near_duplicates`: `groups` of two or more photographs that show the same picture, `images` in them, `left_out_of_train`
       because they show one of eval, and the paths of those as `files`.
@@ -63,6 +65,7 @@ def build(
         "bad_fraction": len(divided.quarantined) / total if total else 0.0,
         "splits": {split: {"images": sum(counts.values()), "by_class": counts} for split, counts in by_class.items()},
         "sizes": {side: _spread([getattr(d, side) for d in divided.usable]) for side in ("width", "height")},
+        "licence": {"text": licence, "citation": citation},
         "split_rule": split_rule,
         "unused": list(unused),
         "near_duplicates": {

@@ -92,6 +92,7 @@ def ingest_settings(data: pipeline_config.Data) -> str:
     """The settings that ExampleGen's output depends on, as its JSON parameter: another one's change needs no new ingest."""
     settings = pipeline_config.to_dict(data)
     del settings["max_bad_fraction"]  # judged by DataGate
+    del settings["licence"]  # written down by the Pusher
     if data.source != "synthetic":
         settings = {key: value for key, value in settings.items() if not key.startswith("synthetic_")}
     return json.dumps(settings, sort_keys=True)

@@ -12,6 +12,7 @@ from pipeline_config import Gate
 # Thresholds are inclusive. Differences of accuracies are not exact in floating point (0.58 - 0.55 < 0.03), so a figure within
 # this distance of its threshold counts as equal; one photograph in a million would be a thousand times as much.
 TOLERANCE = 1e-9
+MOST_NAMES = 5  # classes that a reason names
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,9 @@ def _regression(gate: Gate, classes: tuple[str, ...], accuracy: float, champion:
         return True, "there is no champion to compare with: the floors alone decide"
     if champion.measured is None:
         return False, (
-            f"not comparable with champion version {champion.version}: it tells apart {', '.join(champion.classes)}; "
-            f"this probe {', '.join(classes)}"
+            f"not comparable with champion version {champion.version}, which tells apart other classes "
+            f"({_only('champion', champion.classes, classes)}; {_only('probe', classes, champion.classes)}): run on data of the same "
+            "classes, or start a line of versions without a champion by --set registry.name=NAME"
         )
     reached = champion.measured.accuracy
     passed = reached - accuracy <= gate.max_regression + TOLERANCE
@@ -93,6 +95,13 @@ def _regression(gate: Gate, classes: tuple[str, ...], accuracy: float, champion:
         f"{'within' if passed else 'more than'} gate.max_regression {_text(gate.max_regression)}"
         f"{'' if passed else ' below'}"
     )
+
+
+def _only(whose: str, classes: tuple[str, ...], others: tuple[str, ...]) -> str:
+    """What one of two probes knows alone, shortened: a reason is read by people."""
+    alone = [name for name in classes if name not in set(others)]
+    more = f" and {len(alone) - MOST_NAMES} more" if len(alone) > MOST_NAMES else ""
+    return f"{whose} alone: {', '.join(alone[:MOST_NAMES]) or 'none'}{more}"
 
 
 def _distance(accuracy: float, other: float) -> str:

@@ -11,7 +11,7 @@ import posixpath
 
 import tensorflow as tf
 
-from components.registry.version import CONTENT_HASH, PROBE_CONTENT_HASH, RegistryError
+from components.registry.version import CARD_HASH, CONTENT_HASH, PROBE_CONTENT_HASH, RegistryError
 from contracts.content_hash import content_hash
 
 logger = logging.getLogger(__name__)
@@ -19,26 +19,34 @@ logger = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
 BACKBONE = "backbone"
 PROBE = "probe"
+MODEL_CARD = "MODEL_CARD.md"
 CHUNK_BYTES = 1 << 20
 
 
-def publish_files(target: str, backbone: str, probe: str, backbone_hash: str, probe_hash: str) -> None:
-    """Copies the two directories to target/backbone and target/probe, then writes target/manifest.json.
+def publish_files(target: str, backbone: str, probe: str, identity: dict[str, str], card: str) -> str:
+    """Copies the two directories to target/backbone and target/probe, writes target/MODEL_CARD.md, then target/manifest.json.
 
-    A complete and undamaged copy that is already there is left alone; anything else at `target` is replaced.
+    A complete and undamaged copy that is already there is left alone, its card included; anything else at `target` is replaced.
+
+    Args:
+      target, backbone, probe: directories.
+      identity: the directories' content hashes, see `differences`; with CARD_HASH where the registry has one.
+      card: text of the model card.
+
+    Returns:
+      SHA-256 (hex) of the card that is in place now.
 
     Raises:
       RegistryError: what was copied does not have the given content hashes (`contracts.content_hash`); nothing is published.
     """
-    identity = {CONTENT_HASH: backbone_hash, PROBE_CONTENT_HASH: probe_hash}
     if tf.io.gfile.exists(target):
-        problems = differences(target, identity)
+        problems = differences(target, identity) or _without_card(target)
         if not problems:
-            return
+            return _manifest(target)["files"][MODEL_CARD]["sha256"]
         logger.info("Replacing an incomplete or damaged copy at %s (%s: %s).", target, *problems[0])
         remove(target)
     files = {}
-    for folder, source, expected in ((BACKBONE, backbone, backbone_hash), (PROBE, probe, probe_hash)):
+    for folder, source, expected in ((BACKBONE, backbone, identity[CONTENT_HASH]), (PROBE, probe, identity[PROBE_CONTENT_HASH])):
         for name in _walk(source):
             files[f"{folder}/{name}"] = _copy(posixpath.join(source, name), posixpath.join(target, folder, name))
         copied = content_hash(posixpath.join(target, folder))
@@ -46,8 +54,13 @@ def publish_files(target: str, backbone: str, probe: str, backbone_hash: str, pr
             raise RegistryError(
                 f"the {folder} at {source} changed while it was copied: content hash {copied}, expected {expected}; run again"
             )
-    manifest = {"schema_version": 1, **identity, "files": files}
+    write_text(posixpath.join(target, MODEL_CARD), card)
+    size, digest = _size_and_hash(posixpath.join(target, MODEL_CARD))
+    files[MODEL_CARD] = {"bytes": size, "sha256": digest}
+    hashes = {key: identity[key] for key in (CONTENT_HASH, PROBE_CONTENT_HASH)}
+    manifest = {"schema_version": 1, **hashes, "files": files}
     write_text(posixpath.join(target, MANIFEST), json.dumps(manifest, indent=1, sort_keys=True))
+    return digest
 
 
 def differences(target: str, identity: dict[str, str]) -> list[tuple[str, str]]:
@@ -55,13 +68,14 @@ def differences(target: str, identity: dict[str, str]) -> list[tuple[str, str]]:
 
     Args:
       target: a version's directory.
-      identity: the content hashes that the registry has, under CONTENT_HASH and PROBE_CONTENT_HASH. They are compared with
-        the manifest and with the files, so that files and manifest changed together are noticed too.
+      identity: the content hashes that the registry has, under CONTENT_HASH, PROBE_CONTENT_HASH and, unless the version is older
+        than model cards, CARD_HASH. They are compared with the manifest and with the files, so that files and manifest changed
+        together are noticed too.
     """
     if not tf.io.gfile.exists(target):
         return [(".", "the directory is missing")]
     try:
-        manifest = json.loads(read_text(posixpath.join(target, MANIFEST)))
+        manifest = _manifest(target)
         listed = {str(path): (int(entry["bytes"]), str(entry["sha256"])) for path, entry in manifest["files"].items()}
     except tf.errors.NotFoundError:
         return [(MANIFEST, "missing: the copy was never finished, or the file was removed")]
@@ -85,6 +99,9 @@ def differences(target: str, identity: dict[str, str]) -> list[tuple[str, str]]:
         # Where a file already differs the hash of the whole can say nothing new.
         if not any(path.startswith(folder + "/") for path, _ in problems) and content_hash(directory) != identity[key]:
             problems.append((folder, f"content hash {content_hash(directory)}, the registry has {identity[key]}"))
+    card, registered = listed.get(MODEL_CARD, (0, ""))[1], identity.get(CARD_HASH)
+    if registered and card != registered:
+        problems.append((MODEL_CARD, f"SHA-256 {card or 'missing'} in the manifest, the registry has {registered}"))
     return problems
 
 
@@ -108,6 +125,14 @@ def write_text(path: str, text: str) -> None:
     with tf.io.gfile.GFile(unfinished, "wb") as file:
         file.write(text.encode("utf-8"))
     tf.io.gfile.rename(unfinished, path, overwrite=True)
+
+
+def _manifest(target: str) -> dict:
+    return json.loads(read_text(posixpath.join(target, MANIFEST)))
+
+
+def _without_card(target: str) -> list[tuple[str, str]]:
+    return [] if MODEL_CARD in _manifest(target)["files"] else [(MODEL_CARD, "missing")]
 
 
 def _walk(directory: str) -> list[str]:

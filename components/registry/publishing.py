@@ -14,6 +14,7 @@ from components.registry.reading import champion_of
 from components.registry.version import (
     ACCURACY,
     BASELINE_VERSION,
+    CARD_HASH,
     CHAMPION,
     CONTENT_HASH,
     EVAL_SPLIT,
@@ -43,6 +44,7 @@ def publish(
     probe_hash: str,
     tags: dict[str, str],
     judged_against: str | None,
+    card: str,
 ) -> Publication:
     """Registers a blessed backbone with its probe and makes it champion.
 
@@ -56,6 +58,7 @@ def publish(
       backbone_hash, probe_hash: their `contracts.content_hash`.
       tags: names to text, beyond those that the registry sets itself: ACCURACY, EVAL_SPLIT and RUN_ID are read here.
       judged_against: version that was champion when the gate judged; None where there was none.
+      card: text of the model card. A version that is registered already and undamaged keeps the card that it has.
 
     Raises:
       RegistryError: the directories changed while they were copied.
@@ -71,14 +74,16 @@ def publish(
             return Publication(existing, False, is_champion, f"this backbone is version {existing.version} already, with another "
                                f"probe{', and is the champion' if is_champion else '; its alias was left as it is'}")  # fmt: skip
 
-        files.publish_files(registry.files_path(backbone_hash), backbone, probe, backbone_hash, probe_hash)
+        identity = {CONTENT_HASH: backbone_hash, PROBE_CONTENT_HASH: probe_hash}
+        registered = {CARD_HASH: existing.tags[CARD_HASH]} if existing and CARD_HASH in existing.tags else {}
+        card_hash = files.publish_files(registry.files_path(backbone_hash), backbone, probe, identity | registered, card)
         if existing and CHAMPION in existing.aliases:
+            _write_version(registry, backbone_hash, {CARD_HASH: card_hash}, existing)
             return Publication(existing, False, True, f"this backbone is version {existing.version} already, and is the champion")
 
         crowned, reason = _decide(tags, judged_against, current, existing, line)
         tags = {
-            **tags, CONTENT_HASH: backbone_hash, PROBE_CONTENT_HASH: probe_hash, BASELINE_VERSION: judged_against or "",
-            WITHHELD: "" if crowned else reason,
+            **tags, **identity, CARD_HASH: card_hash, BASELINE_VERSION: judged_against or "", WITHHELD: "" if crowned else reason,
         }  # fmt: skip
         number = _write_version(registry, backbone_hash, tags, existing)
         if crowned:

@@ -9,6 +9,7 @@ import os
 from components.registry.backend import Backend
 from components.registry.version import (
     BASELINE_VERSION,
+    CARD_HASH,
     CHAMPION,
     CONTENT_HASH,
     PROBE_CONTENT_HASH,
@@ -51,7 +52,7 @@ def champion_for_gate(registry: Backend, recipe: str | None = None) -> dict[str,
     """
     versions = registry.versions()
     baseline = champion_of(versions)
-    if baseline is not None and baseline.tags.get(RECIPE) == recipe:
+    if baseline is not None and recipe is not None and baseline.tags.get(RECIPE) == recipe:
         predecessor = baseline.tags.get(BASELINE_VERSION, "")
         if not predecessor:
             return None
@@ -72,6 +73,6 @@ def verify(*versions: Version) -> list[Difference]:
 
     found = []
     for version in versions:
-        identity = {key: version.tags.get(key, "") for key in (CONTENT_HASH, PROBE_CONTENT_HASH)}
+        identity = {key: version.tags.get(key, "") for key in (CONTENT_HASH, PROBE_CONTENT_HASH, CARD_HASH)}
         found += [Difference(version.version, path, problem) for path, problem in files.differences(version.path, identity)]
     return found

@@ -10,6 +10,7 @@ CHAMPION = "champion"  # alias of the one version that is in use and that candid
 CONTENT_HASH = "content_hash"  # of the backbone directory, by contracts.content_hash
 PROBE_CONTENT_HASH = "probe_content_hash"  # of the probe directory
 BASELINE_VERSION = "baseline_version"  # the champion that this version was judged against; empty: there was none
+CARD_HASH = "card_sha256"  # SHA-256 of MODEL_CARD.md
 WITHHELD = "champion_withheld"  # why a blessed version did not become champion when it was published; empty: it did
 ACCURACY = "accuracy"  # of the probe on the eval split, in [0, 1], as the gate measured it
 EVAL_SPLIT = "eval_split"  # SHA-256 of the eval split's content: accuracies on the same one can be compared

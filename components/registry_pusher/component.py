@@ -21,6 +21,7 @@ from components.registry import publishing
 from components.registry.opening import open_registry
 from components.registry.version import ACCURACY, CHAMPION, EVAL_SPLIT, RECIPE, RUN_ID, recipe_with_data
 from components.registry_pusher import chain
+from components.registry_pusher.model_card import Facts, model_card
 from contracts import model_files
 from contracts.content_hash import content_hash
 
@@ -40,6 +41,7 @@ class RegistryPusherSpec(ComponentSpec):
         "recipe": ExecutionParameter(type=str),
         "run_id": ExecutionParameter(type=str),
         "code_version": ExecutionParameter(type=str),
+        "licence": ExecutionParameter(type=str),
     }
     INPUTS = {
         "backbone": ChannelParameter(type=standard_artifacts.Model),
@@ -47,6 +49,8 @@ class RegistryPusherSpec(ComponentSpec):
         "blessing": ChannelParameter(type=standard_artifacts.ModelBlessing),
         "evaluation": ChannelParameter(type=standard_artifacts.ModelEvaluation),
         "ingest_report": ChannelParameter(type=IngestReport),
+        "pretrain_run": ChannelParameter(type=standard_artifacts.ModelRun),
+        "probe_run": ChannelParameter(type=standard_artifacts.ModelRun),
     }
     OUTPUTS = {"pushed_model": ChannelParameter(type=standard_artifacts.PushedModel)}
 
@@ -89,13 +93,16 @@ class RegistryPusher(base_component.BaseComponent):
         blessing: types.BaseChannel,
         evaluation: types.BaseChannel,
         ingest_report: types.BaseChannel,
+        pretrain_run: types.BaseChannel,
+        probe_run: types.BaseChannel,
         registry_dir: str,
         name: str,
         recipe: str,
         run_id: str,
         code_version: str,
+        licence: str,
     ):
-        """The channels are outputs of Pretrain (model), LinearEval (model), the Evaluator (blessing, evaluation) and ExampleGen.
+        """The channels are outputs of Pretrain and LinearEval (model, model_run), the Evaluator (blessing, evaluation) and ExampleGen.
 
         Args:
           registry_dir: the registry's place, as `registry.opening` understands it: DIR/registry on this machine.
@@ -103,12 +110,13 @@ class RegistryPusher(base_component.BaseComponent):
           recipe: SHA-256 of everything but the data that determines the candidate; see `registry.version.recipe_with_data`.
           run_id: PIPELINE_JOB_NAME.
           code_version: goes into the version's tags.
+          licence: of the data as the user stated it (pipeline_config.Data.licence), for the model card.
         """
         pushed_model: channel.Channel = channel_utils.as_channel([standard_artifacts.PushedModel()])
         super().__init__(RegistryPusherSpec(
             backbone=backbone, probe=probe, blessing=blessing, evaluation=evaluation, ingest_report=ingest_report,
-            registry_dir=registry_dir, name=name, recipe=recipe, run_id=run_id, code_version=code_version,
-            pushed_model=pushed_model))  # fmt: skip
+            pretrain_run=pretrain_run, probe_run=probe_run, registry_dir=registry_dir, name=name, recipe=recipe, run_id=run_id,
+            code_version=code_version, licence=licence, pushed_model=pushed_model))  # fmt: skip
 
 
 def push(
@@ -117,11 +125,14 @@ def push(
     blessing: standard_artifacts.ModelBlessing,
     evaluation: standard_artifacts.ModelEvaluation,
     ingest_report: IngestReport,
+    pretrain_run: standard_artifacts.ModelRun,
+    probe_run: standard_artifacts.ModelRun,
     registry_dir: str,
     name: str,
     recipe: str,
     code_version: str,
     run_id: str,
+    licence: str,
 ) -> dict:
     """Verifies, registers and returns the content of push.json.
 
@@ -140,13 +151,23 @@ def push(
         return record | {"reasons": ["not blessed, so not pushed", *verdict["reasons"]]}
 
     report = _read_json(posixpath.join(ingest_report.uri, model_files.INGEST_REPORT))
+    linear_eval = _read_json(posixpath.join(probe_run.uri, model_files.LINEAR_EVAL_REPORT))
+    whole_recipe = recipe_with_data(recipe, report["fingerprint"])
+    card = model_card(Facts(
+        name=name, backbone_hash=judged_backbone.content_hash, probe_hash=judged_probe.content_hash, run_id=run_id,
+        code_version=code_version, recipe=whole_recipe, stated_licence=licence,
+        backbone=_read_json(posixpath.join(backbone_dir, model_files.BACKBONE_RECORD)), ingest=report, linear_eval=linear_eval,
+        pretrain=_read_json(posixpath.join(pretrain_run.uri, model_files.PRETRAIN_REPORT)), verdict=verdict))  # fmt: skip
     publication = publishing.publish(
         open_registry(registry_dir, name), backbone=backbone_dir, probe=probe_dir,
         backbone_hash=judged_backbone.content_hash, probe_hash=judged_probe.content_hash,
-        judged_against=blessed.baseline_version or None,
+        judged_against=blessed.baseline_version or None, card=card,
         tags={
             ACCURACY: repr(verdict["metrics"]["candidate"]["accuracy"]),
             "floor": repr(verdict["metrics"]["untrained"]["accuracy"]),
+            "knn": repr(linear_eval["knn_top1"]),
+            "knn_floor": repr(linear_eval["random_init_knn_top1"]),
+            "eval_examples": str(verdict["eval_examples"]),
             "gate": json.dumps(verdict["gate"]),
             "reasons": json.dumps(verdict["reasons"]),
             EVAL_SPLIT: verdict["eval_split"],
@@ -154,7 +175,7 @@ def push(
             "data_source": report["source"],
             "code_version": code_version,
             RUN_ID: run_id,
-            RECIPE: recipe_with_data(recipe, report["fingerprint"]),
+            RECIPE: whole_recipe,
             "mlmd_backbone_id": str(backbone.id),
             "mlmd_probe_id": str(probe.id),
             "mlmd_blessing_id": str(blessing.id),

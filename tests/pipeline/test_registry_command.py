@@ -39,7 +39,7 @@ def empty(tmp_path_factory):
         backbone, probe = str(paths["backbone"]), str(paths["probe"])
         publishing.publish(
             registry, backbone=backbone, probe=probe, backbone_hash=content_hash(backbone), probe_hash=content_hash(probe),
-            judged_against=judged_against,
+            judged_against=judged_against, card="# Model card",
             tags={
                 "accuracy": f"0.6{number}", "floor": "0.46", "run_id": f"run-{number}", "data_source": SOURCE,
                 "data_fingerprint": "f" * 64, "eval_split": "e" * 64, "reasons": json.dumps(["good enough"]),

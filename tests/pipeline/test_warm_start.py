@@ -33,7 +33,7 @@ def layout(tmp_path_factory):
         backbone, probe = (str(directories[kind]) for kind in ("backbone", "probe"))
         publishing.publish(
             MlflowBackend(str(layout.registry), CONFIG.registry.name), backbone=backbone, probe=probe,
-            backbone_hash=content_hash(backbone), probe_hash=content_hash(probe), tags={}, judged_against=judged_against)  # fmt: skip
+            backbone_hash=content_hash(backbone), probe_hash=content_hash(probe), tags={}, judged_against=judged_against, card="")  # fmt: skip
     return layout
 
 

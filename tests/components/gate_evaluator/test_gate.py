@@ -83,8 +83,15 @@ def test_a_champion_of_other_classes_refuses_the_comparison():
     verdict = judge(GATE, CLASSES, reached(0.9), reached(0.4), champion)
     assert not verdict.blessed
     assert verdict.reasons[2] == (
-        "not comparable with champion version 3: it tells apart daisy, rose, tulip; this probe daisy, rose"
+        "not comparable with champion version 3, which tells apart other classes (champion alone: tulip; probe alone: none): run on "
+        "data of the same classes, or start a line of versions without a champion by --set registry.name=NAME"
     )
+
+
+def test_of_many_other_classes_a_reason_names_a_few():
+    champion = Champion("3", tuple(f"class {i:03}" for i in range(102)), None)
+    reason = judge(GATE, CLASSES, reached(0.9), reached(0.4), champion).reasons[2]
+    assert "champion alone: class 000, class 001, class 002, class 003, class 004 and 97 more; probe alone: daisy, rose)" in reason
 
 
 @pytest.mark.parametrize("broken", ["candidate", "untrained", "champion"])

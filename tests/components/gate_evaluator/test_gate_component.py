@@ -12,6 +12,7 @@ from tfx.types import artifact_utils, standard_artifacts
 
 from components.artifacts import IngestReport
 from components.gate_evaluator.component import GateEvaluator
+from components.gate_evaluator.eval_split import eval_split_hash
 from components.gate_evaluator.measured import EvaluationError
 from components.registry import reading
 from components.registry.mlflow_backend import MlflowBackend
@@ -22,6 +23,23 @@ GOOD, POOR = np.eye(3) * 6, np.eye(3)[[1, 0, 2]] * 6
 # Ten photographs, each of its class's colour but the last: GOOD is right on 9; POOR mixes up two classes.
 LABELS = np.array([0, 0, 0, 0, 1, 1, 1, 2, 2, 0])
 COLOURS = np.eye(3)[[0, 0, 0, 0, 1, 1, 1, 2, 2, 2]] * 200 + 20
+# What other nodes report, as far as the Pusher's model card reads it.
+REPORTS = {
+    "backbone": {
+        "backbone": "small", "width": 8, "stem": "small", "resolution": 32, "photograph_side": 32, "embedding_size": 32,
+        "embedding": {"stages": 1, "pooling": ["mean"]},
+        "pretrain": {"batch_size": 8, "resolution": 32, "seed": 0, "warm_start": {"backbone": "", "content_hash": ""}},
+    },
+    "ingest_report": {
+        "fingerprint": "f", "source": "synthetic", "kind": "synthetic", "classes": ["daisy", "rose", "tulip"], "images": 10,
+        "quarantined": {"total": 0}, "near_duplicates": {"left_out_of_train": 0}, "split_rule": "by content",
+        "splits": {split: {"images": 0, "by_class": {"daisy": 0, "rose": 0, "tulip": 0}} for split in ("train", "eval")},
+        "licence": {"text": "Apache-2.0", "citation": ""},
+    },
+    "pretrain": {"epochs": 2, "steps": 125, "seconds": 8.0, "images_per_second": None, "final_loss": -0.8, "output_std_ratio": 0.9,
+                 "effective_rank": 30.0},
+    "linear_eval": {"knn_top1": 0.5, "random_init_knn_top1": 0.4, "few_labels": 50, "top1_at_10_percent_labels": 0.55},
+}  # fmt: skip
 GATE = json.dumps({"min_accuracy": 0.9, "min_gain_over_random": 0.03, "max_regression": 0.01})
 
 
@@ -99,7 +117,31 @@ def test_a_champion_of_other_classes_is_not_compared_with(artifacts, save_probe)
     verdict = evaluate(artifacts, champion=champion_of(champion))
     assert verdict["blessed"] is False
     assert verdict["metrics"]["champion"] is None
-    assert "not comparable with champion version 1: it tells apart daisy, orchid, tulip" in verdict["reasons"][2]
+    assert "not comparable with champion version 1" in verdict["reasons"][2]
+    assert "champion alone: orchid; probe alone: rose" in verdict["reasons"][2]
+
+
+def test_the_champion_is_measured_on_the_eval_split_of_now(artifacts, save_probe, write_split):
+    """What the champion reached where it was registered does not count once the eval split has changed."""
+    champion = champion_of(save_probe("champion", GOOD), version="4")
+    on_old = evaluate(artifacts, champion=champion)
+    shutil.rmtree(artifacts["examples"].uri)
+    # Of these four GOOD takes two for another class, by colour.
+    write_split("examples/Split-eval", np.eye(3)[[0, 1, 1, 2]] * 200 + 20, np.array([0, 1, 2, 1]))
+    shutil.rmtree(artifacts["evaluation"].uri)
+    shutil.rmtree(artifacts["blessing"].uri)
+    on_new = evaluate(artifacts, champion=champion)
+    assert (on_old["metrics"]["champion"]["accuracy"], on_new["metrics"]["champion"]["accuracy"]) == (0.9, 0.5)
+    assert on_old["eval_split"] != on_new["eval_split"]
+
+
+def test_the_eval_split_is_known_by_its_content_and_not_by_its_files(tmp_path, write_split):
+    def hashed(folder, colours=COLOURS, labels=LABELS, **options):
+        return eval_split_hash(write_split(folder, colours, labels, **options).files)
+
+    assert hashed("a") == hashed("b", shards=3) == hashed("c", COLOURS[::-1], LABELS[::-1])
+    others = [hashed("d", COLOURS[:-1], LABELS[:-1]), hashed("e", COLOURS + 9), hashed("f", labels=LABELS[::-1])]
+    assert len({hashed("g"), *others}) == 4
 
 
 def test_a_probe_that_answers_nan_is_not_blessed_and_the_record_is_still_json(artifacts, save_probe):
@@ -141,12 +183,13 @@ def test_evaluator_and_pusher_run_in_a_pipeline_and_an_unchanged_second_run_is_c
     write_split("examples/Split-eval", COLOURS, LABELS)
     backbone = tmp_path / "backbone" / "Format-Serving"
     backbone.mkdir(parents=True)
-    (backbone / "backbone.json").write_text("{}")
+    (backbone / "backbone.json").write_text(json.dumps(REPORTS["backbone"]))
     inside = {"backbone_uri": str(tmp_path / "backbone"), "backbone_content_hash": content_hash(str(backbone))}
     save_probe("probe/Format-Serving", GOOD, **inside)
     save_probe("probe_run/untrained_probe", POOR)
-    (tmp_path / "report").mkdir()
-    (tmp_path / "report" / "ingest_report.json").write_text(json.dumps({"fingerprint": "f", "source": "synthetic"}))
+    for folder, name in (("report", "ingest_report"), ("pretrain_run", "pretrain"), ("probe_run", "linear_eval")):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / f"{name}.json").write_text(json.dumps(REPORTS[name]))
     registry = MlflowBackend(str(tmp_path / "registry"), "flowers-backbone")
     runner = tfx.orchestration.LocalDagRunner()
 
@@ -175,6 +218,7 @@ def _pipeline(root, registry_dir):
     probe = importer("Probe", "probe", standard_artifacts.Model)
     probe_run = importer("ProbeRun", "probe_run", standard_artifacts.ModelRun)
     report = importer("Report", "report", IngestReport)
+    pretrain_run = importer("PretrainRun", "pretrain_run", standard_artifacts.ModelRun)
     evaluator = GateEvaluator(
         examples=examples.outputs["result"], probe=probe.outputs["result"], probe_run=probe_run.outputs["result"], gate=GATE,
         champion="", code_version="1",
@@ -182,10 +226,11 @@ def _pipeline(root, registry_dir):
     pusher = RegistryPusher(
         backbone=backbone.outputs["result"], probe=probe.outputs["result"], blessing=evaluator.outputs["blessing"],
         evaluation=evaluator.outputs["evaluation"], ingest_report=report.outputs["result"],
+        pretrain_run=pretrain_run.outputs["result"], probe_run=probe_run.outputs["result"], licence="",
         registry_dir=registry_dir, name="flowers-backbone", recipe="recipe", run_id=PIPELINE_JOB_NAME, code_version="1",
     ).with_id("Pusher")  # fmt: skip
     return tfx.dsl.Pipeline(
         pipeline_name="gate", pipeline_root=str(root / "artifacts"), enable_cache=True,
         metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(str(root / "metadata.sqlite")),
-        components=[examples, backbone, probe, probe_run, report, evaluator, pusher],
+        components=[examples, backbone, probe, probe_run, report, pretrain_run, evaluator, pusher],
     )  # fmt: skip

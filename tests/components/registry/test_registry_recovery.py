@@ -55,17 +55,17 @@ def test_a_database_that_a_crash_left_half_made_is_no_registry(tmp_path):
 def test_files_are_published_by_the_manifest(tmp_path, candidate):
     arguments = candidate("a")
     target = str(tmp_path / "target")
-    files.publish_files(target, arguments["backbone"], arguments["probe"], arguments["backbone_hash"], arguments["probe_hash"])
+    files.publish_files(target, arguments["backbone"], arguments["probe"], identity_of(arguments), arguments["card"])
     stamp = os.stat(os.path.join(target, "manifest.json")).st_mtime_ns
-    files.publish_files(target, arguments["backbone"], arguments["probe"], arguments["backbone_hash"], arguments["probe_hash"])
+    files.publish_files(target, arguments["backbone"], arguments["probe"], identity_of(arguments), arguments["card"])
     assert os.stat(os.path.join(target, "manifest.json")).st_mtime_ns == stamp  # a good copy is left alone
 
 
 def test_files_can_be_copied_to_and_from_remote_file_systems(candidate):
     arguments = candidate("a")
-    identity = {"content_hash": arguments["backbone_hash"], "probe_content_hash": arguments["probe_hash"]}
-    files.publish_files("ram://source", arguments["backbone"], arguments["probe"], *identity.values())
-    files.publish_files("ram://target", "ram://source/backbone", "ram://source/probe", *identity.values())
+    identity = identity_of(arguments)
+    files.publish_files("ram://source", arguments["backbone"], arguments["probe"], identity, arguments["card"])
+    files.publish_files("ram://target", "ram://source/backbone", "ram://source/probe", identity, arguments["card"])
     assert files.differences("ram://target", identity) == []
 
 
@@ -76,3 +76,7 @@ def flip_byte(directory, name):
     content[len(content) // 2] ^= 1
     with open(path, "wb") as file:
         file.write(content)
+
+
+def identity_of(one):
+    return {"content_hash": one["backbone_hash"], "probe_content_hash": one["probe_hash"]}

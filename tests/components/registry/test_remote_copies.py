@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from components.registry import files, publishing
 from components.registry.opening import open_registry
-from components.registry.version import CONTENT_HASH, PROBE_CONTENT_HASH, RegistryError
+from components.registry.version import RegistryError
 
 TARGET = "ram://registry/versions/one"
 
@@ -17,8 +17,8 @@ def published(candidate, tmp_path, monkeypatch):
     workplace.mkdir()
     monkeypatch.chdir(workplace)
     one = candidate("one")
-    files.publish_files(TARGET, one["backbone"], one["probe"], one["backbone_hash"], one["probe_hash"])
-    yield one, {CONTENT_HASH: one["backbone_hash"], PROBE_CONTENT_HASH: one["probe_hash"]}
+    files.publish_files(TARGET, one["backbone"], one["probe"], identity_of(one), one["card"])
+    yield one, identity_of(one)
     assert list(workplace.iterdir()) == []
     tf.io.gfile.rmtree(TARGET)
 
@@ -31,7 +31,7 @@ def test_a_remote_copy_without_its_manifest_is_unfinished_and_is_completed(publi
     one, identity = published
     tf.io.gfile.remove(f"{TARGET}/{files.MANIFEST}")
     assert files.differences(TARGET, identity)[0][0] == files.MANIFEST
-    files.publish_files(TARGET, one["backbone"], one["probe"], one["backbone_hash"], one["probe_hash"])
+    files.publish_files(TARGET, one["backbone"], one["probe"], identity_of(one), one["card"])
     assert files.differences(TARGET, identity) == []
 
 
@@ -46,7 +46,7 @@ def test_a_copy_that_breaks_off_leaves_no_manifest(candidate, monkeypatch):
 
     monkeypatch.setattr(files, "_copy", copy)
     with pytest.raises(OSError, match="connection"):
-        files.publish_files("ram://registry/versions/two", one["backbone"], one["probe"], one["backbone_hash"], one["probe_hash"])
+        files.publish_files("ram://registry/versions/two", one["backbone"], one["probe"], identity_of(one), one["card"])
     assert not tf.io.gfile.exists(f"ram://registry/versions/two/{files.MANIFEST}")
 
 
@@ -62,3 +62,7 @@ def test_a_version_is_registered_from_remote_models(registry, candidate):
 def test_a_remote_registry_is_refused_in_words():
     with pytest.raises(RegistryError, match="cannot be kept at gs://bucket/registry: SQLite"):
         open_registry("gs://bucket/registry", "flowers-backbone")
+
+
+def identity_of(one):
+    return {"content_hash": one["backbone_hash"], "probe_content_hash": one["probe_hash"]}

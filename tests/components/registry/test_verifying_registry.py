@@ -17,6 +17,7 @@ from components.registry import files, publishing, reading
         (lambda d: flip_byte(d, "probe/saved_model.pb"), "probe/saved_model.pb", "changed: SHA-256"),
         (lambda d: os.remove(os.path.join(d, "backbone/saved_model.pb")), "backbone/saved_model.pb", "missing"),
         (lambda d: write(d, "backbone/extra.txt", "x"), "backbone/extra.txt", "not part of what was registered"),
+        (lambda d: write(d, "MODEL_CARD.md", "# Card of b\n"), "MODEL_CARD.md", "changed: SHA-256"),
         (lambda d: write(d, "beside.txt", "x"), "beside.txt", "not part of what was registered"),
         (lambda d: write(d, "backbone/saved_model.pb", "short"), "backbone/saved_model.pb", "5 bytes, registered with 10"),
         (lambda d: os.remove(os.path.join(d, "manifest.json")), "manifest.json", "missing"),
@@ -24,7 +25,7 @@ from components.registry import files, publishing, reading
         (lambda d: write(d, "manifest.json", '["list"]'), "manifest.json", "not a manifest"),
         (lambda d: shutil.rmtree(d), ".", "the directory is missing"),
     ],
-    ids=["byte", "probe", "gone", "extra", "beside", "shorter", "no manifest", "cut manifest", "odd manifest", "all gone"],
+    ids=["byte", "probe", "gone", "extra", "card", "beside", "shorter", "no manifest", "cut manifest", "odd manifest", "all gone"],
 )
 def test_verify_names_every_difference(registry, candidate, damage, path, problem):
     version = publishing.publish(registry, **candidate("a")).version

@@ -245,7 +245,7 @@ def test_files_and_manifest_that_were_changed_together_differ_from_what_vertex_a
     version = publishing.publish(registry, **candidate("a")).version
     other = candidate("b")
     tf.io.gfile.rmtree(version.path)
-    files.publish_files(version.path, other["backbone"], other["probe"], other["backbone_hash"], other["probe_hash"])
+    files.publish_files(version.path, other["backbone"], other["probe"], identity_of(other), other["card"])
     assert {difference.path for difference in reading.verify(version)} >= {"backbone", "probe", "manifest.json"}
 
 
@@ -278,7 +278,7 @@ def test_tags_of_versions_and_of_the_model_can_be_changed(registry, candidate, m
         registry.set_version_tag("1", "note", "seen-by-somebody")
         registry.set_model_tag("history", "x" * 4000)
     assert registry.versions()[0].tags["note"] == models.models[MODEL]["1"].labels["note"] == "seen-by-somebody"
-    assert registry.model_tags() == {"history": "x" * 4000}
+    assert registry.model_tags().items() >= {"history": "x" * 4000}.items()
 
 
 def test_a_deleted_version_leaves_its_files_and_numbers_go_on(registry, candidate):
@@ -304,7 +304,7 @@ def test_what_another_model_keeps_in_the_same_folder_is_no_leftover(registry, ca
 def test_a_copy_that_may_be_under_way_is_no_leftover(server, candidate, tmp_path):
     registry, one = VertexBackend(Connection("a-project", "europe-west4"), str(tmp_path), NAME), candidate("a")
     copy = registry.files_path(one["backbone_hash"])
-    files.publish_files(copy, one["backbone"], one["probe"], one["backbone_hash"], one["probe_hash"])
+    files.publish_files(copy, one["backbone"], one["probe"], identity_of(one), one["card"])
     assert registry.leftovers() == []
     two_days_ago = time.time() - 2 * 24 * 3600
     for path in files._walk(copy):
@@ -352,3 +352,7 @@ def test_a_name_that_vertex_ai_does_not_take_is_refused_in_words(name):
 def test_a_place_that_is_none_is_refused_in_words():
     with pytest.raises(RegistryError, match="should be vertex://PROJECT/REGION/FOLDER"):
         open_registry("vertex://a-project", NAME)
+
+
+def identity_of(one):
+    return {"content_hash": one["backbone_hash"], "probe_content_hash": one["probe_hash"]}

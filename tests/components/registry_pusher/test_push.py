@@ -1,5 +1,6 @@
 """The Pusher on artifacts: what it registers, what it leaves alone and what it refuses."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -16,6 +17,30 @@ from components.registry_pusher.component import PIPELINE_JOB_NAME, RegistryPush
 from contracts.content_hash import content_hash
 
 NAME = "flowers-backbone"
+
+# What the nodes before the Pusher report, as far as it is read.
+RECORDS = {
+    "backbone": {
+        "backbone": "small", "width": 8, "stem": "small", "resolution": 32, "photograph_side": 32, "embedding_size": 32,
+        "embedding": {"stages": 1, "pooling": ["mean"]},
+        "pretrain": {"batch_size": 8, "resolution": 32, "seed": 0, "warm_start": {"backbone": "", "content_hash": ""}},
+    },
+    "ingest": {
+        "fingerprint": "f" * 64, "source": "synthetic", "kind": "synthetic", "classes": ["daisy", "rose"], "images": 600,
+        "quarantined": {"total": 0}, "near_duplicates": {"left_out_of_train": 0}, "split_rule": "by content",
+        "splits": {"train": {"images": 500, "by_class": {"daisy": 250, "rose": 250}},
+                   "eval": {"images": 100, "by_class": {"daisy": 50, "rose": 50}}},
+        "licence": {"text": "Apache-2.0", "citation": ""},
+    },
+    "pretrain": {"epochs": 2, "steps": 125, "seconds": 8.0, "images_per_second": None, "final_loss": -0.8, "output_std_ratio": 0.9,
+                 "effective_rank": 30.0},
+    "linear_eval": {"knn_top1": 0.5, "random_init_knn_top1": 0.4, "few_labels": 50, "top1_at_10_percent_labels": 0.55},
+    "verdict": {
+        "metrics": {"candidate": {"accuracy": 0.61, "macro_f1": 0.6, "cross_entropy": 1.0}, "champion": None,
+                    "untrained": {"accuracy": 0.52, "macro_f1": 0.5, "cross_entropy": 1.2}},
+        "per_class": {"daisy": 0.7, "rose": None}, "classes": ["daisy", "rose"], "eval_examples": 100,
+    },
+}  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -46,14 +71,15 @@ def run(tmp_path, registry_dir):
         artifacts = {
             "backbone": standard_artifacts.Model(), "probe": standard_artifacts.Model(),
             "blessing": standard_artifacts.ModelBlessing(), "evaluation": standard_artifacts.ModelEvaluation(),
-            "ingest_report": IngestReport(),
+            "ingest_report": IngestReport(), "pretrain_run": standard_artifacts.ModelRun(),
+            "probe_run": standard_artifacts.ModelRun(),
         }  # fmt: skip
         for index, (name, artifact) in enumerate(artifacts.items()):
             artifact.uri, artifact.id = str(root / name), 10 * number + index
             (root / name).mkdir(parents=True)
 
         serving = root / "backbone" / "Format-Serving"
-        write_json(serving / "backbone.json", {"seed": number})
+        write_json(serving / "backbone.json", RECORDS["backbone"] | {"seed": number})
         (serving / "saved_model.pb").write_text(f"backbone {number}")
         probe = root / "probe" / "Format-Serving"
         (probe).mkdir()
@@ -62,13 +88,15 @@ def run(tmp_path, registry_dir):
             "classes": ["daisy", "rose"], "backbone_uri": artifacts["backbone"].uri,
             "backbone_content_hash": content_hash(str(serving)),
         })  # fmt: skip
-        write_json(root / "evaluation" / "verdict.json", {
+        write_json(root / "evaluation" / "verdict.json", RECORDS["verdict"] | {
             "blessed": blessed, "baseline_version": baseline_version,
             "reasons": ["accuracy 0.61 is at least gate.min_accuracy 0.55"], "eval_split": "e" * 64,
-            "metrics": {"candidate": {"accuracy": 0.61}, "untrained": {"accuracy": 0.52}}, "gate": {"min_accuracy": 0.55},
+            "gate": {"min_accuracy": 0.55},
             "probe": {"uri": artifacts["probe"].uri, "content_hash": content_hash(str(probe))},
         })  # fmt: skip
-        write_json(root / "ingest_report" / "ingest_report.json", {"fingerprint": "f" * 64, "source": "synthetic"})
+        write_json(root / "ingest_report" / "ingest_report.json", RECORDS["ingest"])
+        write_json(root / "pretrain_run" / "pretrain.json", RECORDS["pretrain"])
+        write_json(root / "probe_run" / "linear_eval.json", RECORDS["linear_eval"])
         blessing = artifacts["blessing"]
         blessing.set_int_custom_property("blessed", int(blessed))
         blessing.set_string_custom_property("current_model", artifacts["probe"].uri)
@@ -77,6 +105,7 @@ def run(tmp_path, registry_dir):
         blessing.set_string_custom_property("baseline_version", baseline_version or "")
         return artifacts | {
             "registry_dir": registry_dir, "name": NAME, "recipe": recipe, "code_version": "0.1.0+abc", "run_id": f"run-{number}",
+            "licence": "CC BY 4.0",
         }  # fmt: skip
 
     return make
@@ -90,6 +119,9 @@ def test_a_blessed_backbone_is_registered_with_its_whole_lineage(run, registry_d
     }  # fmt: skip
     version = reading.champion(MlflowBackend(registry_dir, NAME))
     backbone_dir, probe_dir = (run_dir(registry_dir, 1, name) for name in ("backbone", "probe"))
+    with open(os.path.join(version.path, "MODEL_CARD.md")) as file:
+        card = file.read()
+    assert "CC BY 4.0" in card and content_hash(backbone_dir) in card
     assert version.tags == {
         "accuracy": "0.61",
         "floor": "0.52",
@@ -105,6 +137,10 @@ def test_a_blessed_backbone_is_registered_with_its_whole_lineage(run, registry_d
         "recipe": "590b0b326178f15becb978f36a894d3dc796f9cec0f457269dae439c6fc4b019",
         "content_hash": content_hash(backbone_dir),
         "probe_content_hash": content_hash(probe_dir),
+        "card_sha256": hashlib.sha256(card.encode()).hexdigest(),
+        "knn": "0.5",
+        "knn_floor": "0.4",
+        "eval_examples": "100",
         "mlmd_backbone_id": "10",
         "mlmd_probe_id": "11",
         "mlmd_blessing_id": "12",
@@ -165,7 +201,7 @@ def test_a_byte_changed_after_the_blessing_is_refused(run, registry_dir, model, 
     assert MlflowBackend(registry_dir, NAME).versions() == []
 
 
-PARAMETERS = ("registry_dir", "name", "recipe", "run_id", "code_version")
+PARAMETERS = ("registry_dir", "name", "recipe", "run_id", "code_version", "licence")
 
 
 @pytest.mark.parametrize(("given", "expected"), [(PIPELINE_JOB_NAME, "the run"), ("job-1", "job-1")])
