@@ -4,11 +4,13 @@
 import dataclasses
 import json
 import logging
+import os
 
 from components.flowers_example_gen.source import ingest_settings, inspect
 from components.registry import lifecycle, reading
 from components.registry.opening import open_registry
 from components.registry.version import CHAMPION
+from contracts import model_files
 from pipeline.code_version import COMPONENTS, TRAINER, code_version
 from pipeline.layout import Layout
 from pipeline.recipe import Origin, recipe
@@ -53,9 +55,23 @@ def prepare(config: Config, layout: Layout) -> Prepared:
     registry = open_registry(str(layout.registry), config.registry.name)
     lifecycle.repair(registry)
     champion = reading.champion_for_gate(registry, determined_by)
+    if champion:
+        _warn_of_other_classes(champion, inspection.classes)
     return Prepared(
         origin=origin,
         recipe=determined_by,
         champion=json.dumps(champion, sort_keys=True) if champion else "",
         registered={version.version: CHAMPION if CHAMPION in version.aliases else "" for version in registry.versions()},
     )
+
+
+def _warn_of_other_classes(champion: dict[str, str], classes: tuple[str, ...]) -> None:
+    """Says before hours of training what the gate will say after them."""
+    try:
+        with open(os.path.join(champion["probe_uri"], model_files.PROBE_RECORD), encoding="utf-8") as file:
+            known = json.load(file)["classes"]
+    except (OSError, ValueError, KeyError):
+        return  # damaged: the Evaluator names the file and what to do
+    if list(classes) != known:
+        log.warning("Champion version %s tells apart other classes, so that the gate cannot compare with it and will not bless this run. "
+                    "--set registry.name=NAME starts a line of versions without a champion", champion["version"])  # fmt: skip
