@@ -73,5 +73,7 @@ def _warn_of_other_classes(champion: dict[str, str], classes: tuple[str, ...]) -
     except (OSError, ValueError, KeyError):
         return  # damaged: the Evaluator names the file and what to do
     if list(classes) != known:
-        log.warning("Champion version %s tells apart other classes, so that the gate cannot compare with it and will not bless this run. "
-                    "--set registry.name=NAME starts a line of versions without a champion", champion["version"])  # fmt: skip
+        log.warning(
+            "Champion version %s tells apart other classes, so that the gate cannot compare with it and will not bless this "
+            "run; --set registry.name=NAME starts a line of versions without a champion", champion["version"],
+        )  # fmt: skip

@@ -85,8 +85,8 @@ def _regression(gate: Gate, classes: tuple[str, ...], accuracy: float, champion:
     if champion.measured is None:
         return False, (
             f"not comparable with champion version {champion.version}, which tells apart other classes "
-            f"({_only('champion', champion.classes, classes)}; {_only('probe', classes, champion.classes)}): run on data of the same "
-            "classes, or start a line of versions without a champion by --set registry.name=NAME"
+            f"({_only('champion', champion.classes, classes)}; {_only('probe', classes, champion.classes)}): run on data of the "
+            "same classes, or start a line of versions without a champion by --set registry.name=NAME"
         )
     reached = champion.measured.accuracy
     passed = reached - accuracy <= gate.max_regression + TOLERANCE

@@ -131,7 +131,7 @@ def _require_undamaged(version: Version) -> None:
     if differences:
         raise RegistryError(
             f"version {version.version} at {version.path} is not as it was registered ({differences[0].path}: "
-            f"{differences[0].problem}) and cannot become champion; restore its files (`flowers registry verify` lists what differs)"
+            f"{differences[0].problem}) and cannot become champion; `flowers registry verify` lists what differs"
         )
 
 

@@ -102,7 +102,7 @@ class RegistryPusher(base_component.BaseComponent):
         code_version: str,
         licence: str,
     ):
-        """The channels are outputs of Pretrain and LinearEval (model, model_run), the Evaluator (blessing, evaluation) and ExampleGen.
+        """The channels are outputs of Pretrain and LinearEval (model, model_run), the Evaluator (both) and ExampleGen.
 
         Args:
           registry_dir: the registry's place, as `registry.opening` understands it: DIR/registry on this machine.

@@ -1,7 +1,7 @@
 """The model card of a version: what the backbone is, what it learned from, what it reached and what it is not good for.
 
-Called by `component` before a version is registered, and registered with it as MODEL_CARD.md. Pure: the same records give the same
-card. It names no version and no champion, as both are the registry's and change; it is known by the backbone's content hash.
+Called by `component` before a version is registered, and registered with it as MODEL_CARD.md. Pure: the same records give the
+same card. It names no version and no champion, as both are the registry's and change; it is known by the backbone's content hash.
 """
 
 import json
@@ -70,9 +70,9 @@ def _what(facts: Facts) -> str:
         ("recipe", code(facts.recipe)),
     ]
     return (
-        f"An image backbone: it turns a photograph into a vector of {backbone['embedding_size']} numbers, such that similar pictures "
-        f"have similar vectors. It was pre-trained by SimSiam (arXiv 2011.10566) on {train:,} photographs without their labels. The "
-        "linear probe beside it proves what the vectors are worth; it is not a product.\n\n"
+        f"An image backbone: it turns a photograph into a vector of {backbone['embedding_size']} numbers, such that similar "
+        f"pictures have similar vectors. It was pre-trained by SimSiam (arXiv 2011.10566) on {train:,} photographs without their "
+        "labels. The linear probe beside it proves what the vectors are worth; it is not a product.\n\n"
         "Which version of the registry this is, and whether it is champion, `flowers registry list` says.\n\n"
         + table(("what", "identity"), identity)
     )
@@ -82,10 +82,11 @@ def _vector(facts: Facts) -> str:
     backbone, embedding = facts.backbone, facts.backbone["embedding"]
     side = backbone["photograph_side"]
     pooling = " and ".join(embedding["pooling"])
-    return f"""- Output `embedding`: `[batch, {backbone["embedding_size"]}]` float32, each number 0 or more and without an upper bound. It is not normalised.
+    return f"""- Output `embedding`: `[batch, {backbone["embedding_size"]}]` float32. Each number is 0 or more, without an upper
+  bound; the vector is not normalised.
 - A number says how strongly one channel of the network answers, pooled over the photograph ({pooling} over the places; stages
   counted from the last: {embedding["stages"]}). One number alone means nothing; compare vectors by cosine similarity.
-- Input of the signature `encoded_images` (also `serving_default`): `[batch]` string, whole JPEG, PNG, BMP or GIF files of any size.
+- Input of the signature `encoded_images` (also `serving_default`): `[batch]` string, JPEG, PNG, BMP or GIF files of any size.
 - Input of the signature `pixels`: `[batch, {side}, {side}, 3]` float32 in [0, 1], RGB, whole photographs scaled to squares.
 - The vector of a photograph does not depend on the others in its batch."""
 
@@ -93,7 +94,10 @@ def _vector(facts: Facts) -> str:
 def _data(facts: Facts) -> str:
     ingest = facts.ingest
     train, held_out = (ingest["splits"][split] for split in ("train", "eval"))
-    rows = [(code(name), f"{train['by_class'][name]:,}", f"{held_out['by_class'][name]:,}") for name in ingest["classes"][:MOST_CLASSES]]
+    rows = [
+        (code(name), f"{train['by_class'][name]:,}", f"{held_out['by_class'][name]:,}")
+        for name in ingest["classes"][:MOST_CLASSES]
+    ]
     rows.append(("all", f"{train['images']:,}", f"{held_out['images']:,}"))
     more = len(ingest["classes"]) - MOST_CLASSES
     return "\n\n".join([
@@ -117,8 +121,8 @@ def _licence(facts: Facts) -> str:
         lines.append(f"To be cited as: {escaped(known['citation'])}")
     if not stated and not known["text"]:
         lines.append(
-            "The licence of the data was not stated. Whoever passes this model on has to find out first what the photographs' licence "
-            "allows; `data.licence` states it for the next version."
+            "The licence of the data was not stated. Whoever passes this model on has to find out first what the photographs' "
+            "licence allows; `data.licence` states it for the next version."
         )
     return "\n\n".join([*lines, "The code that trained the model is licensed under Apache-2.0."])
 
@@ -126,13 +130,15 @@ def _licence(facts: Facts) -> str:
 def _recipe(facts: Facts) -> str:
     report, settings = facts.pretrain, facts.backbone["pretrain"]
     warm = settings["warm_start"]
-    start = f"the registered backbone {code(warm['content_hash'])}" if warm["backbone"] else f"random weights, seed {settings['seed']}"
+    start = f"random weights, seed {settings['seed']}"
+    if warm["backbone"]:
+        start = f"the registered backbone {code(warm['content_hash'])}"
     speed = f", {report['images_per_second']:.0f} photographs a second" if report["images_per_second"] else ""
     return (
-        f"{report['epochs']:,} epochs ({report['steps']:,} steps of {settings['batch_size']:,} photographs) at {settings['resolution']} "
-        f"pixels, from {start}; {report['seconds']:,.0f} s{speed}. At the end: loss {report['final_loss']:.3f} (-1 is perfect "
-        f"agreement of the two views), output standard deviation {report['output_std_ratio']:.2f} of the healthy one, effective rank "
-        f"{report['effective_rank']:.1f}.\n\n"
+        f"{report['epochs']:,} epochs ({report['steps']:,} steps of {settings['batch_size']:,} photographs) at "
+        f"{settings['resolution']} pixels, from {start}; {report['seconds']:,.0f} s{speed}. At the end: loss {report['final_loss']:.3f} (-1 is perfect "
+        f"agreement of the two views), output standard deviation {report['output_std_ratio']:.2f} of the healthy one, effective "
+        f"rank {report['effective_rank']:.1f}.\n\n"
         "Every setting of the pre-training:\n\n"
         f"```json\n{json.dumps(settings, indent=1, sort_keys=True)}\n```"
     )
@@ -157,7 +163,7 @@ def _figures(facts: Facts) -> str:
     if champion:
         against += f" (linear top-1 {_percent(champion['accuracy'])} on the same photographs)"
     return "\n\n".join([
-        f"On {verdict['eval_examples']:,} photographs that neither the backbone nor the probe learned from; nothing was chosen on them.",
+        f"On {verdict['eval_examples']:,} photographs that neither backbone nor probe learned from; nothing was chosen on them.",
         table(("figure", "pre-trained", "floor: the same network untrained"), rows),
         f"With {linear['few_labels']:,} labels (a tenth) linear top-1 is {_percent(linear['top1_at_10_percent_labels'])}.",
         table(("class", "accuracy", "photographs"), per_class),
@@ -176,11 +182,11 @@ def _limits(facts: Facts) -> str:
         else ""
     )
     return (
-        f"- The figures hold for photographs like those of the eval split, which comes from the same source. With {count:,} photographs "
-        f"the standard error of linear top-1 is {_percent(error)}.\n"
+        f"- The figures hold for photographs like those of the eval split, which comes from the same source. With {count:,} "
+        f"photographs the standard error of linear top-1 is {_percent(error)}.\n"
         f"- Trained at {facts.backbone['resolution']} pixels: details that vanish at that size are not seen.\n"
-        "- It knows no more of the world than its photographs show; whatever is rare or missing there is described badly. Nobody looked "
-        "for unfairness towards people in it, and it must not be used to tell people apart."
+        "- It knows no more of the world than its photographs show; whatever is rare or missing there is described badly. Nobody "
+        "looked for unfairness towards people in it, and it must not be used to tell people apart."
         + synthetic
     )
 

@@ -9,8 +9,8 @@ from components.registry_pusher.markdown import code, escaped, table
 from components.registry_pusher.model_card import Facts, model_card
 
 FACTS = Facts(
-    name="flowers-backbone", backbone_hash="b" * 64, probe_hash="p" * 64, run_id="run-1", code_version="0.1.0+abc", recipe="r" * 64,
-    stated_licence="",
+    name="flowers-backbone", backbone_hash="b" * 64, probe_hash="p" * 64, run_id="run-1", code_version="0.1.0+abc",
+    recipe="r" * 64, stated_licence="",
     backbone={
         "backbone": "resnet18", "width": 32, "stem": "imagenet", "resolution": 64, "photograph_side": 128, "embedding_size": 480,
         "embedding": {"stages": 4, "pooling": ["mean", "deviation"]},
@@ -35,7 +35,7 @@ FACTS = Facts(
     },
 )  # fmt: skip
 
-# Each tries to be more than text: HTML, pictures, links, rows and cells of a table, code that ends, headings, control of a display.
+# Each tries to be more than text: HTML, pictures, links, cells of a table, code that ends, headings, control of a display.
 HOSTILE = [
     "<script>alert(1)</script>", "![x](http://evil/x.png)", "[click](javascript:alert(1))", "a | b | c", "a\n| new | row |",
     "`` ` ``", "```\n# heading", "\n\n# heading\n", "*bold* _it_ ~~x~~", "http://evil.example www.evil.example a@evil.example",

@@ -32,8 +32,8 @@ RECORDS = {
                    "eval": {"images": 100, "by_class": {"daisy": 50, "rose": 50}}},
         "licence": {"text": "Apache-2.0", "citation": ""},
     },
-    "pretrain": {"epochs": 2, "steps": 125, "seconds": 8.0, "images_per_second": None, "final_loss": -0.8, "output_std_ratio": 0.9,
-                 "effective_rank": 30.0},
+    "pretrain": {"epochs": 2, "steps": 125, "seconds": 8.0, "images_per_second": None, "final_loss": -0.8,
+                 "output_std_ratio": 0.9, "effective_rank": 30.0},
     "linear_eval": {"knn_top1": 0.5, "random_init_knn_top1": 0.4, "few_labels": 50, "top1_at_10_percent_labels": 0.55},
     "verdict": {
         "metrics": {"candidate": {"accuracy": 0.61, "macro_f1": 0.6, "cross_entropy": 1.0}, "champion": None,
