@@ -62,7 +62,7 @@ def root(tmp_path_factory):
     for backbone, judged_against in ((other, None), (whole, "1")):
         publishing.publish(
             registry, backbone=str(backbone), probe=str(probe), backbone_hash=content_hash(str(backbone)),
-            probe_hash=content_hash(str(probe)), tags={}, judged_against=judged_against)  # fmt: skip
+            probe_hash=content_hash(str(probe)), tags={}, judged_against=judged_against, card="")  # fmt: skip
     return str(directory / "DIR")
 
 
