@@ -40,12 +40,13 @@ RUN .venv/bin/python -m pip uninstall --quiet --yes uv pip \
     && rm -r .venv/lib/python3*/site-packages/tensorflow/include \
     && { .venv/bin/python -m compileall -q -j 0 -x '/tests?/' .venv/lib >/dev/null 2>&1 || true; }
 
+# The home can be entered by anyone: `docker run --user` starts in it, whoever that is.
 FROM ${BASE}
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates python3 \
     && apt-get clean \
     && rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/dpkg.log \
-    && useradd --create-home --uid 10001 flowers
+    && useradd --create-home --uid 10001 --key HOME_MODE=0755 flowers
 COPY --from=trimmed /opt/flowers/.venv /opt/flowers/.venv
 COPY --from=project /project /
 # The last three are for GPUs: where Google's machines put the driver, and what NVIDIA's container toolkit is asked for.
