@@ -164,9 +164,10 @@ class Pretrain:
     # Seconds between two lines of progress.
     progress_seconds: float = 10.0
     # Collapse ends the run: standard deviation of the l2-normalised output over 1/sqrt(d) (1 is healthy, 0 collapsed) and
-    # effective rank of the output (1 means that all outputs lie on one line).
-    min_output_std_ratio: float = 0.1
-    min_effective_rank: float = 2.0
+    # effective rank of the output (1 means that all outputs lie on one line). Healthy runs stay over 0.98 and 40; one that collapses
+    # falls through a limit within some hundred steps (docs/monitors.md).
+    min_output_std_ratio: float = 0.75
+    min_effective_rank: float = 8.0
 
     def __post_init__(self):
         require(self.backbone in BACKBONES, "pretrain.backbone", f"one of {', '.join(BACKBONES)}", self.backbone)

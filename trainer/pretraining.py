@@ -98,12 +98,13 @@ def pretrain(
     while checkpoints.step < steps:
         epoch = checkpoints.step // steps_an_epoch
         losses, ratios, outputs = train_epoch(photographs, settings, checkpoints, step_function, clock, steps_an_epoch)
+        outputs = np.concatenate(outputs)[-RANK_OUTPUTS:]
         entry = {
             "epoch": epoch + 1,
             "step": checkpoints.step,
             "loss": float(np.mean(losses)),
             "output_std_ratio": float(np.mean(ratios)),
-            "effective_rank": monitors.effective_rank(np.concatenate(outputs)[-RANK_OUTPUTS:]),
+            "effective_rank": monitors.effective_rank(outputs),
             "learning_rate": float(schedule.cosine_decay(
                 schedule.scaled_rate(settings.base_learning_rate, settings.batch_size), checkpoints.step, steps)),
             "images_per_second": clock.images_per_second(),
@@ -111,7 +112,9 @@ def pretrain(
         }  # fmt: skip
         monitors.check_collapse(
             entry["output_std_ratio"], entry["effective_rank"], entry["loss"], epoch=epoch + 1,
-            min_std_ratio=settings.min_output_std_ratio, min_rank=settings.min_effective_rank)  # fmt: skip
+            min_std_ratio=settings.min_output_std_ratio,
+            # Few outputs, such as those of what is left of a resumed epoch, or short ones cannot have a high rank.
+            min_rank=min(settings.min_effective_rank, min(outputs.shape) / 4))  # fmt: skip
         last = checkpoints.step == steps
         if chief and (last or settings.knn_epochs and (epoch + 1) % settings.knn_epochs == 0):
             entry["knn_train_top1"] = train_knn(embed, photographs, settings, neighbours)
