@@ -5,7 +5,7 @@ All are functional Keras models from pixels to pooled features. The last normali
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import keras
 
@@ -80,6 +80,15 @@ def stage_outputs(backbone: keras.Model) -> list[keras.KerasTensor]:
         if match := re.fullmatch(r"(stage\d+)_block\d+_relu", layer.name):
             last_of_stage[match[1]] = layer.output
     return list(last_of_stage.values())
+
+
+def convolution_before(normalization_name: str, names: Iterable[str]) -> str:
+    """Name of the convolution whose output the layer `normalization_name` normalises; `names` are those of a backbone's layers."""
+    prefix = normalization_name.removesuffix("_norm")
+    if not prefix.endswith("_last"):
+        return f"{prefix}_conv"
+    block = prefix.removesuffix("_last")
+    return max(name for name in names if re.fullmatch(rf"{block}_\d_conv", name))
 
 
 class _Layers:

@@ -13,6 +13,7 @@ import tensorflow as tf
 from contracts import examples, model_files
 from pipeline_config import Embedding
 from trainer import normalization
+from trainer.backbones import Normalization
 from trainer.embedding_network import build_embedding_network, copy_weights
 from trainer.photographs import evaluation_views
 from trainer.probe import Probe
@@ -80,9 +81,14 @@ class ProbeModule(ServedNetwork):
 
 def untrained_network(record: dict) -> keras.Model:
     """The embedding network that a backbone record describes, of stock Keras layers; same seed, same initial weights."""
+    return build_network(record, normalization.stock)
+
+
+def build_network(record: dict, normalization_layer: Normalization) -> keras.Model:
+    """The embedding network that a backbone record describes, with `normalization_layer` for its normalisations."""
     return build_embedding_network(
         record["backbone"], **{name: record[name] for name in ("width", "stem", "seed")},
-        embedding=embedding_from_json(record["embedding"]), normalization_layer=normalization.stock)  # fmt: skip
+        embedding=embedding_from_json(record["embedding"]), normalization_layer=normalization_layer)  # fmt: skip
 
 
 def embedding_from_json(values: dict) -> Embedding:

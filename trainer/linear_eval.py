@@ -18,6 +18,7 @@ from contracts.content_hash import content_hash
 from pipeline_config import LinearEval
 from trainer.embedding import BATCH, embedder
 from trainer.export import export_probe, load_backbone, untrained_network, write_arrays, write_json
+from trainer.folding import folded
 from trainer.linear_evaluation import Features, evaluate
 from trainer.photographs import evaluation_view, list_records, read_records
 from trainer.predictions import predictions
@@ -35,7 +36,7 @@ def run_fn(fn_args: FnArgs) -> None:
 
     train, train_labels, classes = read_views(fn_args.train_files, record["photograph_side"])
     held_out, eval_labels, _ = read_views(fn_args.eval_files, record["photograph_side"])
-    embed = embedder((network, untrained))
+    embed = embedder([folded(one, record) for one in (network, untrained)])
     features, floor_features = (
         Features(on_train, train_labels, on_eval, eval_labels)
         for on_train, on_eval in zip(embed(train), embed(held_out))

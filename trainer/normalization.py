@@ -78,6 +78,17 @@ class FusedBatchNormalization(keras.layers.Layer):
         return tf.cast(y, inputs.dtype)
 
 
+class Offset(keras.layers.Layer):
+    """What remains of a normalisation in inference once its scale is in the kernel before it: an offset a channel."""
+
+    def build(self, input_shape):
+        self.offset = self.add_weight(name="offset", shape=(input_shape[-1],), initializer="zeros", trainable=False)
+
+    def call(self, inputs):
+        # BiasAdd and no plain sum: TensorFlow fuses it with the convolution before it and the ReLU behind it.
+        return tf.nn.bias_add(inputs, self.offset.value)
+
+
 def fused(name: str, gamma_initializer: str = "ones", dtype: str = "float32") -> keras.layers.Layer:
     """The normalisation that trains."""
     return FusedBatchNormalization(gamma_initializer=gamma_initializer, name=name, dtype=dtype)
@@ -88,3 +99,9 @@ def stock(name: str, gamma_initializer: str = "ones", dtype: str = "float32") ->
     return keras.layers.BatchNormalization(
         epsilon=EPSILON, momentum=1 - UPDATE, gamma_initializer=gamma_initializer, name=name, dtype=dtype
     )
+
+
+def folded(name: str, gamma_initializer: str = "ones", dtype: str = "float32") -> keras.layers.Layer:
+    """What trainer.folding puts in place of a normalisation; its initial weights mean nothing."""
+    del gamma_initializer
+    return Offset(name=name, dtype=dtype)
