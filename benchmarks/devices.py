@@ -15,11 +15,12 @@ A row that cannot run shows its error, such as out of memory.
 
 import argparse
 import itertools
-import os
 import statistics
 import subprocess
 import sys
 import time
+
+from own_process import last_line
 
 WARM_UP_STEPS = 3
 
@@ -44,7 +45,7 @@ def main() -> None:
     for precision, xla, number in itertools.product(arguments.precision, arguments.xla, numbers):
         options = [f"--preset={arguments.preset}", f"--steps={arguments.steps}", f"--precision={precision}", f"--xla={xla}",
                    f"--devices={number}", *(f"--set={one}" for one in arguments.overrides)]  # fmt: skip
-        print(f"{precision:16}{xla:>5}{number:9}{in_a_process('--row', *options)}", flush=True)
+        print(f"{precision:16}{xla:>5}{number:9}{last_line(__file__, '--row', *options)}", flush=True)
 
 
 def gpus() -> int:
@@ -52,15 +53,6 @@ def gpus() -> int:
     look = "import tensorflow as tf; print(len(tf.config.list_physical_devices('GPU')))"
     done = subprocess.run([sys.executable, "-c", look], check=True, capture_output=True, text=True)
     return max(1, int(done.stdout.split()[-1]))
-
-
-def in_a_process(*options: str) -> str:
-    """The last line that this script prints with `options`, or the error that ended it."""
-    environment = {"TF_ENABLE_ONEDNN_OPTS": "1"} | os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run([sys.executable, __file__, *options], env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        return f"  failed: {(done.stderr.strip().splitlines() or ['no message'])[-1][:200]}"
-    return done.stdout.rstrip("\n").splitlines()[-1]
 
 
 def row(arguments: argparse.Namespace) -> str:

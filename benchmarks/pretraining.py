@@ -14,6 +14,7 @@ its user gets on the others, with it what they get on those.
 import argparse
 import contextlib
 import statistics
+import sys
 
 from contestants.ask import Contestant
 
@@ -53,9 +54,10 @@ def main() -> None:
                 stack.callback(running[title].close)
         for contestant in running.values():
             contestant.images_per_second(WARM_UP_STEPS)
-        rounds = [
-            {title: contestant.images_per_second(arguments.steps) for title, contestant in running.items()}
-            for _ in range(arguments.rounds)]  # fmt: skip
+        rounds = []
+        for number in range(1, arguments.rounds + 1):
+            rounds.append({title: contestant.images_per_second(arguments.steps) for title, contestant in running.items()})
+            print(f"round {number}: " + ", ".join(f"{rate:.1f}" for rate in rounds[-1].values()), file=sys.stderr, flush=True)
     print(f"{arguments.backbone}, width {arguments.width}, {arguments.resolution} px, batch {arguments.batch}, float32, "
           f"{arguments.rounds} rounds of {arguments.steps} steps")  # fmt: skip
     print(f"\n{'images/s':42}{'median':>9}{'min':>9}{'max':>9}")

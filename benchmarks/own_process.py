@@ -1,0 +1,14 @@
+"""Runs one row of a benchmark's table in a process of its own, so that rows share neither memory nor devices nor settings."""
+
+import os
+import subprocess
+import sys
+
+
+def last_line(script: str, *options: str) -> str:
+    """The last line that `script` prints with `options`, or the error that ended it."""
+    environment = {"TF_ENABLE_ONEDNN_OPTS": "1"} | os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run([sys.executable, script, *options], env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return f"  failed: {(done.stderr.strip().splitlines() or ['no message'])[-1][:200]}"
+    return done.stdout.rstrip("\n").splitlines()[-1]
