@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Callable
 
 IMPORTED = ("tensorflow", "tfx", "ml_metadata", "tensorflow_data_validation", "tensorflow_model_analysis", "apache_beam", "mlflow")
-PATIENCE_SECONDS = 300
+PATIENCE_SECONDS = 900
 
 
 def ask(preset: str, overrides: list[str], datasets: str, registry: str) -> dict[str, dict]:

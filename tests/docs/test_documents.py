@@ -173,7 +173,7 @@ def test_python_blocks_run_in_their_order(document, workplace):
     folder, words = workplace
     code = "\n".join(substituted(block.text, words) for block in documents.blocks("python") if block.document == document)
     process = subprocess.run([sys.executable, "-c", code], cwd=folder, env={**os.environ, "PYTHONPATH": str(PROJECT)},
-                             capture_output=True, text=True, timeout=300, check=False)  # fmt: skip
+                             capture_output=True, text=True, timeout=1200, check=False)  # fmt: skip
     assert process.returncode == 0, process.stderr[-3000:]
 
 

@@ -27,7 +27,7 @@ SETTINGS = ["pretrain.epochs=300", "pretrain.batch_size=16", "pretrain.width=4",
             "gate.min_gain_over_random=-1"]  # fmt: skip
 STEPS = 300 * 3  # 51 of 60 photographs in batches of 16 (near-duplicates, if any, change nothing)
 CTRL_C = b"\x03"
-PATIENCE_SECONDS = 300
+PATIENCE_SECONDS = 900
 
 
 class Run:
