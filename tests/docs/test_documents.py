@@ -88,11 +88,13 @@ COMMANDS = list({one.text: one for one in reversed(documents.commands())}.values
 
 
 @pytest.mark.parametrize("command", [pytest.param(one, id=f"{kind(one)}: {one}") for one in COMMANDS])
-def test_every_command(command, workplace, monkeypatch, capfd):
-    folder, words = workplace
-    text = substituted(command.text, words)
+def test_every_command(command, request, tmp_path, monkeypatch, capfd):
+    if kind(command) == "runs":
+        folder, words = request.getfixturevalue("workplace")
+    else:
+        folder, words = tmp_path, PLACEHOLDERS | {"FOLDER": str(tmp_path), "RUNS": "runs", "HASH": "0123"}
     monkeypatch.chdir(folder)
-    CHECKS[kind(command)](command, text)
+    CHECKS[kind(command)](command, substituted(command.text, words))
 
 
 def runs(command, text):
