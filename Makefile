@@ -3,6 +3,7 @@
 #   make run                     set up, then run the whole pipeline with the preset `quick`
 #   make run ARGS='--root runs/b --set pretrain.epochs=5'
 #   make test                    set up, then run the tests;  make test ARGS='tests/trainer -k collapse'
+#   make browser                 install Chromium, for the tests of a run's page, where this can be done
 #   make setup                   .venv from the pinned lists; does nothing while they are unchanged
 #   make requirements            write requirements/*.txt anew from pyproject.toml, keeping pins that still fit
 #   make requirements UPGRADE=1  the same with the newest versions that fit
@@ -27,7 +28,7 @@ COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --f
   --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command 'make requirements' $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test setup requirements image clean
+.PHONY: help run test browser setup requirements image clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -45,6 +46,9 @@ test: export MLFLOW_DISABLE_TELEMETRY = true
 test: setup
 	@if .venv/bin/python -m pytest $(ARGS); then echo 'make test: passed.'; \
 	else echo 'make test: FAILED, see above.' >&2; exit 1; fi
+
+browser:
+	@sh environment/browser.sh
 
 requirements: setup
 	$(COMPILE) --group tools -o requirements/tools.txt

@@ -8,3 +8,10 @@ class IngestReport(artifact.Artifact):
 
     # MODULE.CLASS, with one dot: a container of Vertex AI imports the class by this name (see components/__init__.py).
     TYPE_NAME = "components.IngestReport"
+
+
+class HtmlPage(artifact.Artifact):
+    """A page: its URI is the file."""
+
+    # What Vertex AI shows as a page. Its containers import other types by name; this one they learn in run_report/entry_point.py.
+    TYPE_NAME = "system.HTML"

@@ -18,21 +18,24 @@ PROJECT = pathlib.Path(__file__).resolve().parent.parent
 COMPONENTS = ("contracts", "components")
 TRAINER = ("contracts", "trainer")
 
+# What a node runs: code, and the templates of the page.
+SOURCES = (".py", ".html", ".css", ".js")
+
 
 def code_version(packages: Sequence[str], project: pathlib.Path = PROJECT) -> str:
-    """`<release>+<12 hex digits>`: the digits are of the SHA-256 over the paths and bytes of all *.py below `packages`.
+    """`<release>+<12 hex digits>`: the digits are of the SHA-256 over the paths and bytes of all SOURCES below `packages`.
 
     Args:
       packages: folders below `project`, such as COMPONENTS or TRAINER.
 
     Raises:
-      FileNotFoundError: one of the folders holds no Python file.
+      FileNotFoundError: one of the folders holds no source file.
     """
     digest = hashlib.sha256()
     for package in packages:
-        files = sorted((project / package).rglob("*.py"))
+        files = sorted(path for path in (project / package).rglob("*") if path.suffix in SOURCES)
         if not files:
-            raise FileNotFoundError(f"no Python file below {project / package}: the installation is incomplete")
+            raise FileNotFoundError(f"no source file below {project / package}: the installation is incomplete")
         for file in files:
             content = hashlib.sha256(file.read_bytes()).hexdigest()
             digest.update(f"{file.relative_to(project).as_posix()}\0{content}\n".encode())

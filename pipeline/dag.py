@@ -9,6 +9,8 @@
                         +----------> Evaluator  (against the untrained floor and the champion)
                                          | blessing
                                      Pusher     (blessing <-> probe <-> backbone, then the registry)
+                                         |
+                                     Report     (one HTML page, of what all of them left)
 
 Called by the runners. `create_pipeline` is pure: what it returns depends on its arguments alone, and nothing is
 read, written or looked up, neither at import nor when it is called.
@@ -31,6 +33,8 @@ from components.flowers_schema_gen.component import FlowersSchemaGen
 from components.flowers_schema_gen.statistics import statistics_options
 from components.gate_evaluator.component import GateEvaluator
 from components.registry_pusher.component import PIPELINE_JOB_NAME, RegistryPusher
+from components.run_report import artifacts as reported
+from components.run_report.component import RunReport
 from components.source_inspector.component import SourceInspector
 from pipeline import PIPELINE_NAME
 from pipeline.recipe import Origin, recipe_without_data
@@ -56,7 +60,7 @@ class Places:
 
 def create_pipeline(config: Config, origin: Origin, champion: str | None, places: Places, trainer: type[Trainer] = Trainer,
                     jobs: Mapping[str, dict] | None = None, **runner_options) -> Pipeline:  # fmt: skip
-    """The nine nodes and their edges; a tenth before them, SourceInspector, where `origin` has no fingerprint.
+    """The ten nodes and their edges; an eleventh before them, SourceInspector, where `origin` has no fingerprint.
 
     Args:
       config: the settings.
@@ -150,15 +154,21 @@ def create_pipeline(config: Config, origin: Origin, champion: str | None, places
         code_version=f"components {origin.components_version}, trainer {origin.trainer_version}",
         licence=config.data.licence,
     ).with_id("Pusher")
+    nodes = [example_gen, statistics_gen, schema_gen, example_validator, data_gate, pretrain, linear_eval, evaluator, pusher]
+    by_id = {node.id: node for node in nodes}
+    report = RunReport(
+        **{name: by_id[node].outputs[output] for name, (node, output) in reported.INPUTS.items()},
+        configuration=as_json(config),
+        code_version=f"components {origin.components_version}, trainer {origin.trainer_version}",
+    ).with_id("Report")
 
     return Pipeline(
         pipeline_name=PIPELINE_NAME,
         pipeline_root=places.pipeline_root,
-        components=[*inspector, example_gen, statistics_gen, schema_gen, example_validator, data_gate,
-                    pretrain, linear_eval, evaluator, pusher],
+        components=[*inspector, *nodes, report],
         enable_cache=True,
         **runner_options,
-    )  # fmt: skip
+    )
 
 
 def as_json(section: object) -> str:

@@ -12,7 +12,7 @@ from pipeline.console import Console, console, without_library_noise
 from pipeline.exit_status import ExitStatus
 from pipeline.layout import Layout, new_run_id, point_latest_at
 from pipeline.metadata import Execution
-from pipeline.run_command import show
+from pipeline.run_command import show, write_page
 from pipeline.run_lock import run_lock
 from pipeline.run_record import Identity, Outcome
 from pipeline_config import require
@@ -81,6 +81,7 @@ def _walk_and_record(found, job, identity: Identity, layout: Layout, shown: Cons
     record = run_record.build(identity, outcome, executions, run_record.read_reports(executions), shown.seconds)
     run_record.write(record, layout.run(identity.run_id) / "run.json")
     point_latest_at(layout, identity.run_id)
+    write_page(record, executions, layout, shown)
     show(record, exit_status, layout, shown)
     if exit_status == ExitStatus.INTERRUPTED:
         shown.fail(f"Interrupted in {node}. A rehearsal has no cache: it starts anew.")

@@ -4,8 +4,11 @@ import dataclasses
 import datetime
 import time
 import traceback
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from contracts import interruption
+from contracts.model_files import RUN_PAGE
 from pipeline import run_record
 from pipeline.console import Console, Output, console
 from pipeline.exit_status import ExitStatus
@@ -14,6 +17,9 @@ from pipeline.live_view import TRAINS
 from pipeline.run_lock import run_lock
 from pipeline.run_record import Identity, Outcome
 from pipeline_config import Config
+
+if TYPE_CHECKING:
+    from pipeline.metadata import Execution
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +116,21 @@ def _record(
     record = run_record.build(identity, outcome, executions, run_record.read_reports(executions), shown.seconds)
     run_record.write(record, layout.run(identity.run_id) / "run.json")
     point_latest_at(layout, identity.run_id)
+    write_page(record, executions, layout, shown)
     return record, exit_status
+
+
+def write_page(record: dict, executions: Sequence["Execution"], layout: Layout, shown: Console) -> None:
+    """Writes the page of a recorded run, unless it is to be continued. What stands in its way is told and changes nothing else."""
+    if record["status"] == "interrupted" or not executions:
+        return
+    try:
+        from pipeline import run_page
+
+        run_page.write(record, executions, layout)
+    except Exception as caught:  # the run itself is over and recorded
+        traceback.print_exception(caught)
+        shown.fail(f"The page of the run could not be written: {type(caught).__name__}: {caught} (traceback in the log)")
 
 
 def show(record: dict, status: ExitStatus, layout: Layout, shown: Console) -> None:
@@ -118,7 +138,8 @@ def show(record: dict, status: ExitStatus, layout: Layout, shown: Console) -> No
     from pipeline import summary
 
     folder = layout.run(record["run_id"])
-    where = {"Record": str(folder / "run.json"), "Full log": str(folder / "log.txt")}
+    where = {"Report": str(folder / RUN_PAGE)} if (folder / RUN_PAGE).exists() else {}
+    where |= {"Record": str(folder / "run.json"), "Full log": str(folder / "log.txt")}
     shown.settle("interrupted" if status == ExitStatus.INTERRUPTED else "failed")
     if shown.output != Output.QUIET:
         shown.terminal.print(summary.table(record, where))

@@ -126,6 +126,7 @@ def _data(ingest: dict) -> dict:
         "eval_by_class": splits["eval"]["by_class"],
         "classes": ingest["classes"],
         "sizes": ingest["sizes"],
+        "appearance": ingest["appearance"],
         "split_rule": ingest["split_rule"],
         "unused": ingest["unused"],
         "near_duplicates": ingest["near_duplicates"],

@@ -10,6 +10,7 @@ from typing import Any
 
 from tfx.dsl.io import fileio
 
+from components.flowers_example_gen.appearance import appearance
 from components.flowers_example_gen.splits import LEFT_OUT
 from contracts import examples
 
@@ -39,6 +40,7 @@ def build(
     - `splits`: for train and eval `images` and `by_class` (every class, also with 0);
     - `sizes`: pixels of the upright photographs as they were written, for width and height `min`, `median`, `max`;
     - `licence`: `text` and `citation` as the source states them, "" where it does not;
+    - `appearance`: for train and eval, see `appearance`;
     - `split_rule`: in words; `unused`: parts of the source that were not read;
     - `near_duplicates`: `groups` of two or more photographs that show the same picture, `images` in them, `left_out_of_train`
       because they show one of eval, and the paths of those as `files`.
@@ -50,6 +52,9 @@ def build(
     for description, split in zip(divided.usable, divided.splits, strict=True):
         if split != LEFT_OUT:
             by_class[split][description.class_name] += 1
+    thumbnails: dict[str, list[bytes]] = {split: [] for split in (*examples.SPLITS, LEFT_OUT)}
+    for description, split in zip(divided.usable, divided.splits, strict=True):
+        thumbnails[split].append(description.thumbnail)
     return {
         "schema_version": SCHEMA_VERSION,
         "source": source,
@@ -66,6 +71,7 @@ def build(
         "splits": {split: {"images": sum(counts.values()), "by_class": counts} for split, counts in by_class.items()},
         "sizes": {side: _spread([getattr(d, side) for d in divided.usable]) for side in ("width", "height")},
         "licence": {"text": licence, "citation": citation},
+        "appearance": {split: appearance(thumbnails[split]) for split in examples.SPLITS},
         "split_rule": split_rule,
         "unused": list(unused),
         "near_duplicates": {

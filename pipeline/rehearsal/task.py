@@ -142,7 +142,8 @@ def _make_folders(given: kfp.ExecutorInput) -> None:
     """Makes the output folders: an object store has none, so that on Vertex AI nobody has to. Values are files, not folders."""
     for artifacts in given.outputs.artifacts.values():
         for artifact in artifacts.artifacts:
-            title = yaml.safe_load(artifact.type.instance_schema)["title"]
+            schema = artifact.type.instance_schema
+            title = yaml.safe_load(schema)["title"] if schema else artifact.type.schema_title
             os.makedirs(os.path.dirname(artifact.uri) if title in VALUE_TYPES else artifact.uri, exist_ok=True)
 
 

@@ -25,6 +25,7 @@ EDGES = {
     "LinearEval": {"ExampleGen", "DataGate", "Pretrain"},
     "Evaluator": {"ExampleGen", "LinearEval"},
     "Pusher": {"ExampleGen", "Pretrain", "LinearEval", "Evaluator"},
+    "Report": {"ExampleGen", "ExampleValidator", "Pretrain", "LinearEval", "Evaluator", "Pusher"},
 }
 
 
@@ -74,7 +75,7 @@ def test_the_trainers_get_their_settings_and_what_identifies_them(nodes):
 
 def test_our_components_change_with_their_code(nodes):
     # The cache looks at parameters: without this one yesterday's output would be served for today's code.
-    for name in ("ExampleGen", "SchemaGen", "DataGate", "Evaluator", "Pusher"):
+    for name in ("ExampleGen", "SchemaGen", "DataGate", "Evaluator", "Pusher", "Report"):
         assert parameter(nodes[name], "code_version").startswith(("c", "components c")), name
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 PROJECT = pathlib.Path(__file__).resolve().parents[2]
 NODES = ["ExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator", "DataGate",
-         "Pretrain", "LinearEval", "Evaluator", "Pusher"]  # fmt: skip
+         "Pretrain", "LinearEval", "Evaluator", "Pusher", "Report"]  # fmt: skip
 TINY = ["pretrain.epochs=1", "pretrain.batch_size=16", "pretrain.width=8", "linear_eval.folds=2", "linear_eval.neighbours=3"]
 # A gate that anything passes: whether this network is any good is not the question here.
 OPEN_GATE = ["gate.min_accuracy=0", "gate.min_gain_over_random=-1"]

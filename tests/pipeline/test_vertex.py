@@ -15,6 +15,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 
 from components.registry.opening import open_registry
 from components.registry_pusher.component import PIPELINE_JOB_NAME
+from components.run_report import entry_point
 from pipeline import vertex
 from pipeline.code_version import COMPONENTS, code_version
 from pipeline.compile_command import as_text
@@ -36,6 +37,7 @@ EDGES = {
     "LinearEval": {"ExampleGen", "DataGate", "Pretrain"},
     "Evaluator": {"ExampleGen", "LinearEval"},
     "Pusher": {"ExampleGen", "Pretrain", "LinearEval", "Evaluator"},
+    "Report": {"ExampleGen", "ExampleValidator", "Pretrain", "LinearEval", "Evaluator", "Pusher"},
 }
 BEAM = {"ExampleGen", "StatisticsGen", "Evaluator"}
 
@@ -114,9 +116,12 @@ def test_tasks_and_edges_are_those_of_the_drawing(tasks):
 
 
 def test_every_task_runs_our_image_by_tfx_s_entry_point(job):
+    tfx = "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"
+    assert entry_point.TFX == tfx
     for name, container in containers(job).items():
         assert container["image"] == TARGET.image, name
-        assert container["command"] == ["python", "-m", "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor"]
+        # The page's type has to be made known first; see there.
+        assert container["command"] == ["python", "-m", "components.run_report.entry_point" if name == "Report" else tfx]
         assert container["args"][2:4] == ["--json_serialized_invocation_args", "{{$}}"]
 
 
@@ -126,12 +131,24 @@ def test_every_executor_and_artifact_type_can_be_imported_by_its_name(job):
     for component in job["pipelineSpec"]["components"].values():  # of which one is the inner DAG and has no types
         for side in ("inputDefinitions", "outputDefinitions"):
             for artifact in component.get(side, {}).get("artifacts", {}).values():
-                title = yaml.safe_load(artifact["artifactType"]["instanceSchema"])["title"]
-                names += [] if title.startswith("tfx.") else [title]
+                kind = artifact["artifactType"]
+                title = yaml.safe_load(kind["instanceSchema"])["title"] if "instanceSchema" in kind else kind["schemaTitle"]
+                names += [] if title.startswith(("tfx.", "system.")) else [title]
     assert "components.IngestReport" in names
     for name in names:
         module, _, attribute = name.rpartition(".")
         assert isinstance(getattr(importlib.import_module(module), attribute), type), name
+
+
+def test_the_page_has_the_type_under_which_vertex_ai_shows_a_page(job):
+    # As kfp's own component with an HTML output has it.
+    @dsl.component
+    def write(page: dsl.Output[dsl.HTML]): ...
+
+    expected = write.component_spec.outputs["page"]
+    title, version = expected.type.split("@")
+    artifacts = job["pipelineSpec"]["components"]["Report"]["outputDefinitions"]["artifacts"]
+    assert artifacts["page"]["artifactType"] == {"schemaTitle": title, "schemaVersion": version}
 
 
 def test_pre_training_is_a_job_on_spot_gpus_that_starts_again(job):

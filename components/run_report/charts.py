@@ -1,0 +1,93 @@
+"""Curves and histograms as SVG that stands inside the page and takes its colours from the page's own variables.
+
+Drawn by matplotlib with stand-in colours, which are then exchanged for CSS variables: light and dark are one drawing. Only numbers
+and words of ours are drawn; names of files and classes stand in the page's text alone.
+"""
+
+import io
+import re
+from collections.abc import Sequence
+
+import matplotlib as mpl
+from markupsafe import Markup, escape
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+# Stand-ins and what they become.
+ACCENT, FLOOR, MUTED, RULE = "#010101", "#020202", "#030303", "#040404"
+VARIABLES = {ACCENT: "var(--accent)", FLOOR: "var(--floor)", MUTED: "var(--muted)", RULE: "var(--rule)"}
+
+STYLE = {
+    "svg.fonttype": "none",  # text stays text, in the page's own type
+    "text.parse_math": False,
+    "font.size": 9,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.spines.left": False,
+    "axes.edgecolor": MUTED, "axes.labelcolor": MUTED, "xtick.color": MUTED, "ytick.color": MUTED,
+    "ytick.major.size": 0, "xtick.major.size": 3,
+    "axes.grid": True, "axes.grid.axis": "y", "grid.color": RULE, "grid.linewidth": 0.8,
+    "lines.linewidth": 1.8, "lines.solid_capstyle": "round",
+}  # fmt: skip
+
+
+def curve(epochs: Sequence[float], values: Sequence[float | None], described: str, limit: float | None = None) -> Markup:
+    """One figure over the epochs; epochs without a value are passed over.
+
+    Args:
+      described: what is seen, for those who do not see it.
+      limit: a horizontal line, where one matters.
+    """
+    found = [(epoch, value) for epoch, value in zip(epochs, values, strict=True) if value is not None]
+
+    def draw(axes):
+        if limit is not None:
+            axes.axhline(limit, color=FLOOR, linewidth=1.2, linestyle=(0, (4, 3)))
+        # Few points are shown as points: a line through one is nothing to see.
+        axes.plot(*zip(*found), color=ACCENT, marker="o" if len(found) <= 12 else None, markersize=3.5)
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(4))
+        if min(epochs) == max(epochs):
+            axes.set_xlim(0, 2 * max(epochs))
+
+    return _svg(draw, described)
+
+
+def histogram(train: Sequence[int], held_out: Sequence[int], described: str) -> Markup:
+    """Shares of two splits in equal steps of [0, 1]: train filled, eval as a line."""
+    edges = [step / len(train) for step in range(len(train) + 1)]
+
+    def draw(axes):
+        for counts, options in ((train, {"fill": True, "color": ACCENT, "alpha": 0.35}), (held_out, {"color": ACCENT})):
+            axes.stairs([count / max(1, sum(counts)) for count in counts], edges, linewidth=1.6, **options)
+        axes.set_xlim(0, 1)
+        axes.set_ylim(0)
+        axes.yaxis.set_major_locator(MaxNLocator(3))
+        axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+
+    return _svg(draw, described)
+
+
+def _svg(draw, described: str) -> Markup:
+    with mpl.rc_context(STYLE | {"svg.hashsalt": described}):
+        figure = Figure(figsize=(3.5, 1.9), layout="constrained")
+        axes = figure.subplots()
+        draw(axes)
+        axes.set_axisbelow(True)
+        drawn = io.StringIO()
+        figure.savefig(drawn, format="svg", transparent=True, metadata={"Date": None})
+    return Markup(_inline(drawn.getvalue(), described))
+
+
+def _inline(svg: str, described: str) -> str:
+    """matplotlib's file as an element of a page: no prologue, no style sheet, no ids but those that are referred to."""
+    body = svg[svg.index("<svg") :]
+    body = re.sub(r"\s*<(metadata|style)\b.*?</\1>", "", body, flags=re.DOTALL)
+    referred = set(re.findall(r"[\"(]#([\w.-]+)", body))
+    body = re.sub(r' id="([\w.-]+)"', lambda found: found.group() if found[1] in referred else "", body)
+    # matplotlib counts its clip paths and markers by the salt; the same drawing twice in one page refers to the same shape.
+    body = re.sub(r"font-family: [^;\"]*;?\s*", "", body)
+    for stand_in, variable in VARIABLES.items():
+        body = body.replace(stand_in, variable)
+    size = re.search(r'viewBox="([^"]*)"', body)[1]
+    head = f'<svg role="img" aria-label="{escape(described)}" viewBox="{size}" xmlns:xlink="http://www.w3.org/1999/xlink">'
+    return re.sub(r"<svg\b[^>]*>", lambda _: head, body, count=1)

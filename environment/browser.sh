@@ -1,0 +1,25 @@
+#!/usr/bin/env sh
+# Sees to it that there is a Chromium for the tests of a run's page. Called by `make browser`.
+#
+# It is the distribution's own, as one that a Python package downloads would be no part of the system's updates. Where it cannot be
+# installed the reason is said and nothing fails: those tests are skipped then, and say so.
+
+set -eu
+
+for name in chromium chromium-browser google-chrome; do
+  if command -v "$name" >/dev/null 2>&1; then
+    exit 0
+  fi
+done
+
+if ! command -v apt-get >/dev/null 2>&1; then
+  why='this system has no apt-get'
+elif [ "$(id -u)" != 0 ]; then
+  why='only root may install packages'
+elif apt-get update -qq >/dev/null 2>&1 && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null 2>&1; then
+  echo 'Installed chromium, in which the page of a run is tested.'
+  exit 0
+else
+  why='apt-get install chromium failed'
+fi
+echo "No Chromium ($why): the tests of a run's page in a browser will be skipped. Install chromium and run again." >&2
