@@ -1,4 +1,4 @@
-"""How a process ends when it is asked to, by SIGINT (Ctrl-C) or SIGTERM (a machine that is taken away): where it chooses, not just anywhere.
+"""How a process ends when it is asked to, by SIGINT (Ctrl-C) or SIGTERM (a machine that is taken away): where it chooses.
 
 The verb `run` listens, and lets KeyboardInterrupt be raised while nodes run (`released`). Whoever must not be broken off in
 between holds the request back (`held`), as pre-training does from step to step, and asks for it (`check`). A second signal ends
@@ -72,7 +72,7 @@ def released() -> Iterator[None]:
 
 @contextlib.contextmanager
 def held() -> Iterator[None]:
-    """Holds a signal back for the block, listening if nobody does yet. One that came meanwhile raises KeyboardInterrupt at its end."""
+    """Holds a signal back for the block, listening if nobody does yet. One that came raises KeyboardInterrupt at its end."""
     with listening():
         with _interruptible(False):
             yield

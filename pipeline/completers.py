@@ -40,7 +40,8 @@ def versions(parsed_args: argparse.Namespace, **_) -> list[str]:
     ) as connection:
         return [
             str(value)
-            for query in ("SELECT version FROM model_versions WHERE name = ? AND current_stage <> 'Deleted_Internal' ORDER BY version",
+            for query in ("SELECT version FROM model_versions"
+                          " WHERE name = ? AND current_stage <> 'Deleted_Internal' ORDER BY version",
                           "SELECT alias FROM registered_model_aliases WHERE name = ? ORDER BY alias")
             for value, in connection.execute(query, (name,))
         ]  # fmt: skip

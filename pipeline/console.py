@@ -100,7 +100,7 @@ class Console:
             self.terminal.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def tell(self, line: str, progress: "Progress | None" = None, lasting: bool = False) -> None:
-        """Shows what the running node says: beside its name in the live view, or as a line where it is to last or there is no view."""
+        """Shows what the running node says: beside its name in the live view, or as a line if it is to last or there is none."""
         if progress is not None:
             self.progress = progress
         if self._live.is_started and self.node is not None and not lasting:

@@ -1,4 +1,4 @@
-"""Where log records go while a run goes on: all to the log file, ours and the runner's also to the console. Called by the console."""
+"""Where log records go while a run goes on: all to the log file, ours and the runner's to the console too. Called by it."""
 
 import contextlib
 import logging

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
-    """How far pre-training is. Comes with each line of progress as the record's attribute `progress`, at level DEBUG with every step.
+    """How far pre-training is. Each line of progress has it as the record's attribute `progress`; at level DEBUG each step.
 
     Attributes:
       step, steps: done, and to do in all.

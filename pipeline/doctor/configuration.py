@@ -43,7 +43,7 @@ def source(answer: dict, config: Config) -> Iterator[Finding]:
     """Whether the source of photographs can be read, and whether its classes are large enough."""
     name = config.data.source
     if "error" in answer:
-        yield Finding(FAIL, "data", answer["error"], "--data takes synthetic, tfds:NAME or a folder that holds a folder for each class")
+        yield Finding(FAIL, "data", answer["error"], "--data takes synthetic, tfds:NAME or a folder of class folders")
         return
     if "to_download" in answer:
         yield Finding(OK, "data", f"{name} is to be downloaded to {answer['to_download']}")
@@ -105,5 +105,5 @@ def settings_of(parsed: argparse.Namespace) -> tuple[Config, Finding]:
         config = arguments.configuration(parsed)
     except pipeline_config.ConfigurationError as error:
         fallback = pipeline_config.PRESETS.get(parsed.preset, pipeline_config.QUICK)
-        return fallback, Finding(FAIL, "configuration", str(error), f"the rest is judged by the preset {fallback.preset} as it is")
+        return fallback, Finding(FAIL, "configuration", str(error), f"the rest is judged by preset {fallback.preset} as it is")
     return config, Finding(OK, "configuration", f"preset {config.preset}, {len(parsed.overrides)} settings changed")

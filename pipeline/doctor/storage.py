@@ -1,4 +1,4 @@
-"""The disk below DIR: room, kind, clock, lock, and what old runs left there. Changes nothing but for a file that is removed again."""
+"""The disk below DIR: room, kind, clock, lock, and what old runs left there. Leaves nothing behind itself."""
 
 import fcntl
 import os

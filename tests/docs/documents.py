@@ -42,7 +42,8 @@ class Command:
 def blocks(language: str) -> list[Block]:
     """All fenced blocks of `language`, in the order of the documents."""
     return [Block(_name(document), token.map[0] + 2, token.content)
-            for document in DOCUMENTS for token in _tokens(document) if token.type == "fence" and token.info.strip() == language]  # fmt: skip
+            for document in DOCUMENTS for token in _tokens(document)
+            if token.type == "fence" and token.info.strip() == language]  # fmt: skip
 
 
 def commands() -> list[Command]:

@@ -70,7 +70,8 @@ def kind(command: documents.Command) -> str:
     if called is not None:
         return "runs" if any(tuple(called[: len(verb)]) == verb for verb in RUN) else "parsed"
     words = command.words
-    if words[0] == "docker" and "run" in words[:2] and any(word.startswith("flowers:") for word in words) and "--entrypoint" not in words:
+    ours = any(word.startswith("flowers:") for word in words) and "--entrypoint" not in words
+    if words[:2] == ["docker", "run"] and ours:
         return "docker"
     if words[0] == "make":
         return "make"
