@@ -1,7 +1,7 @@
 """When a schedule is due: `[TZ=ZONE] MINUTE HOUR DAY MONTH WEEKDAY`. Called by the verb `schedule`; pure.
 
-The five fields as crontab(5) has them and as Vertex AI takes them. What only some crons know (@daily, L, #, seconds) is refused, so
-that a schedule means the same on one machine and on Vertex AI.
+The five fields as crontab(5) has them and as Vertex AI takes them. What only some crons know (@daily, L, #, seconds) is refused,
+so that a schedule means the same on one machine and on Vertex AI.
 """
 
 import dataclasses
@@ -37,13 +37,14 @@ def parse(text: str) -> CronExpression:
     """
     found = re.fullmatch(r"(?:(?:CRON_)?TZ=(?P<zone>\S+)\s+)?(?P<fields>[^=]*)", text.strip())
     parts = found["fields"].split() if found else []
-    require(len(parts) == len(FIELDS), "--cron", f"MINUTE HOUR DAY MONTH WEEKDAY, with TZ=ZONE before it or not, such as {EXAMPLE}",
-            text)  # fmt: skip
+    require(len(parts) == len(FIELDS), "--cron",
+            f"MINUTE HOUR DAY MONTH WEEKDAY, with TZ=ZONE before it or not, such as {EXAMPLE}", text)  # fmt: skip
     zone = found["zone"] or ""
     require(not zone or _is_zone(zone), "--cron", "with a time zone of the IANA database, such as TZ=Europe/Berlin", zone)
     for part, (name, least, greatest, words) in zip(parts, FIELDS, strict=True):
         valid = all(_is_item(item.lower(), least, greatest, words) for item in part.split(","))
-        require(valid, f"the {name} in --cron", f"*, a number from {least} to {greatest}, a range, a step or a list of them", part)
+        expected = f"*, a number from {least} to {greatest}, a range, a step or a list of them"
+        require(valid, f"the {name} in --cron", expected, part)
     return CronExpression(zone, " ".join(parts))
 
 

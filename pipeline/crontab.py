@@ -138,7 +138,9 @@ def _change(change: Callable[[list[str]], list[str]]) -> None:
     after = "".join(f"{line}\n" for line in change(_lines(before)))
     _crontab(["-"], after)
     if _read() != after:
-        raise ConfigurationError("the crontab is not as it was written: something else changes it; look at `crontab -l`, try again")
+        raise ConfigurationError(
+            "the crontab is not as it was written: something else changes it; look at `crontab -l`, try again"
+        )
 
 
 def _lines(text: str) -> list[str]:
@@ -158,8 +160,8 @@ def _crontab(arguments: list[str], text: str, accept: tuple[int, ...] = (0,)) ->
     program = shutil.which("crontab")
     if program is None:
         raise ConfigurationError(
-            "this machine has no `crontab`: install it (Debian and Ubuntu: apt-get install cron), or let another scheduler, such as a "
-            "systemd timer, run `flowers run`"
+            "this machine has no `crontab`: install it (Debian and Ubuntu: apt-get install cron), or let another scheduler, "
+            "such as a systemd timer, run `flowers run`"
         )
     try:
         # As bytes: in text mode ends of lines would change, and a line that is not UTF-8 would be an error.

@@ -1,7 +1,7 @@
 """Schedules on Vertex AI, by the name that the user gave. Called by the verb `schedule`.
 
-Google knows a schedule by a number of its own and lets any number of them have one display name. So every function here looks first
-and changes then, in each attempt: whatever an attempt did whose answer was lost is found by the next.
+Google knows a schedule by a number of its own and lets any number of them have one display name. So every function here looks
+first and changes then, in each attempt: whatever an attempt did whose answer was lost is found by the next.
 """
 
 import grpc
@@ -55,7 +55,7 @@ def create(connection: Connection, name: str, cron: str, job: PipelineJob) -> tu
         found = _named(connection, client, name)
         if len(found) > 1 or any(one.state == Schedule.State.COMPLETED for one in found):
             states = ", ".join(one.state.name.lower() for one in found)
-            raise ConfigurationError(f"schedule {name!r} cannot be updated, as there is {states}: delete {name!r}, then create it")
+            raise ConfigurationError(f"schedule {name!r} cannot change, as there is {states}: delete {name!r}, then create it")
         if not found:
             created = True
             return connection.once(client.create_schedule, CreateScheduleRequest(parent=connection.parent, schedule=wanted)), True

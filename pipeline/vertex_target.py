@@ -1,4 +1,4 @@
-"""Where on Google Cloud a pipeline runs, as the command line names it. Called by the verbs for Vertex AI; imports nothing heavy."""
+"""Where on Google Cloud a pipeline runs, as the command line names it. Called by its verbs; imports nothing heavy."""
 
 import dataclasses
 import re

@@ -10,7 +10,7 @@ from google.rpc import status_pb2
 from components.errors import GoogleCloudError
 
 LOGIN = "gcloud auth application-default login"
-# The permission that a call needs, for a refusal that does not name it. From "Vertex AI IAM permissions" of Google's documentation.
+# The permission that a call needs, for refusals that do not name it. From Google's page "Vertex AI IAM permissions".
 PERMISSIONS = {
     "create_pipeline_job": "aiplatform.pipelineJobs.create",
     "list_pipeline_jobs": "aiplatform.pipelineJobs.list",

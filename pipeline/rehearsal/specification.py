@@ -113,7 +113,8 @@ def _tasks_and_exit_handler(spec: kfp.PipelineSpec, path: pathlib.Path) -> tuple
         return at_root, None
     inner = [spec.components[task.component_ref.name] for task in at_root.values() if task is not last[0]]
     if len(at_root) != 2 or not inner[0].HasField("dag"):
-        raise ConfigurationError(f"{path}: an exit handler can be rehearsed beside one DAG, got the tasks {', '.join(sorted(at_root))}")
+        names = ", ".join(sorted(at_root))
+        raise ConfigurationError(f"{path}: an exit handler can be rehearsed beside one DAG, got the tasks {names}")
     return inner[0].dag.tasks, last[0]
 
 

@@ -58,11 +58,12 @@ def flowers(capsys):
 
 def test_the_verbs_from_creation_to_deletion(table, flowers, tmp_path):
     root = tmp_path / "my runs"
-    said = flowers("create", "weekly", "--cron", "0 3 * * 1", "--data", "photos", "--set", "pretrain.epochs=3", "--root", str(root))
+    said = flowers("create", "weekly", "--cron", "0 3 * * 1", "--data", "photos", "--root", str(root))
     assert said.startswith("Created schedule weekly: 0 3 * * 1, by this user's crontab")
     (line,) = table.read_text().splitlines()
     assert line.startswith("0 3 * * 1 cd ") and line.endswith(" # flowers schedule weekly")
-    assert flowers("create", "weekly", "--cron", "0 4 * * *", "--root", str(root)).startswith("Updated schedule weekly: 0 4 * * *")
+    said = flowers("create", "weekly", "--cron", "0 4 * * *", "--root", str(root))
+    assert said.startswith("Updated schedule weekly: 0 4 * * *")
     assert len(table.read_text().splitlines()) == 1
     assert "active" in flowers("list")
     assert flowers("pause", "weekly") == "Paused schedule weekly\n"
@@ -119,7 +120,8 @@ def test_only_lines_of_ours_are_ours(table):
 
 @pytest.mark.parametrize(("text", "message"), [
     (None, "this machine has no `crontab`: install it"),
-    ("#!/bin/sh\necho 'You (flora) are not allowed to use this program' >&2; exit 1", "`crontab -l` failed: You .* are not allowed"),
+    ("#!/bin/sh\necho 'You (flora) are not allowed to use this program' >&2; exit 1",
+     "`crontab -l` failed: You .* are not allowed"),
     ("#!/bin/sh\n[ $1 = -l ] || { echo 'cannot write: disk full' >&2; exit 1; }", "`crontab -` refused: cannot write: disk full"),
     ("#!/bin/sh\n[ $1 = -l ] && echo '0 1 * * * else'; exit 0", "the crontab is not as it was written"),
     ("#!/bin/sh\nexec /bin/sleep 60", "`crontab -l` did not end within 0.5 s"),

@@ -50,7 +50,8 @@ def launch(monkeypatch):
 
     def start(task, script):
         monkeypatch.setattr(training_clients, "_CONTAINER_COMMAND", [sys.executable, "-c", script])
-        given = spec["components"]["tfx-dag"]["dag"]["tasks"][task]["inputs"]["parameters"]["custom_config"]["runtimeValue"]["constant"]
+        tasks = spec["components"]["tfx-dag"]["dag"]["tasks"]
+        given = tasks[task]["inputs"]["parameters"]["custom_config"]["runtimeValue"]["constant"]
         config = json.loads(given)
         runner.start_cloud_training(
             {}, {}, {"custom_config": given}, "an.Executor", config["ai_platform_training_args"], None, {},

@@ -121,7 +121,8 @@ def with_exit_handler(path, script):
     """The job at `path` with its tasks as a DAG within the DAG, and a task that runs `script` after them, as TFX compiles it."""
     job = json.loads(path.read_text())
     spec = job["pipelineSpec"]
-    spec["components"] |= {"tfx-dag": {"dag": {"tasks": spec["root"]["dag"]["tasks"]}}, "Last": {"executorLabel": "Last_executor"}}
+    spec["components"]["tfx-dag"] = {"dag": {"tasks": spec["root"]["dag"]["tasks"]}}
+    spec["components"]["Last"] = {"executorLabel": "Last_executor"}
     spec["deploymentSpec"]["executors"]["Last_executor"] = {
         "container": {"image": "i", "command": ["python", "-c", BEHAVE + script], "args": ["{{$}}"]}}  # fmt: skip
     spec["root"]["dag"]["tasks"] = {

@@ -64,7 +64,8 @@ def test_a_create_whose_answer_was_lost_makes_no_second_one(google, fault):
 def test_a_create_that_was_never_answered_is_continued_by_the_next_command(google):
     google.fault("CreateSchedule", faults.silent(done=True))
     with pytest.raises(GoogleCloudError, match="no answer in time"):
-        vertex_schedules.create(Connection("a-project", "europe-west4", call_seconds=0.2, retry_seconds=0.01), "weekly", WEEKLY, job())
+        vertex_schedules.create(
+            Connection("a-project", "europe-west4", call_seconds=0.2, retry_seconds=0.01), "weekly", WEEKLY, job())  # fmt: skip
     _, created = vertex_schedules.create(HERE, "weekly", DAILY, job())
     assert not created and only(google).cron == DAILY
 
@@ -85,7 +86,9 @@ def test_other_pipelines_schedules_are_not_ours(google):
 
 
 @pytest.mark.parametrize("fault", [*LOST, faults.unavailable(), faults.silent()])
-@pytest.mark.parametrize(("action", "rpc"), [("pause", "PauseSchedule"), ("resume", "ResumeSchedule"), ("delete", "DeleteSchedule")])
+@pytest.mark.parametrize(("action", "rpc"), [
+    ("pause", "PauseSchedule"), ("resume", "ResumeSchedule"), ("delete", "DeleteSchedule"),
+])  # fmt: skip
 def test_what_was_asked_for_is_so_whatever_goes_wrong_on_the_way(google, action, rpc, fault):
     vertex_schedules.create(HERE, "weekly", WEEKLY, job())
     if action == "resume":

@@ -1,4 +1,4 @@
-"""Calls by the real client over gRPC to a server that goes wrong: what is tried again, when it ends, and what the user is told."""
+"""Calls by the real client over gRPC to a server that goes wrong: what is tried again, when it ends, what the user is told."""
 
 import time
 
@@ -33,7 +33,8 @@ def listed(google):
     """listed(connection) lists schedules, as a call that can be made again."""
 
     def call(connection=HERE):
-        return connection.listed(connection.client(ScheduleServiceClient).list_schedules, ListSchedulesRequest(parent=HERE.parent))
+        schedules = connection.client(ScheduleServiceClient)
+        return connection.listed(schedules.list_schedules, ListSchedulesRequest(parent=HERE.parent))
 
     return call
 
@@ -60,7 +61,7 @@ def test_what_may_pass_is_tried_again(google, listed, fault):
 
 def test_trying_again_ends(google, listed):
     google.fault("ListSchedules", faults.unavailable(), times=10_000)
-    with pytest.raises(GoogleCloudError, match="list_schedules in project a-project, europe-west4: the service is not available") as e:
+    with pytest.raises(GoogleCloudError, match="list_schedules in project a-project, .*: the service is not available") as e:
         listed(Connection("a-project", "europe-west4", call_seconds=5, retry_seconds=0.5))
     assert e.value.may_pass and 1 < len(google.calls) < 200
 
@@ -77,10 +78,11 @@ def test_an_answer_that_never_comes_is_waited_for_until_the_deadline(google, lis
 @pytest.mark.parametrize(("fault", "message"), [
     (faults.permission_denied("aiplatform.schedules.list"),
      "permission aiplatform.schedules.list is missing: grant yourself a role that has it, such as roles/aiplatform.user"),
-    (faults.Fault(grpc.StatusCode.PERMISSION_DENIED, "The caller does not have permission"), "permission aiplatform.schedules.list"),
+    (faults.Fault(grpc.StatusCode.PERMISSION_DENIED, "The caller does not have permission"),
+     "permission aiplatform.schedules.list"),
     (faults.Fault(grpc.StatusCode.PERMISSION_DENIED, "Vertex AI API has not been used in project 12 before or it is disabled."),
      "gcloud services enable aiplatform.googleapis.com --project a-project"),
-    (faults.Fault(grpc.StatusCode.PERMISSION_DENIED, "You do not have permission to act as service account: x@y. (or actAs denied)"),
+    (faults.Fault(grpc.StatusCode.PERMISSION_DENIED, "You may not act as service account x@y (or actAs denied)."),
      "iam.serviceAccounts.actAs is missing on vertex.service_account"),
     (faults.Fault(grpc.StatusCode.UNAUTHENTICATED, "Request had invalid authentication credentials."),
      "gcloud auth application-default login"),
@@ -100,7 +102,8 @@ def test_a_server_that_is_not_there_is_told(monkeypatch):
     monkeypatch.setenv(client.EMULATOR, "localhost:1")
     here = Connection("a-project", "europe-west4", call_seconds=1, retry_seconds=0.1)
     with pytest.raises(GoogleCloudError, match="the service is not available"):
-        here.call(here.client(PipelineServiceClient).get_pipeline_job, GetPipelineJobRequest(name=f"{HERE.parent}/pipelineJobs/j"))
+        client_there = here.client(PipelineServiceClient)
+        here.call(client_there.get_pipeline_job, GetPipelineJobRequest(name=f"{HERE.parent}/pipelineJobs/j"))
 
 
 def test_a_machine_that_is_not_this_one_is_never_called_without_credentials(monkeypatch):

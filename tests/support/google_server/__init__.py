@@ -5,5 +5,5 @@ with its resources in memory. The request and response types are google-cloud-ai
 is what would cross it on the way to Google. What is stated in Google's API reference (required fields, forms of names, what is
 refused) is checked here; what only Google's servers know is not.
 
-A further service is a further file: a subclass of `service.Service` with a method for each RPC, named and annotated as the RPC is.
+A further service is a further file: a subclass of `service.Service` with a method for each RPC, named and annotated as it is.
 """
