@@ -46,8 +46,8 @@ def curve(epochs: Sequence[float], values: Sequence[float | None], described: st
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(4))
-        if min(epochs) == max(epochs):
-            axes.set_xlim(0, 2 * max(epochs))
+        # The same for every figure, also for one that was measured at the end alone.
+        axes.set_xlim(min(epochs) - 0.5, max(epochs) + 0.5)
 
     return _svg(draw, described)
 

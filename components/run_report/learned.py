@@ -9,7 +9,7 @@ from components.run_report import charts, embedding_map, pictures
 from components.run_report.artifacts import Artifacts
 from components.run_report.pictures import Photograph
 
-MISTAKES = 18
+MISTAKES = 15
 # Sides of thumbnails in pixels: of the galleries (shown smaller, for sharp screens) and of the map.
 GALLERY_SIDE = 160
 MAP_SIDE = 48
@@ -20,7 +20,7 @@ CURVES = (
     ("output_std_ratio", "Output std ratio", "about 1 is healthy, 0 is collapse", 2),
     ("effective_rank", "Effective rank", "dimensions that the output really uses", 1),
     ("knn_train_top1", "kNN accuracy on train", "neighbours’ votes; labels are used for nothing else", 3),
-    ("learning_rate", "Learning rate", "of backbone and projector", 3),
+    ("learning_rate", "Learning rate", "of backbone and projector; its highest value stands above", 3),
     ("images_per_second", "Images a second", "source photographs; each gives two views", 0),
 )
 
@@ -42,7 +42,7 @@ def curves(found: Artifacts) -> list[dict]:
         limit = limits.get(key)
         described = f"{title} over {len(epochs)} epochs, from {known[0]:.4g} to {known[-1]:.4g}"
         drawn.append({
-            "title": title, "note": note + (f"; below {limit:g} ends the run" if limit is not None else ""), "last": known[-1],
+            "title": title, "note": note + (f"; below {limit:g} ends the run" if limit is not None else ""), "last": max(known) if key == "learning_rate" else known[-1],
             "digits": digits, "chart": charts.curve(epochs, values, described, limit)})  # fmt: skip
     return drawn
 
