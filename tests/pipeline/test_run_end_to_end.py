@@ -79,6 +79,19 @@ def test_a_first_run_ends_with_a_registered_champion(first, folder):
     assert record["data"]["images"] == 60 == record["data"]["train"] + record["data"]["eval"] + left_out
 
 
+def report_of(root):
+    return (root / "latest" / "report.html").read_text()
+
+
+def test_the_page_of_a_run_has_its_verdict_and_the_times_of_its_nodes(first, root):
+    record = first[1]
+    page = (root / "runs" / record["run_id"] / "report.html").read_text()
+    assert "Registered as version 1, the champion</h1>" in page and record["run_id"] in page
+    assert f"{record['linear_eval']['top1']:.1%}".replace("%", " %") in page
+    assert page.count("<td>complete</td>") == len(NODES) and "from the cache" not in page
+    assert str(root / "runs" / record["run_id"] / "report.html") in first[0].stdout
+
+
 def test_run_json_has_every_field_that_scripts_rely_on(first):
     record = first[1]
     promised = {
@@ -122,6 +135,8 @@ def test_an_unchanged_second_run_is_wholly_cached_and_registers_nothing_new(firs
     assert record["run_id"] > first[1]["run_id"]
     for section in ("data", "pretrain", "linear_eval", "gate"):
         assert record[section] == first[1][section]
+    page = report_of(root)
+    assert f"{len(NODES)} of {len(NODES)} nodes were served from the cache" in page and page.count("<td>from the cache</td>") == len(NODES)
 
 
 def test_a_killed_run_continues_where_it_was(folder, root, second):
@@ -195,6 +210,7 @@ def test_refused_data_ends_before_training_with_exit_status_3(folder, root, seco
     assert record["data"]["quarantined"] == 3 and "data.max_bad_fraction" in record["error"]
     assert {file["path"] for file in record["data"]["quarantined_files"]} == {f"class-1/damaged-{i}.jpg" for i in range(3)}
     assert "Pretrain" not in record["nodes"] and record["pretrain"] is None
+    assert "Refused in DataGate</h1>" in report_of(root) and "class-1/damaged-0.jpg" in report_of(root)
     assert "data.max_bad_fraction" in process.stderr and "Traceback" not in process.stderr
     assert "Traceback" in (root / "latest" / "log.txt").read_text()
 
