@@ -24,18 +24,19 @@ from trainer.probe import fit_probe
 
 def variants(resolution: int) -> dict[str, Embedding]:
     """The rows, by name, for a backbone that was trained at `resolution`."""
-    larger = resolution * 3 // 2
-    everything = {"resolution": larger, "stages": 4, "pooling": ("mean", "deviation", "maximum")}
-    crops = {"photograph_side": larger * 4 // 3}
+    larger = 2 * resolution
+    chosen = {"resolution": larger, "photograph_side": 3 * resolution, "stages": 4, "pooling": ("mean", "maximum")}
+    between = {"resolution": resolution * 3 // 2, "photograph_side": larger}
     return {
         "1 last map, averaged": Embedding(resolution),
-        "2 1 at 1.5 times the resolution": Embedding(larger),
+        "2 1 at twice the resolution": Embedding(larger),
         "3 2 with all stages": Embedding(larger, stages=4),
-        "4 3 with deviations": Embedding(larger, stages=4, pooling=("mean", "deviation")),
-        "5 4 with maxima": Embedding(**everything),
-        "6 5 mirrored too": Embedding(**everything, mirrored=True),
-        "7 5 with corners and centre": Embedding(**everything, **crops),
-        "8 7 mirrored too": Embedding(**everything, **crops, mirrored=True),
+        "4 3 with maxima": Embedding(larger, stages=4, pooling=("mean", "maximum")),
+        "5 4 with corners and centre": Embedding(**chosen),
+        "6 5 with deviations": Embedding(**chosen | {"pooling": ("mean", "deviation", "maximum")}),
+        "7 5 mirrored too": Embedding(**chosen, mirrored=True),
+        "8 5 with smaller parts": Embedding(**chosen | {"photograph_side": 4 * resolution}),
+        "9 5 at 1.5 times the resolution": Embedding(**chosen | between),
     }
 
 
