@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from components.errors import GoogleCloudError
+from components.registry.version import RegistryError
 from pipeline import __version__, verbs
 from pipeline.arguments import EXIT_STATUSES
 from pipeline.exit_status import ExitStatus
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = understands.parse_args(arguments)
     try:
         return int(parsed.verb(parsed))
-    except (ConfigurationError, AnotherRunIsActive) as error:
+    except (ConfigurationError, AnotherRunIsActive, RegistryError) as error:
         print(f"flowers: {error}", file=sys.stderr)
         return int(ExitStatus.BAD_ARGUMENTS)
     except GoogleCloudError as error:

@@ -1,6 +1,7 @@
 """Arguments of `flowers registry` and its actions."""
 
 import argparse
+import re
 from typing import TYPE_CHECKING
 
 import pipeline_config
@@ -8,6 +9,8 @@ from pipeline import completers
 from pipeline.arguments import add_root
 from pipeline.exit_status import ExitStatus
 from pipeline.layout import Layout
+from pipeline.vertex_target import BUCKET, require_place
+from pipeline_config import require
 
 if TYPE_CHECKING:
     from components.registry.backend import Backend
@@ -66,13 +69,31 @@ def _add_place(action: argparse.ArgumentParser) -> None:
     """Adds what says which registry is meant; `_open` reads it."""
     add_root(action)
     action.add_argument("--name", default=pipeline_config.Registry().name, help="registered model (default: %(default)s)")
+    action.add_argument("--vertex", action="store_true", help="the Vertex AI Model Registry in place of the one below --root")
+    action.add_argument("--project", metavar="P", help="with --vertex: id of the Google Cloud project")
+    action.add_argument("--region", metavar="R", help="with --vertex: such as europe-west4")
+    action.add_argument("--bucket", metavar="gs://B", help="with --vertex: as at compilation; without it the versions say where their "
+                        "files are")  # fmt: skip
 
 
 def _open(parsed: argparse.Namespace) -> "Backend":
     name = pipeline_config.Registry(name=parsed.name).name  # checked as the setting is
     from components.registry.opening import open_registry
 
-    return open_registry(str(Layout.at(parsed.root).registry), name)
+    return open_registry(_place(parsed), name)
+
+
+def _place(parsed: argparse.Namespace) -> str:
+    if not parsed.vertex:
+        for option in ("project", "region", "bucket"):
+            require(getattr(parsed, option) is None, f"--{option}", "given with --vertex, or left out", getattr(parsed, option))
+        return str(Layout.at(parsed.root).registry)
+    require_place(parsed.project or "", parsed.region or "")
+    require(parsed.bucket is None or re.fullmatch(BUCKET, parsed.bucket) is not None, "--bucket",
+            "gs://BUCKET or gs://BUCKET/FOLDER, without a slash at the end", parsed.bucket)  # fmt: skip
+    from components.registry.vertex_backend import vertex_place
+
+    return vertex_place(parsed.project, parsed.region, f"{parsed.bucket}/registry" if parsed.bucket else "")
 
 
 def _count(text: str) -> int:

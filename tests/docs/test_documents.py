@@ -68,7 +68,8 @@ def kind(command: documents.Command) -> str:
     """What test_every_command does with it; see the top of this file."""
     called = flowers_arguments(command.text)
     if called is not None:
-        return "runs" if any(tuple(called[: len(verb)]) == verb for verb in RUN) else "parsed"
+        here = any(tuple(called[: len(verb)]) == verb for verb in RUN) and "--vertex" not in called
+        return "runs" if here else "parsed"
     words = command.words
     ours = any(word.startswith("flowers:") for word in words) and "--entrypoint" not in words
     if words[:2] == ["docker", "run"] and ours:

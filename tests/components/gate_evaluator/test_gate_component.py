@@ -7,6 +7,8 @@ import shutil
 import apache_beam as beam
 import numpy as np
 import pytest
+import tensorflow as tf
+from google_server import server as faults
 from tfx import v1 as tfx
 from tfx.types import artifact_utils, standard_artifacts
 
@@ -14,11 +16,14 @@ from components.artifacts import IngestReport
 from components.gate_evaluator.component import GateEvaluator
 from components.gate_evaluator.eval_split import eval_split_hash
 from components.gate_evaluator.measured import EvaluationError
-from components.registry import reading
+from components.google_cloud.problems import GoogleCloudError
+from components.registry import publishing, reading
 from components.registry.mlflow_backend import MlflowBackend
+from components.registry.opening import open_registry
 from components.registry_pusher.component import PIPELINE_JOB_NAME, RegistryPusher
 from contracts.content_hash import content_hash
 
+NAME = "flowers-backbone"
 GOOD, POOR = np.eye(3) * 6, np.eye(3)[[1, 0, 2]] * 6
 # Ten photographs, each of its class's colour but the last: GOOD is right on 9; POOR mixes up two classes.
 LABELS = np.array([0, 0, 0, 0, 1, 1, 1, 2, 2, 0])
@@ -164,6 +169,51 @@ def test_a_damaged_champion_is_an_error(artifacts, save_probe):
         file.write(" ")
     with pytest.raises(EvaluationError, match="champion version 1 cannot be evaluated: .* registered was"):
         evaluate(artifacts, champion=champion)
+
+
+@pytest.fixture(params=["on a disk", "in Vertex AI"])
+def registry(request, tmp_path):
+    """The place of an empty registry, and a function that registers a probe as its champion."""
+    place = request.getfixturevalue("new_place")() if request.param == "in Vertex AI" else str(tmp_path / "registry")
+
+    def register(probe):
+        backbone = tmp_path / "champion_backbone"
+        backbone.mkdir()
+        (backbone / "backbone.json").write_text("{}")
+        return publishing.publish(
+            open_registry(place, NAME), backbone=str(backbone), probe=probe, backbone_hash=content_hash(str(backbone)),
+            probe_hash=content_hash(probe), tags={}, judged_against=None, card="",
+        ).version  # fmt: skip
+
+    return place, register
+
+
+def test_the_champion_of_the_moment_is_found_when_the_gate_runs(artifacts, save_probe, registry):
+    place, register = registry
+    assert evaluate(artifacts, registry=place, name=NAME)["baseline_version"] is None  # a first run: the floors alone decide
+    register(save_probe("champion", GOOD))
+    shutil.rmtree(os.path.join(artifacts["probe"].uri, "Format-Serving"))
+    save_probe("probe/Format-Serving", POOR)
+    verdict = evaluate(artifacts, registry=place, name=NAME)
+    assert (verdict["blessed"], verdict["baseline_version"]) == (False, "1")
+    assert verdict["metrics"]["champion"]["accuracy"] == 0.9
+    assert artifacts["blessing"].get_string_custom_property("baseline_version") == "1"
+
+
+def test_a_champion_whose_files_changed_since_it_was_registered_is_not_compared_with(artifacts, save_probe, registry):
+    place, register = registry
+    version = register(save_probe("champion", GOOD))
+    with tf.io.gfile.GFile(f"{version.path}/probe/probe.json", "a") as file:
+        file.write(" ")
+    with pytest.raises(EvaluationError, match="champion version 1 cannot be evaluated: .* registered was"):
+        evaluate(artifacts, registry=place, name=NAME)
+
+
+def test_a_registry_that_does_not_answer_is_not_one_without_a_champion(artifacts, new_place, model_server):
+    model_server.fault("ListModelVersions", faults.permission_denied("aiplatform.models.list"))
+    with pytest.raises(GoogleCloudError, match="permission aiplatform.models.list is missing"):
+        evaluate(artifacts, registry=new_place(), name=NAME)
+    assert not os.path.exists(artifacts["blessing"].uri)
 
 
 def test_a_missing_untrained_probe_is_an_error(artifacts):

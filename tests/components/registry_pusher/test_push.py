@@ -6,12 +6,16 @@ import os
 import shutil
 
 import pytest
+import tensorflow as tf
+from google_server import server as faults
 from tfx.dsl.components.base import base_executor
 from tfx.types import standard_artifacts
 
 from components.artifacts import IngestReport
+from components.google_cloud.problems import GoogleCloudError
 from components.registry import reading, store
 from components.registry.mlflow_backend import MlflowBackend
+from components.registry.opening import open_registry
 from components.registry_pusher.chain import ChainBroken
 from components.registry_pusher.component import PIPELINE_JOB_NAME, RegistryPusherExecutor, push
 from contracts.content_hash import content_hash
@@ -180,6 +184,61 @@ def test_the_champion_that_was_compared_with_is_replaced(run, registry_dir):
     push(**run(1))
     assert push(**run(2, baseline_version="1"))["alias"] == "champion"
     assert reading.champion(MlflowBackend(registry_dir, NAME)).tags["baseline_version"] == "1"
+
+
+def test_a_version_in_vertex_ai_has_the_tags_that_one_on_a_disk_has(run, new_place, models):
+    arguments = run(1)
+    local, remote = push(**arguments), push(**arguments | {"registry_dir": new_place()})
+    assert remote == local
+    (uploaded,) = models.models[f"projects/123456789012/locations/europe-west4/models/{NAME}"].values()
+    assert uploaded.labels["run_id"] == "run-1" and uploaded.labels["data_source"] == "synthetic"
+    assert uploaded.version_description.startswith("Flower backbone, linear top-1 0.61, untrained 0.52. judged without a champion")
+
+
+def test_a_remote_run_is_pushed_from_bucket_to_bucket_and_nothing_lands_on_this_machine(run, new_place, tmp_path, monkeypatch):
+    arguments, root = run(1), "ram://a-bucket/run1"
+    artifacts = {name: value for name, value in arguments.items() if hasattr(value, "uri")}
+    for name, artifact in artifacts.items():
+        for folder, _, files in os.walk(artifact.uri):
+            for file in files:
+                target = f"{root}/{name}/{os.path.relpath(os.path.join(folder, file), artifact.uri)}"
+                tf.io.gfile.makedirs(os.path.dirname(target))
+                tf.io.gfile.copy(os.path.join(folder, file), target, overwrite=True)
+        artifact.uri = f"{root}/{name}"
+    # What names a place names the new one; so the probe's hash is another, and with it verdict and blessing.
+    rewrite(f"{root}/probe/Format-Serving/probe.json", backbone_uri=f"{root}/backbone")
+    probe = {"uri": f"{root}/probe", "content_hash": content_hash(f"{root}/probe/Format-Serving")}
+    rewrite(f"{root}/evaluation/verdict.json", probe=probe)
+    artifacts["blessing"].set_string_custom_property("current_model", probe["uri"])
+    artifacts["blessing"].set_string_custom_property("probe_content_hash", probe["content_hash"])
+
+    workplace = tmp_path / "workplace"
+    workplace.mkdir()
+    monkeypatch.chdir(workplace)
+    place = new_place()
+    assert push(**arguments | {"registry_dir": place})["alias"] == "champion"
+    assert list(workplace.iterdir()) == []
+    version = reading.champion(open_registry(place, NAME))
+    assert version.path.startswith("ram://")
+    assert reading.verify(version) == []
+
+
+def rewrite(path, **changes):
+    with tf.io.gfile.GFile(path) as file:
+        record = json.load(file)
+    tf.io.gfile.remove(path)  # ram:// would keep the end of a longer file
+    with tf.io.gfile.GFile(path, "w") as file:
+        file.write(json.dumps(record | changes))
+
+
+def test_pushing_to_vertex_ai_again_after_a_lost_answer_makes_one_version(run, new_place, models, model_server):
+    arguments = run(1) | {"registry_dir": new_place()}
+    model_server.fault("MergeVersionAliases", faults.permission_denied("aiplatform.models.update"))
+    with pytest.raises(GoogleCloudError, match="permission aiplatform.models.update is missing"):
+        push(**arguments)
+    again = push(**arguments)  # as Vertex AI's retry of the task would
+    assert (again["pushed"], again["version"], again["alias"]) == (True, "1", "champion")
+    assert len(models.models[f"projects/123456789012/locations/europe-west4/models/{NAME}"]) == 1
 
 
 @pytest.mark.parametrize("mixed", ["backbone", "probe", "blessing", "evaluation"])
