@@ -76,8 +76,8 @@ class VertexBackend:
     def __post_init__(self):
         if not MODEL_ID.fullmatch(self.name):
             raise RegistryError(
-                "the name of a model in Vertex AI has at most 63 lower-case letters, digits, '-' and '_', and begins with a letter "
-                f"or '_'; registry.name is {self.name!r}"
+                "the name of a model in Vertex AI has at most 63 lower-case letters, digits, '-' and '_', and begins with a "
+                f"letter or '_'; registry.name is {self.name!r}"
             )
 
     @classmethod
@@ -268,8 +268,6 @@ def _remove(path: str) -> None:
 def _is_abandoned(directory: str) -> bool:
     import tensorflow as tf
 
-    newest = max(
-        (tf.io.gfile.stat(posixpath.join(folder, name)).mtime_nsec for folder, _, names in tf.io.gfile.walk(directory) for name in names),
-        default=0,
-    )
+    paths = [posixpath.join(folder, name) for folder, _, names in tf.io.gfile.walk(directory) for name in names]
+    newest = max((tf.io.gfile.stat(path).mtime_nsec for path in paths), default=0)
     return time.time() - newest / 1e9 > LEFTOVER_SECONDS

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from google.cloud.aiplatform_v1 import ModelServiceClient
     from google.cloud.aiplatform_v1.types import Model
 
-# Seconds for which an upload or deletion is waited for: Vertex AI reads the files, of which it allows 10 GB, before a version exists.
+# Seconds for which an upload or deletion is waited for: Vertex AI reads the files, of which it allows 10 GB, before a version
+# exists.
 OPERATION_SECONDS = 1800.0
 # The most that one page of versions can have.
 PAGE = 100

@@ -72,8 +72,8 @@ def _add_place(action: argparse.ArgumentParser) -> None:
     action.add_argument("--vertex", action="store_true", help="the Vertex AI Model Registry in place of the one below --root")
     action.add_argument("--project", metavar="P", help="with --vertex: id of the Google Cloud project")
     action.add_argument("--region", metavar="R", help="with --vertex: such as europe-west4")
-    action.add_argument("--bucket", metavar="gs://B", help="with --vertex: as at compilation; without it the versions say where their "
-                        "files are")  # fmt: skip
+    action.add_argument("--bucket", metavar="gs://B",
+                        help="with --vertex: as at compilation; without it the versions say where their files are")  # fmt: skip
 
 
 def _open(parsed: argparse.Namespace) -> "Backend":

@@ -30,7 +30,8 @@ def registry(new_place, candidate):  # noqa: F811
     """Three versions, of which the last is champion."""
     registry = open_registry(new_place(), NAME)
     for number in range(3):
-        assert publishing.publish(registry, **candidate(f"content {number}", judged_against=str(number) if number else None)).is_champion
+        one = candidate(f"content {number}", judged_against=str(number) if number else None)
+        assert publishing.publish(registry, **one).is_champion
     return registry
 
 

@@ -119,7 +119,8 @@ def crash_at(monkeypatch, number):
 
 
 @pytest.mark.parametrize("aliases_move", [True, False])
-def test_a_crash_at_any_boundary_leaves_a_champion_and_running_again_makes_one_version(new_place, models, operations, candidate, aliases_move):
+def test_a_crash_anywhere_leaves_a_champion_and_running_again_makes_one_version(new_place, models, operations, candidate,
+                                                                                aliases_move):  # fmt: skip
     models.aliases_move, operations.polls_until_done = aliases_move, 2
     former, arguments = candidate("a"), candidate("b", judged_against="1")
     for number in itertools.count():

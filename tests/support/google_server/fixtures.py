@@ -1,4 +1,4 @@
-"""Fixtures of a Vertex AI Model Registry: a local server in Google's place, files in ram://. A conftest.py imports them by name."""
+"""Fixtures of a Vertex AI Model Registry: a local server in Google's place, files in ram://. A conftest.py imports them."""
 
 import itertools
 
