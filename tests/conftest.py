@@ -6,13 +6,7 @@ import subprocess
 import sys
 
 import pytest
-
-PROJECT = pathlib.Path(__file__).resolve().parents[1]
-
-# The smallest that a pipeline can be, under a gate that anything passes: whether this network is any good is not the question.
-TINY = ["pretrain.epochs=1", "pretrain.batch_size=16", "pretrain.width=8", "linear_eval.folds=2", "linear_eval.neighbours=3"]
-OPEN_GATE = ["gate.min_accuracy=0", "gate.min_gain_over_random=-1"]
-PATIENCE_SECONDS = 1200
+from tiny import OPEN_GATE, PATIENCE_SECONDS, PROJECT, TINY
 
 
 @dataclasses.dataclass(frozen=True)

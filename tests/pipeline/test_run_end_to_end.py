@@ -6,7 +6,6 @@ The runs share one DIR, as a user's runs do, and build on each other in the orde
 import io
 import json
 import os
-import pathlib
 import signal
 import subprocess
 import sys
@@ -14,14 +13,10 @@ import time
 
 import pytest
 from PIL import Image
+from tiny import OPEN_GATE, PATIENCE_SECONDS, PROJECT, TINY
 
-PROJECT = pathlib.Path(__file__).resolve().parents[2]
 NODES = ["ExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator", "DataGate",
          "Pretrain", "LinearEval", "Evaluator", "Pusher", "Report"]  # fmt: skip
-TINY = ["pretrain.epochs=1", "pretrain.batch_size=16", "pretrain.width=8", "linear_eval.folds=2", "linear_eval.neighbours=3"]
-# A gate that anything passes: whether this network is any good is not the question here.
-OPEN_GATE = ["gate.min_accuracy=0", "gate.min_gain_over_random=-1"]
-PATIENCE_SECONDS = 400
 
 
 def command(folder, root, *settings, options=()):

@@ -1,0 +1,57 @@
+"""The whole `gpu` DAG, compiled for Vertex AI and rehearsed, with a small backbone: its result is that of a local run."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from tiny import OPEN_GATE, PATIENCE_SECONDS, PROJECT, TINY
+
+# ResNet-50 at 224 pixels would take hours here; the tasks, their commands and all that they hand on stay those of the preset.
+SMALL = [
+    "pretrain.backbone=small", "pretrain.stem=small", "pretrain.resolution=32", "pretrain.projector_layers=2",
+    "pretrain.projector_width=32", "pretrain.predictor_width=8", "pretrain.xla=false", "pretrain.precision=float32",
+    "embedding.resolution=32", "data.max_side=48",
+]  # fmt: skip
+SETTINGS = [argument for setting in (*TINY, *SMALL, *OPEN_GATE) for argument in ("--set", setting)]
+
+
+@pytest.fixture(scope="module")
+def records(small_folder, tmp_path_factory):
+    """run.json of the rehearsal and of a local run with the same settings."""
+    root = tmp_path_factory.mktemp("gpu")
+
+    def flowers(*arguments):
+        ended = subprocess.run(
+            [sys.executable, "-m", "pipeline", *map(str, arguments)], cwd=PROJECT, capture_output=True, text=True,
+            timeout=PATIENCE_SECONDS, check=False)  # fmt: skip
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+
+    flowers("compile", "--preset", "gpu", *SETTINGS, "--data", "gs://photographs/flowers", "--project", "flowers-1",
+            "--region", "europe-west4", "--bucket", "gs://bucket", "--image", "europe-west4-docker.pkg.dev/flowers-1/images/flowers:1",
+            "-o", root / "flowers.json")  # fmt: skip
+    flowers("rehearse", root / "flowers.json", "--data", small_folder, "--root", root / "rehearsal")
+    flowers("run", "--preset", "gpu", *SETTINGS, "--data", small_folder, "--root", root / "local")
+    return [json.loads((root / name / "latest/run.json").read_text()) for name in ("rehearsal", "local")]
+
+
+def test_a_rehearsal_divides_the_photographs_as_a_local_run_does(records):
+    rehearsed, local = records
+    for figure in ("images", "quarantined", "train", "eval", "classes"):
+        assert rehearsed["data"][figure] == local["data"][figure]
+
+
+def test_a_rehearsal_trains_and_measures_what_a_local_run_does(records):
+    rehearsed, local = records
+    assert rehearsed["pretrain"]["steps"] == local["pretrain"]["steps"] > 0
+    # The same steps in another process: equal but for the order in which threads add.
+    assert rehearsed["pretrain"]["final_loss"] == pytest.approx(local["pretrain"]["final_loss"], abs=1e-4)
+    for figure in ("top1", "knn_top1", "random_init_top1"):
+        assert rehearsed["linear_eval"][figure] == local["linear_eval"][figure]
+
+
+def test_a_rehearsal_comes_to_the_verdict_of_a_local_run(records):
+    rehearsed, local = records
+    assert rehearsed["gate"]["blessed"] is local["gate"]["blessed"] is True
+    assert rehearsed["gate"]["reasons"] == local["gate"]["reasons"]
+    assert rehearsed["registry"]["version"] == local["registry"]["version"] == "1"

@@ -1,0 +1,12 @@
+"""Settings of the smallest run that a pipeline can do, for the tests that need a whole one."""
+
+import pathlib
+
+PROJECT = pathlib.Path(__file__).resolve().parents[2]
+
+TINY = ["pretrain.epochs=1", "pretrain.batch_size=16", "pretrain.width=8", "linear_eval.folds=2", "linear_eval.neighbours=3"]
+# Anything passes: whether this network is any good is not the question.
+OPEN_GATE = ["gate.min_accuracy=0", "gate.min_gain_over_random=-1"]
+
+# A run takes some ten seconds; a busy machine is no reason to fail.
+PATIENCE_SECONDS = 1200
