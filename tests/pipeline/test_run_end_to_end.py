@@ -83,7 +83,7 @@ def test_the_page_of_a_run_has_its_verdict_and_the_times_of_its_nodes(first, roo
     page = (root / "runs" / record["run_id"] / "report.html").read_text()
     assert "Registered as version 1, the champion</h1>" in page and record["run_id"] in page
     assert f"{record['linear_eval']['top1']:.1%}".replace("%", " %") in page
-    assert page.count("<td>complete</td>") == len(NODES) and "from the cache" not in page
+    assert page.count("<td>complete</td>") == len(NODES) and "<td>from the cache</td>" not in page
     assert str(root / "runs" / record["run_id"] / "report.html") in first[0].stdout
 
 
@@ -143,7 +143,7 @@ def test_a_killed_run_continues_where_it_was(folder, root, second):
     interrupted = stopped_by(signal.SIGINT, command(folder, root, *settings), root, before)
     assert interrupted.returncode == 130
     assert latest(root)["status"] == "interrupted" and latest(root)["failing_node"] == "Pretrain"
-    assert "the same command continues" in interrupted.stderr.read()
+    assert "The same command continues" in interrupted.stderr.read()
 
     process = run(folder, root, *settings)
     assert process.returncode == 0, process.stdout + process.stderr
