@@ -15,16 +15,16 @@ VERDICT = "verdict.json"  # in the Evaluator's evaluation
 PUSH_RECORD = "push.json"  # in the Pusher's pushed_model
 RUN_PAGE = "report.html"  # in the Report's report
 
-# What the run's page shows beside figures: NumPy archives without pickles. A position counts the records of a split from 0, file by
-# file in the order of their names.
+# What the run's page shows beside figures: NumPy archives without pickles. A position counts the records of a split from 0,
+# file by file in the order of their names.
 #
 # In Pretrain's model_run, of the first photographs of train: `photographs` [count, side, side, 3] uint8 (scaled to squares),
 # `aspects` [count] float32 (width / height), `views` [2, count, resolution, resolution, 3] uint8.
 VIEWS = "views.npz"
-# In LinearEval's model_run. Of every eval photograph, by position: `label` and `predicted` [eval] int32, `confidence` [eval] float32
-# (the probability of the predicted class). Of the first of them: `embedding` [sample, features] float16, l2-normalised. Of a few
-# queries: `query` [queries] int32, positions in eval; `neighbour` [queries, nearest] int32, positions in train, most similar first;
-# `similarity` [queries, nearest] float32, cosine.
+# In LinearEval's model_run. Of every eval photograph, by position: `label` and `predicted` [eval] int32, `confidence` [eval]
+# float32 (the probability of the predicted class). Of the first of them: `embedding` [sample, features] float16, l2-normalised.
+# Of a few queries: `query` [queries] int32, positions in eval; `neighbour` [queries, nearest] int32, positions in train, most
+# similar first; `similarity` [queries, nearest] float32, cosine.
 PREDICTIONS = "predictions.npz"
 
 # Signatures. Every model answers `serving_default`; see the export modules for shapes and value ranges.

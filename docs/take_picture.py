@@ -1,6 +1,7 @@
 """Takes the README's picture of a report: `python docs/take_picture.py runs/latest/report.html -o docs/report.jpg`.
 
-Needs Chromium and the development packages. Of a run on synthetic flowers alone: photographs of others do not belong in the project.
+Needs Chromium and the development packages. Of a run on synthetic flowers alone: photographs of others do not belong in the
+project.
 """
 
 import argparse

@@ -1,4 +1,6 @@
-"""report.html, beside run.json: the Report node's page with what only the runner knows. Called by the verbs that run, and by `report`.
+"""report.html, beside run.json: the Report node's page with what only the runner knows.
+
+Called by the verbs `run`, `rehearse` and `report`.
 
 A run that ended before its Report node gets a page as well, drawn by the same code from what its nodes left.
 """
@@ -31,11 +33,11 @@ def write(record: dict, executions: Sequence[Execution], layout: Layout) -> path
     if node_page := outputs.get(REPORT, {}).get(OUTPUT):
         text = page.with_run(pathlib.Path(node_page).read_text(encoding="utf-8"), record, champion)
     else:
-        uris = {name: outputs[node][output] for name, (node, output) in artifacts.INPUTS.items() if output in outputs.get(node, {})}
+        wanted = artifacts.INPUTS.items()
+        uris = {name: outputs[node][output] for name, (node, output) in wanted if output in outputs.get(node, {})}
         code = record["code"]
-        found = artifacts.read(
-            uris, record["configuration"], f"components {code['components']}, trainer {code['trainer']}" if code else "")  # fmt: skip
-        text = page.render(found, record, champion)
+        code_version = f"components {code['components']}, trainer {code['trainer']}" if code else ""
+        text = page.render(artifacts.read(uris, record["configuration"], code_version), record, champion)
     path = layout.run(record["run_id"]) / RUN_PAGE
     beside = path.with_name(f"{path.name}.part")
     beside.write_text(text, encoding="utf-8")

@@ -14,7 +14,9 @@ SHOWN = 6
 
 
 def shown_views(files: Sequence[str], settings: Pretrain) -> dict[str, np.ndarray]:
-    """The arrays of contracts.model_files.VIEWS for the first SHOWN records of `files`, a random sample: records are sorted by hash.
+    """The arrays of contracts.model_files.VIEWS for the first SHOWN records of `files`.
+
+    They are a random sample, as records are sorted by content hash.
 
     The views are those that a first batch of these photographs would get, of the size and by the code that training uses.
     """
@@ -22,7 +24,8 @@ def shown_views(files: Sequence[str], settings: Pretrain) -> dict[str, np.ndarra
     records = photographs.record_bytes(photographs.paths_of(files)).take(SHOWN)
     canvases, aspects = next(iter(records.map(lambda record: photographs.decode(record, side)).batch(SHOWN)))
     views = [
-        random_view(canvases, aspects, tf.constant([settings.seed, index]), settings.resolution, settings.views) for index in (0, 1)
+        random_view(canvases, aspects, tf.constant([settings.seed, index]), settings.resolution, settings.views)
+        for index in (0, 1)
     ]
     as_bytes = np.round(255 * np.stack([view.numpy() for view in views])).astype(np.uint8)
     return {"photographs": canvases.numpy(), "aspects": aspects.numpy(), "views": as_bytes}

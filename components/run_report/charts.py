@@ -1,7 +1,7 @@
 """Curves and histograms as SVG that stands inside the page and takes its colours from the page's own variables.
 
-Drawn by matplotlib with stand-in colours, which are then exchanged for CSS variables: light and dark are one drawing. Only numbers
-and words of ours are drawn; names of files and classes stand in the page's text alone.
+Drawn by matplotlib with stand-in colours, which are then exchanged for CSS variables: light and dark are one drawing. Only
+numbers and words of ours are drawn; names of files and classes stand in the page's text alone.
 """
 
 import io

@@ -37,8 +37,10 @@ def RunReport(
       configuration: a pipeline_config.Config as JSON; the page shows what differs from the preset.
       code_version: of components and trainer, for the page and so that the cache follows the code.
     """
-    inputs = {"examples": examples, "ingest_report": ingest_report, "anomalies": anomalies, "pretrain_run": pretrain_run,
-              "linear_eval_run": linear_eval_run, "probe": probe, "evaluation": evaluation, "pushed_model": pushed_model}  # fmt: skip
+    inputs = {
+        "examples": examples, "ingest_report": ingest_report, "anomalies": anomalies, "pretrain_run": pretrain_run,
+        "linear_eval_run": linear_eval_run, "probe": probe, "evaluation": evaluation, "pushed_model": pushed_model,
+    }  # fmt: skip
     found = artifacts.read({name: one.uri for name, one in inputs.items()}, json.loads(configuration), code_version)
     text = render(found)
     # The file itself, as Vertex AI opens what an HTML artifact's URI names.

@@ -35,7 +35,7 @@ def appearance(ingest: dict) -> list[dict]:
 def mean_colours(ingest: dict) -> dict[str, str]:
     """The mean colour of each split as CSS has it."""
     found = {split: ingest["appearance"][split]["mean_colour"] for split in ("train", "eval")}
-    return {split: "#" + "".join(f"{round(255 * channel):02x}" for channel in colour) for split, colour in found.items() if colour}
+    return {split: f"#{bytes(round(255 * channel) for channel in colour).hex()}" for split, colour in found.items() if colour}
 
 
 def quarantined(ingest: dict) -> dict:

@@ -16,7 +16,7 @@ LEAST = 8
 
 
 def positions(embeddings: np.ndarray) -> np.ndarray:
-    """Positions `[count, 2]` in [0, 1] of `[count, features]` embeddings; distances within a neighbourhood mean something, others not.
+    """Positions `[count, 2]` in [0, 1] of `[count, features]` embeddings; only distances within a neighbourhood mean something.
 
     Raises:
       ValueError: fewer than LEAST embeddings.

@@ -1,7 +1,8 @@
 """What the container of the Report task runs on Vertex AI: TFX's entry point, which first learns the type of the page.
 
 Vertex AI shows an artifact as a page if its type is called system.HTML. TFX imports types by their names, and there is no module
-`system`: `python -m components.run_report.entry_point …` is `python -m tfx…kubeflow_v2_run_executor …` that knows where the class is.
+`system`: `python -m components.run_report.entry_point …` is `python -m tfx…kubeflow_v2_run_executor …` that knows where the
+class is.
 """
 
 import runpy

@@ -42,7 +42,8 @@ def curves(found: Artifacts) -> list[dict]:
         limit = limits.get(key)
         described = f"{title} over {len(epochs)} epochs, from {known[0]:.4g} to {known[-1]:.4g}"
         drawn.append({
-            "title": title, "note": note + (f"; below {limit:g} ends the run" if limit is not None else ""), "last": max(known) if key == "learning_rate" else known[-1],
+            "title": title, "note": note + (f"; below {limit:g} ends the run" if limit is not None else ""),
+            "last": max(known) if key == "learning_rate" else known[-1],
             "digits": digits, "chart": charts.curve(epochs, values, described, limit)})  # fmt: skip
     return drawn
 
@@ -77,7 +78,7 @@ def _card(photograph: Photograph) -> dict:
 
 
 def eval_map(found: Artifacts) -> dict | None:
-    """The map of a random sample of the eval split: `points`, and the `sprite` with their thumbnails; None of too few photographs."""
+    """The map of a random sample of eval: `points`, and the `sprite` with their thumbnails; None of too few photographs."""
     arrays = found.predictions
     embeddings = arrays["embedding"][: embedding_map.SHOWN]
     if len(embeddings) < embedding_map.LEAST:

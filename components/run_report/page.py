@@ -50,8 +50,8 @@ def with_run(page: str, run: dict, champion: dict | None = None) -> str:
 
     Args:
       run: run.json of the run that ended.
-      champion: what the gate compared with: `version`, and the section `data` of the run.json that it came from, or None where that
-        is gone. None where there was no champion.
+      champion: what the gate compared with: `version`, and the section `data` of the run.json that it came from (None where
+        that is gone). None where there was no champion.
     """
     environment = _environment()
     for slot in SLOTS:

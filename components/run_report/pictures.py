@@ -27,7 +27,7 @@ class Photograph:
 
 
 def read_photographs(pattern: str, positions: Iterable[int]) -> dict[int, Photograph]:
-    """The records at `positions` of the files that `pattern` matches, counted from 0, file by file in the order of their names."""
+    """The records at `positions` of the files that `pattern` matches, counted from 0, file by file in order of their names."""
     wanted = {int(position) for position in positions}
     if not wanted:
         return {}

@@ -52,7 +52,8 @@ def lineage(found: Artifacts) -> list[dict]:
         chain.append({"what": "Backbone", "identity": found.probe["backbone_content_hash"], "note": "pre-trained on train"})
     if found.verdict:
         chain.append({"what": "Probe", "identity": found.verdict["probe"]["content_hash"], "note": "fitted on that backbone"})
-        against = f"champion version {found.verdict['baseline_version']}" if found.verdict["baseline_version"] else "the floors alone"
+        baseline = found.verdict["baseline_version"]
+        against = f"champion version {baseline}" if baseline else "the floors alone"
         judged = "blessed" if found.verdict["blessed"] else "not blessed"
         chain.append({"what": "Verdict", "identity": judged, "note": f"of that probe, on eval, against {against}"})
     if found.push:

@@ -78,8 +78,8 @@ def by_class(verdict: dict) -> dict:
 
 
 def confusions(verdict: dict) -> dict:
-    """`matrix`, rows of the confusion matrix with each cell's `count` and `share` of its row, where it can be read; else None, and
-    `pairs`, the most frequent confusions, in any case."""
+    """`matrix`, rows of the confusion matrix with each cell's `count` and `share` of its row, or None where it could not be read;
+    and `pairs`, the most frequent confusions, of how many kinds (`of`)."""
     classes, counts = verdict["classes"], verdict["confusion_matrix"]
     pairs = sorted(
         ({"name": classes[true], "taken_for": classes[predicted], "count": count, "share": count / sum(row)}
@@ -89,7 +89,7 @@ def confusions(verdict: dict) -> dict:
     if len(classes) <= MATRIX_CLASSES:
         matrix = [
             {"name": classes[true],
-             "cells": [{"count": count, "share": count / max(1, sum(row)), "right": predicted == true, "column": classes[predicted]}
+             "cells": [{"count": count, "share": count / max(1, sum(row)), "right": predicted == true}
                        for predicted, count in enumerate(row)]}
             for true, row in enumerate(counts)]  # fmt: skip
     return {"matrix": matrix, "classes": classes, "pairs": pairs[:CONFUSIONS], "of": len(pairs)}

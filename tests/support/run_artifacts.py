@@ -87,12 +87,14 @@ def ingest() -> dict:
         "schema_version": 1, "source": f"/data/{NASTY[0]}", "kind": "folder", "fingerprint": "f" * 64, "classes": list(NASTY),
         "images": TRAIN + EVAL, "bad_fraction": 0.01,
         "quarantined": {"total": 60, "by_reason": {"damaged": 60},
-                        "files": [{"path": f"{NASTY[1]}/{index}", "reason": "damaged", "detail": NASTY[0]} for index in range(60)]},
+                        "files": [{"path": f"{NASTY[1]}/{index}", "reason": "damaged", "detail": NASTY[0]}
+                                  for index in range(60)]},
         "splits": {split: {"images": count, "by_class": {name: count // len(NASTY) for name in NASTY}}
                    for split, count in (("train", TRAIN), ("eval", EVAL))},
         "sizes": {side: {"min": 30, "median": 40, "max": 50} for side in ("width", "height")},
         "appearance": {split: looks | {"mean_colour": [1.0, 0.5, 0.0]} for split in ("train", "eval")},
-        "split_rule": "by content", "unused": [], "near_duplicates": {"groups": 1, "images": 2, "left_out_of_train": 1, "files": []},
+        "split_rule": "by content", "unused": [],
+        "near_duplicates": {"groups": 1, "images": 2, "left_out_of_train": 1, "files": []},
     }  # fmt: skip
 
 

@@ -15,7 +15,8 @@ from trainer.shown_views import SHOWN, shown_views
 def test_the_shown_views_are_those_of_training(record_files, settings):
     # A distribution with nothing random in it: both views are the whole photograph, as the canvas shows it.
     still = dataclasses.replace(settings, canvas_scale=1.0, views=Views(
-        min_area=1.0, max_aspect=1.0, flip_probability=0, jitter_probability=0, grey_probability=0, blur_probability=0))  # fmt: skip
+        min_area=1.0, max_aspect=1.0, flip_probability=0, jitter_probability=0, grey_probability=0,
+        blur_probability=0))  # fmt: skip
     arrays = shown_views([record_files["train"]], still)
     side = still.resolution
     assert arrays["photographs"].shape == (SHOWN, side, side, 3) and arrays["views"].shape == (2, SHOWN, side, side, 3)

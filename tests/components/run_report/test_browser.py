@@ -1,4 +1,4 @@
-"""The page in headless Chromium, by names that nobody should trust: no error, no request, nothing that keeps people from reading it."""
+"""The page in headless Chromium, under names that nobody should trust: no error, no request, nothing that shuts people out."""
 
 import shutil
 

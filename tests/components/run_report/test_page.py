@@ -85,7 +85,8 @@ def test_ids_are_unique(elements):
 
 @pytest.mark.parametrize(("changes", "title"), [
     ({}, "Registered as version 4, the champion"),
-    ({"alias": None, "reasons": ["judged against version 3, but the champion is version 5"]}, "Registered as version 4, not champion"),
+    ({"alias": None, "reasons": ["judged against version 3, but the champion is version 5"]},
+     "Registered as version 4, not champion"),
     ({"created": False}, "Registered before as version 4, the champion"),
     ({"pushed": False, "created": False, "version": None, "alias": None}, "Not registered"),
 ])  # fmt: skip
@@ -125,16 +126,18 @@ def test_a_run_that_registered_nothing_new_says_so(text, run_json):
 def test_drift_is_shown_against_the_champion_s_data(text, run_json):
     same = {"version": "3", "data": run_json["data"]}
     assert Elements(page.with_run(text, run_json, same)).says("These are the same photographs as those of version 3.")
-    other = {"version": "3", "data": run_json["data"] | {"fingerprint": "e" * 64, "train_by_class": {"moss": 9}, "eval_by_class": {"moss": 1}}}
+    moss = {"fingerprint": "e" * 64, "train_by_class": {"moss": 9}, "eval_by_class": {"moss": 1}}
+    other = {"version": "3", "data": run_json["data"] | moss}
     assert Elements(page.with_run(text, run_json, other)).says("share of each class 1.000 0.000")
     assert Elements(page.with_run(text, run_json, {"version": "3", "data": None})).says("the record of its run is gone")
 
 
 def test_a_run_that_was_refused_has_a_page_of_what_it_got_to(uris, run_json):
     early = {key: uris[key] for key in ("examples", "ingest_report", "anomalies")}
-    refused = run_json | {"status": "refused", "failing_node": "DataGate", "error": f"too many, such as {NASTY[0]}", "registry": None}
+    why = f"too many, such as {NASTY[0]}"
+    refused = run_json | {"status": "refused", "failing_node": "DataGate", "error": why, "registry": None}
     shown = Elements(page.render(artifacts.read(early, None, ""), refused))
-    assert shown.says("Refused in DataGate") and shown.says(f"too many, such as {NASTY[0]}")
+    assert shown.says("Refused in DataGate") and shown.says(why)
     assert {one["id"] for one in shown.of("section")} == {"data", "recipe", "run"}
     assert not [one for one in shown.of("script") if "src" in one or not one]
 

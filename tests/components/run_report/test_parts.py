@@ -1,5 +1,6 @@
 """The parts of the page: intervals, confusions, single photographs, drift."""
 
+import base64
 import io
 
 import numpy as np
@@ -35,8 +36,6 @@ def test_confusions_count_each_kind_of_mistake():
 
 
 def colour(uri):
-    import base64
-
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2])))).mean((0, 1))
 
 
@@ -66,8 +65,6 @@ def test_neighbours_keep_their_order(found):
 def test_the_sprite_has_every_picture_at_its_place(found):
     taken = pictures.read_photographs(found.records["eval"], range(5))
     uri, columns = pictures.sprite([taken[position] for position in range(5)], 8)
-    import base64
-
     sheet = np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2])))).astype(int)
     assert columns == 3 and sheet.shape == (16, 24, 3)
     for position in range(5):
@@ -97,8 +94,8 @@ def test_drift_is_0_of_the_same_and_1_of_what_has_nothing_in_common():
     then = {"train_by_class": {"c": 1}, "eval_by_class": {"c": 1}, "appearance": {"train": turned, "eval": turned}}
     assert [row["distance"] for row in drift.drift(now, then)] == pytest.approx([1, 1, 0, 1])
     # Of a record from before appearances were kept.
-    assert [row["distance"] for row in drift.drift(now, {"train_by_class": {"a": 3, "b": 1}, "eval_by_class": {"a": 0, "b": 0}})] == [
-        pytest.approx(0), None, None, None]  # fmt: skip
+    before = {"train_by_class": {"a": 3, "b": 1}, "eval_by_class": {"a": 0, "b": 0}}
+    assert [row["distance"] for row in drift.drift(now, before)] == [pytest.approx(0), None, None, None]
 
 
 def test_charts_take_the_page_s_colours_and_fetch_nothing():
