@@ -18,8 +18,9 @@ def code(text: str) -> str:
     # The fence is longer than any run of backticks inside; a table takes `|` for its own, also in code.
     line = _line(text).replace("|", r"\|")
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", line)), default=0))
-    # A space at each end goes with the fence; without them a backtick at an end would join it.
-    return f"{fence} {line} {fence}" if line.strip() else "(empty)"
+    # A space at each end goes with the fence; without them a backtick at an end would join it, and a space of the text be lost.
+    space = " " if line[:1] in ("`", " ") or line[-1:] in ("`", " ") else ""
+    return f"{fence}{space}{line}{space}{fence}" if line.strip() else "(empty)"
 
 
 def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

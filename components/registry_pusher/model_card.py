@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 
 from components.registry_pusher.markdown import code, escaped, table
+from contracts import model_files
 
 # Classes that are listed one by one; a card is read by people.
 MOST_CLASSES = 100
@@ -86,7 +87,8 @@ def _vector(facts: Facts) -> str:
   bound; the vector is not normalised.
 - A number says how strongly one channel of the network answers, pooled over the photograph ({pooling} over the places; stages
   counted from the last: {embedding["stages"]}). One number alone means nothing; compare vectors by cosine similarity.
-- Input of the signature `encoded_images` (also `serving_default`): `[batch]` string, JPEG, PNG, BMP or GIF files of any size.
+- Input of the signature `{model_files.SIGNATURE_ENCODED}` (also `serving_default`): `{model_files.IMAGE_BYTES}`, `[batch]` string,
+  JPEG, PNG, BMP or GIF files of any size. They are not turned upright by their Exif orientation, as ingest does.
 - Input of the signature `pixels`: `[batch, {side}, {side}, 3]` float32 in [0, 1], RGB, whole photographs scaled to squares.
 - The vector of a photograph does not depend on the others in its batch."""
 
@@ -165,7 +167,8 @@ def _figures(facts: Facts) -> str:
     return "\n\n".join([
         f"On {verdict['eval_examples']:,} photographs that neither backbone nor probe learned from; nothing was chosen on them.",
         table(("figure", "pre-trained", "floor: the same network untrained"), rows),
-        f"With {linear['few_labels']:,} labels (a tenth) linear top-1 is {_percent(linear['top1_at_10_percent_labels'])}.",
+        f"With {linear['few_labels']:,} of the labels linear top-1 is {_percent(linear['top1_at_10_percent_labels'])}; for this "
+        "figure no floor was measured.",
         table(("class", "accuracy", "photographs"), per_class),
         f"The gate compared with {against}, and let it pass:",
         "\n".join(f"- {escaped(reason)}" for reason in verdict["reasons"]),
@@ -184,7 +187,7 @@ def _limits(facts: Facts) -> str:
     return (
         f"- The figures hold for photographs like those of the eval split, which comes from the same source. With {count:,} "
         f"photographs the standard error of linear top-1 is {_percent(error)}.\n"
-        f"- Trained at {facts.backbone['resolution']} pixels: details that vanish at that size are not seen.\n"
+        f"- Pre-trained at {facts.backbone['resolution']} pixels: details that vanish at that size are not seen.\n"
         "- It knows no more of the world than its photographs show; whatever is rare or missing there is described badly. Nobody "
         "looked for unfairness towards people in it, and it must not be used to tell people apart."
         + synthetic
@@ -200,7 +203,7 @@ import keras, tensorflow as tf
 
 model = tf.saved_model.load("backbone")
 files = tf.constant([open("rose.jpg", "rb").read()])
-vectors = model.signatures["encoded_images"](encoded_images=files)["embedding"]  # [1, {facts.backbone["embedding_size"]}]
+vectors = model.signatures["{model_files.SIGNATURE_ENCODED}"]({model_files.IMAGE_BYTES}=files)["embedding"]  # [1, {facts.backbone["embedding_size"]}]
 
 network = keras.models.load_model("backbone/backbone.keras")  # stock layers: [batch, {side}, {side}, 3] in [0, 1] -> vectors
 ```

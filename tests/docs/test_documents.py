@@ -15,6 +15,7 @@ import os
 import pathlib
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 
@@ -178,6 +179,19 @@ def test_python_blocks_run_in_their_order(document, workplace):
     code = "\n".join(substituted(block.text, words) for block in documents.blocks("python") if block.document == document)
     process = subprocess.run([sys.executable, "-c", code], cwd=folder, env={**os.environ, "PYTHONPATH": str(PROJECT)},
                              capture_output=True, text=True, timeout=1200, check=False)  # fmt: skip
+    assert process.returncode == 0, process.stderr[-3000:]
+
+
+def test_the_code_of_a_model_card_runs_beside_it(finished_run, tmp_path):
+    (card,) = (finished_run.root / "registry" / "versions").glob("*/MODEL_CARD.md")
+    shutil.copytree(card.parent, tmp_path, dirs_exist_ok=True)
+    shutil.copy(next(finished_run.folder.rglob("*.jpg")), tmp_path / "rose.jpg")
+    text = card.read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    shape = re.search(r"Output `embedding`: `\[batch, (\d+)\]` float32", text)[1]
+    says = f"assert vectors.shape == (1, {shape}) and vectors.dtype == 'float32' and float(tf.reduce_min(vectors)) >= 0"
+    process = subprocess.run([sys.executable, "-c", f"{code}\n{says}"], cwd=tmp_path, capture_output=True, text=True, timeout=1200,
+                             check=False)  # fmt: skip
     assert process.returncode == 0, process.stderr[-3000:]
 
 

@@ -59,8 +59,8 @@ def test_the_card_has_every_part_with_its_figures():
                         "## Limits", "## How to load it", "## How to serve it"]  # fmt: skip
     for text in (
         "`[batch, 480]` float32", "`[batch, 128, 128, 3]` float32 in [0, 1]", "mean and deviation",
-        "on 1,200 photographs without their labels", "| ` daisy ` | 700 | 250 |", "| all | 1,200 | 400 |",
-        "| linear top-1 | 64.0% | 53.0% |", "| kNN top-1 | 58.0% | 45.0% |", "| ` rose ` | not measured | 150 |",
+        "on 1,200 photographs without their labels", "| `daisy` | 700 | 250 |", "| all | 1,200 | 400 |",
+        "| linear top-1 | 64.0% | 53.0% |", "| kNN top-1 | 58.0% | 45.0% |", "| `rose` | not measured | 150 |",
         "version 3 (linear top-1 62.0% on the same photographs)", "80 epochs (1,500 steps of 64 photographs) at 64 pixels",
         # sqrt(0.64 x 0.36 / 400) = 0.024
         "the standard error of linear top-1 is 2.4%",
