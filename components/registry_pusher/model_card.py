@@ -87,8 +87,8 @@ def _vector(facts: Facts) -> str:
   bound; the vector is not normalised.
 - A number says how strongly one channel of the network answers, pooled over the photograph ({pooling} over the places; stages
   counted from the last: {embedding["stages"]}). One number alone means nothing; compare vectors by cosine similarity.
-- Input of the signature `{model_files.SIGNATURE_ENCODED}` (also `serving_default`): `{model_files.IMAGE_BYTES}`, `[batch]` string,
-  JPEG, PNG, BMP or GIF files of any size. They are not turned upright by their Exif orientation, as ingest does.
+- Input of the signature `{model_files.SIGNATURE_ENCODED}` (also `serving_default`): `{model_files.IMAGE_BYTES}`, `[batch]`
+  string, JPEG, PNG, BMP or GIF files of any size. They are not turned upright by their Exif orientation, as ingest does.
 - Input of the signature `pixels`: `[batch, {side}, {side}, 3]` float32 in [0, 1], RGB, whole photographs scaled to squares.
 - The vector of a photograph does not depend on the others in its batch."""
 
@@ -195,7 +195,8 @@ def _limits(facts: Facts) -> str:
 
 
 def _loading(facts: Facts) -> str:
-    side = facts.backbone["photograph_side"]
+    side, features = facts.backbone["photograph_side"], facts.backbone["embedding_size"]
+    signature = f'signatures["{model_files.SIGNATURE_ENCODED}"]'
     return f"""In this file's folder, with TensorFlow alone:
 
 ```python
@@ -203,7 +204,7 @@ import keras, tensorflow as tf
 
 model = tf.saved_model.load("backbone")
 files = tf.constant([open("rose.jpg", "rb").read()])
-vectors = model.signatures["{model_files.SIGNATURE_ENCODED}"]({model_files.IMAGE_BYTES}=files)["embedding"]  # [1, {facts.backbone["embedding_size"]}]
+vectors = model.{signature}({model_files.IMAGE_BYTES}=files)["embedding"]  # [1, {features}]
 
 network = keras.models.load_model("backbone/backbone.keras")  # stock layers: [batch, {side}, {side}, 3] in [0, 1] -> vectors
 ```

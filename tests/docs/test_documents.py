@@ -190,8 +190,8 @@ def test_the_code_of_a_model_card_runs_beside_it(finished_run, tmp_path):
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     shape = re.search(r"Output `embedding`: `\[batch, (\d+)\]` float32", text)[1]
     says = f"assert vectors.shape == (1, {shape}) and vectors.dtype == 'float32' and float(tf.reduce_min(vectors)) >= 0"
-    process = subprocess.run([sys.executable, "-c", f"{code}\n{says}"], cwd=tmp_path, capture_output=True, text=True, timeout=1200,
-                             check=False)  # fmt: skip
+    process = subprocess.run([sys.executable, "-c", f"{code}\n{says}"], cwd=tmp_path, capture_output=True, text=True,
+                             timeout=1200, check=False)  # fmt: skip
     assert process.returncode == 0, process.stderr[-3000:]
 
 
