@@ -1,9 +1,9 @@
-"""How long the synthetic flowers take to draw: prints two tables.
+"""How long the synthetic flowers take to draw: prints a table and a line.
 
     python benchmarks/synthetic_flowers.py [--images 2400] [--side 64] [--repeats 3]
 
 The first has the drawing alone, in one thread, by side (milliseconds a picture, median of the repeats). The second has the whole
-data set by number of workers, from the call of `prepare` to the files, each repeat into a new directory; the start of the process
+data set, from the call of `prepare` to the files, each repeat into a new directory; the start of the process
 and the import of TensorFlow, which a run of the pipeline pays anyway, stand apart.
 """
 
@@ -35,12 +35,11 @@ def main() -> None:
     from components.synthetic_flowers import builder
 
     print(f"\nimports: {time.perf_counter() - start:.1f} s")
-    print(f"{arguments.images} pictures of {arguments.side} px\nworkers    seconds    pictures/s")
-    for workers in (1, 2):
-        seconds = statistics.median(
-            preparation(builder.prepare, arguments.images, arguments.side, workers) for _ in range(arguments.repeats)
-        )
-        print(f"{workers:7d}    {seconds:7.1f}    {arguments.images / seconds:10.0f}")
+    seconds = statistics.median(
+        preparation(builder.prepare, arguments.images, arguments.side) for _ in range(arguments.repeats)
+    )
+    rate = arguments.images / seconds
+    print(f"{arguments.images} pictures of {arguments.side} px: {seconds:.1f} s, {rate:.0f} pictures/s")
 
 
 def drawing(side: int) -> float:
@@ -52,11 +51,11 @@ def drawing(side: int) -> float:
     return 1000 * (time.perf_counter() - start) / SAMPLE
 
 
-def preparation(prepare, images: int, side: int, workers: int) -> float:
+def preparation(prepare, images: int, side: int) -> float:
     """Seconds that a new data set takes."""
     with tempfile.TemporaryDirectory() as directory:
         start = time.perf_counter()
-        prepare(directory, images=images, side=side, seed=7, eval_fraction=0.15, workers=workers)
+        prepare(directory, images=images, side=side, seed=7, eval_fraction=0.15)
         return time.perf_counter() - start
 
 

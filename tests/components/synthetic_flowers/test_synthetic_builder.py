@@ -1,4 +1,4 @@
-"""The TFDS data set: reuse, other parameters, workers, splits, and what Beam and tf.data read back."""
+"""The TFDS data set: reuse, other parameters, splits, and what Beam and tf.data read back."""
 
 import apache_beam as beam
 import pytest
@@ -32,11 +32,11 @@ def test_splits_hold_the_pictures_by_index(prepared):
     assert prepared.info.features["label"].names == list(NAMES)
 
 
-def test_the_number_of_workers_changes_nothing(prepared, tmp_path):
-    alone = builder.prepare(str(tmp_path), images=40, side=32, seed=3, eval_fraction=0.25, workers=1)
+def test_a_data_set_drawn_again_is_the_same(prepared, tmp_path):
+    again = builder.prepare(str(tmp_path), images=40, side=32, seed=3, eval_fraction=0.25)
     for split in builder.SPLITS:
-        assert records(alone, split) == records(prepared, split)
-        assert alone.info.splits[split].shard_lengths == prepared.info.splits[split].shard_lengths
+        assert records(again, split) == records(prepared, split)
+        assert again.info.splits[split].shard_lengths == prepared.info.splits[split].shard_lengths
 
 
 def test_beam_reads_it_undecoded(prepared):
@@ -71,10 +71,10 @@ def test_a_failure_leaves_nothing_that_counts_as_prepared(tmp_path, monkeypatch)
     parameters = {"images": 20, "side": 16, "seed": 1, "eval_fraction": 0.3}
     with monkeypatch.context() as patch, pytest.raises(Exception, match="out of paint"):
         patch.setattr(scene, "compose", lambda *_: (_ for _ in ()).throw(RuntimeError("out of paint")))
-        builder.prepare(str(tmp_path), **parameters, workers=1)
+        builder.prepare(str(tmp_path), **parameters)
     half_done = builder.SyntheticFlowers(config=builder.configuration(**parameters), data_dir=str(tmp_path))
     assert not half_done.is_prepared()
-    assert builder.prepare(str(tmp_path), **parameters, workers=1).info.splits.total_num_examples == 20
+    assert builder.prepare(str(tmp_path), **parameters).info.splits.total_num_examples == 20
 
 
 @pytest.mark.parametrize(
