@@ -18,7 +18,8 @@ from components.registry.version import ACCURACY, CHAMPION, RUN_ID, WITHHELD, Re
 from pipeline import registry_show
 from pipeline.console import without_library_noise
 from pipeline.exit_status import ExitStatus
-from pipeline.registry_show import printable, when
+from pipeline.registry_show import when
+from pipeline.text import visible
 
 # Columns of the list: title, and the tag that fills it.
 LISTED = (("accuracy", ACCURACY), ("untrained", "floor"), ("judged against", "baseline_version"), ("data", "data_source"),
@@ -54,7 +55,7 @@ def show(registry: Backend, wanted: str) -> ExitStatus:
         return _wrong(error)
     line = champions.line_of(registry.model_tags(), reading.champion(registry))
     for text in registry_show.lines(version, line):
-        print(printable(text))
+        print(visible(text))
     return ExitStatus.FINISHED
 
 
@@ -76,7 +77,7 @@ def verify(registry: Backend, wanted: list[str]) -> ExitStatus:
         verdict = "DIFFERS from what was registered" if differences else "as registered"
         print(f"version {version.version}: {verdict} ({version.path})")
         for difference in differences:
-            print(f"  {printable(difference.path)}: {printable(difference.problem)}")
+            print(f"  {visible(difference.path)}: {visible(difference.problem)}")
     print(f"{len(chosen)} version{'s' if len(chosen) != 1 else ''} of {registry.name} checked, {damaged} damaged")
     return ExitStatus.NODE_FAILED if damaged else ExitStatus.FINISHED
 
@@ -155,7 +156,7 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _add(table: Table, *cells: str) -> None:
-    table.add_row(*(Text(printable(cell)) for cell in cells))
+    table.add_row(*(Text(visible(cell)) for cell in cells))
 
 
 def _wrong(error: RegistryError) -> ExitStatus:

@@ -74,11 +74,6 @@ def when(at: str) -> str:
     return at.removesuffix("+00:00").replace("T", " ")
 
 
-def printable(text: str) -> str:
-    """`text` on one line for a terminal: whatever would control it (escapes, line ends, marks of direction) is shown as code."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
 def _percent(version: Version, tag: str) -> str:
     return f"{float(version.tags[tag]):.1%}" if version.tags.get(tag) else "not measured"
 

@@ -19,7 +19,7 @@ from components.registry.mlflow_backend import MlflowBackend
 from contracts.content_hash import content_hash
 from pipeline.command_line import main
 from pipeline.layout import Layout
-from pipeline.registry_show import printable
+from pipeline.text import visible
 
 # A folder's name with what would move a terminal's cursor, and what rich would take for markup.
 SOURCE = "/photos/[bold]\x1b[2J"
@@ -129,7 +129,7 @@ def test_prune_says_what_goes_and_what_stays(root, capsys):
 
 
 def test_text_for_a_terminal_is_one_line_without_control():
-    assert printable("a\x1b[2J\nb\u202e✿") == "a\\x1b[2J\\nb\\u202e✿"
+    assert visible("a\x1b[2J\nb\u202e✿") == "a\\x1b[2J\\nb\\u202e✿"
 
 
 def test_the_page_is_mlflow_s_on_localhost_alone_with_telemetry_off(root, tmp_path):
@@ -169,7 +169,7 @@ def test_the_page_needs_a_registry_and_a_free_port(root, tmp_path, capsys):
 
 
 def _get(port, path, process):
-    for _ in range(600):
+    for _ in range(1500):
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
                 return answer.read()
