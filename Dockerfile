@@ -26,8 +26,12 @@ RUN case "${ACCELERATOR}" in cpu) list=runtime ;; gpu) list=gpu ;; \
 # The project, as the files that its installation adds to the packages.
 FROM packages AS project
 COPY pyproject.toml README.md LICENSE pipeline_config.py ./
+COPY cli/ cli/
 COPY pipeline/ pipeline/
+COPY inference/ inference/
 COPY components/ components/
+COPY registry/ registry/
+COPY vertex/ vertex/
 COPY trainer/ trainer/
 COPY contracts/ contracts/
 RUN .venv/bin/python -m pip install --quiet --no-cache-dir --no-index --no-deps --no-build-isolation \

@@ -12,7 +12,11 @@ sections they need. This module imports nothing heavy, reads nothing and is the 
 
 import dataclasses
 import re
+import typing
 from dataclasses import dataclass, field
+
+# The name under which every runner knows the pipeline; its caches and, on Vertex AI, its jobs belong to it.
+PIPELINE_NAME = "flowers"
 
 
 class ConfigurationError(ValueError):
@@ -23,6 +27,14 @@ def require(condition: bool, key: str, expected: str, received: object) -> None:
     """Raises ConfigurationError, naming the dotted `key`, unless `condition` holds."""
     if not condition:
         raise ConfigurationError(f"{key} must be {expected}, got {received!r}")
+
+
+def how_to_run(default: float) -> typing.Any:
+    """A field that says how a node runs, or is read before any does, and changes nothing of what a node makes.
+
+    It is no part of a node's identity nor of a checkpoint's key: another value runs nothing again.
+    """
+    return field(default=default, metadata={"how_to_run": True})
 
 
 @dataclass(frozen=True)
@@ -147,22 +159,22 @@ class Pretrain:
     # Epochs and base rate of a run with --warm-start, in place of `epochs` and `base_learning_rate`. A third of the epochs: the
     # backbone has learned already, but the heads begin anew. Half the rate: the full one would undo at first what the end of the
     # last cosine made fine. Judged so, not searched for.
-    warm_start_epochs: int = 30
-    warm_start_learning_rate: float = 0.025
+    warm_start_epochs: int = how_to_run(30)
+    warm_start_learning_rate: float = how_to_run(0.025)
     # Seconds between checkpoints; a killed run loses at most this much work.
-    checkpoint_seconds: float = 15.0
+    checkpoint_seconds: float = how_to_run(15.0)
     # Photographs are decoded once to squares of canvas_scale x resolution pixels, from which the views are cropped: 1.5 keeps
     # small crops sharp (a crop of 0.45 of the photograph's side still has two thirds of a view's pixels).
     canvas_scale: float = 1.5
     # Memory for all of these squares, in megabytes (10^6 bytes); where they need more, photographs are read and decoded again in
     # every epoch. 2,000 hold 72,000 photographs at 64 pixels (5,900 at 224) and leave room on a machine with 8 GB.
-    memory_megabytes: float = 2000.0
+    memory_megabytes: float = how_to_run(2000.0)
     # Epochs between two measurements of kNN accuracy on the train split; 0 measures at the end only.
-    knn_epochs: int = 10
+    knn_epochs: int = how_to_run(10)
     # Photographs of the train split that kNN looks at: enough for a standard error of 1 %.
-    knn_images: int = 2000
+    knn_images: int = how_to_run(2000)
     # Seconds between two lines of progress.
-    progress_seconds: float = 10.0
+    progress_seconds: float = how_to_run(10.0)
     # Collapse ends the run: standard deviation of the l2-normalised output over 1/sqrt(d) (1 is healthy, 0 collapsed) and
     # effective rank of the output (1 means that all outputs lie on one line). Healthy runs stayed over 0.97 and 20; one that collapses
     # falls through a limit within some hundred steps (docs/monitors.md).
@@ -286,7 +298,7 @@ class Registry:
 
 @dataclass(frozen=True)
 class Worker:
-    """The machine of a Vertex AI custom job. `pipeline.vertex_machines` knows which combinations exist."""
+    """The machine of a Vertex AI custom job. `vertex.target` knows which combinations exist."""
 
     # Eight cores and 32 GB: the photographs pass through the backbone once, which needs no GPU.
     machine_type: str = "n2-standard-8"
@@ -380,7 +392,8 @@ class Config:
     linear_eval: LinearEval = field(default_factory=LinearEval)
     gate: Gate = field(default_factory=Gate)
     registry: Registry = field(default_factory=Registry)
-    vertex: Vertex = field(default_factory=Vertex)
+    # Where and as whom, never what.
+    vertex: Vertex = field(default_factory=Vertex, metadata={"how_to_run": True})
 
 
 # The synthetic species differ by form alone, so the views change colour and light as far as they can: after 9 epochs linear
@@ -475,3 +488,28 @@ PRESETS = {config.preset: config for config in (QUICK, CPU, GPU)}
 def to_dict(section: object) -> dict:
     """A section (or a whole Config) as plain dictionaries, lists and scalars, ready for JSON."""
     return dataclasses.asdict(section)
+
+
+def identity(section: object) -> dict:
+    """`to_dict` without the fields that only say how to run: what the output of a node that reads the section depends on."""
+    values = to_dict(section)
+    for one in dataclasses.fields(section):
+        if one.metadata.get("how_to_run"):
+            del values[one.name]
+        elif dataclasses.is_dataclass(value := getattr(section, one.name)):
+            values[one.name] = identity(value)
+    return values
+
+
+def ingest(data: Data) -> dict:
+    """The settings that ExampleGen's output depends on: another one's change needs no new ingest."""
+    # The share of bad files is judged by DataGate, the licence written down by the Pusher.
+    values = {key: value for key, value in identity(data).items() if key not in ("max_bad_fraction", "licence")}
+    if data.source == "synthetic":
+        return values
+    return {key: value for key, value in values.items() if not key.startswith("synthetic_")}
+
+
+def running(section: object) -> dict:
+    """The fields of a section that only say how to run."""
+    return {one.name: getattr(section, one.name) for one in dataclasses.fields(section) if one.metadata.get("how_to_run")}

@@ -13,18 +13,18 @@ import tempfile
 
 import numpy as np
 
+from cli.settings import configuration
 from components.synthetic_flowers import scene
 from components.synthetic_flowers.species import NAMES
-from pipeline.settings import configuration
 from pipeline_config import Pretrain
-from trainer import ablations, photographs
-from trainer.pretraining import pretrain
+from trainer import photographs, simsiam
+from trainer.loop import pretrain
 from trainer.simsiam import build_simsiam
 
 VARIANTS = {
     "SimSiam": lambda model: model,
-    "without stop-gradient": ablations.without_stop_gradient,
-    "without predictor": ablations.without_predictor,
+    "without stop-gradient": simsiam.without_stop_gradient,
+    "without predictor": simsiam.without_predictor,
 }
 FLOWERS_SEED = 7
 

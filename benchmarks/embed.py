@@ -4,30 +4,32 @@
     python benchmarks/embed.py --preset quick --images 2000
 
 Images are synthetic flowers, saved as JPEG of --side pixels. Rows differ in the photographs a step of the network and in the
-threads that read and decode; what pipeline/embeddings/described.py uses is marked. CPU milliseconds an image count all threads of the
+threads that read and decode; what inference/embed.py uses is marked. CPU milliseconds an image count all threads of the
 process, and so depend less on what else the machine does. benchmarks/embeddings.py compares variants of the embedding itself.
 """
 
 import argparse
 import os
 import pathlib
+import sys
 import tempfile
 import time
 
-from pipeline.command_line import ENVIRONMENT
+from cli.main import ENVIRONMENT
 
 for name, value in ENVIRONMENT.items():
     os.environ.setdefault(name, value)
 
 import pipeline_config  # noqa: E402
-from components.flowers_example_gen.source import every_image  # noqa: E402
+from components.example_gen.source import every_image  # noqa: E402
 from components.synthetic_flowers import scene  # noqa: E402
 from contracts.content_hash import content_hash  # noqa: E402
-from pipeline.embeddings import described  # noqa: E402
-from pipeline.embeddings.backbone import Backbone, Registered  # noqa: E402
+from inference.embed import Backbone, Registered  # noqa: E402
 from trainer import normalization  # noqa: E402
 from trainer.backbones import build_backbone  # noqa: E402
 from trainer.export import export_backbone  # noqa: E402
+
+embed = sys.modules["inference.embed"]  # the module, which the function of that name hides
 
 BATCHES = (8, 16, 32, 64)
 THREADS = (1, 2, 4)
@@ -60,15 +62,15 @@ def main() -> None:
             for copy in range(number, arguments.images, 64):
                 (photographs / f"{copy}.jpg").write_bytes(jpeg)
         backbone = Backbone(export(arguments.preset, os.path.join(folder, "backbone")))
-        used = described.BATCH, described.THREADS
+        used = embed.BATCH, embed.THREADS
         rows = [(batch, used[1]) for batch in BATCHES] + [(used[0], threads) for threads in THREADS]
         print(f"{arguments.preset}: {arguments.images} JPEGs of {arguments.side} pixels, {os.cpu_count()} cores")
         print("batch  threads  images/s  CPU ms/image")
         for batch, threads in dict.fromkeys([*rows, used]):
-            described.BATCH, described.THREADS = batch, threads
-            list(described.batches(backbone, every_image(str(photographs), "", 1 << 30)))  # the first run fills the file cache
+            embed.BATCH, embed.THREADS = batch, threads
+            list(embed.batches(backbone, every_image(str(photographs), "", 1 << 30)))  # the first run fills the file cache
             wall, cpu = time.perf_counter(), time.process_time()
-            list(described.batches(backbone, every_image(str(photographs), "", 1 << 30)))
+            list(embed.batches(backbone, every_image(str(photographs), "", 1 << 30)))
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
             print(f"{batch:5d}  {threads:7d}  {arguments.images / wall:8.1f}  {1000 * cpu / arguments.images:12.1f}"
                   f"{'  used' if (batch, threads) == used else ''}", flush=True)  # fmt: skip

@@ -13,11 +13,10 @@ import os
 import time
 
 from pipeline_config import Embedding, LinearEval
-from trainer.embedding import embedder
 from trainer.embedding_network import build_embedding_network, copy_weights
 from trainer.export import load_backbone
+from trainer.features import embedder, knn_accuracy
 from trainer.linear_eval import read_views
-from trainer.neighbours import knn_accuracy
 from trainer.normalization import stock
 from trainer.probe import fit_probe
 

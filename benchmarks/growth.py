@@ -48,7 +48,7 @@ def main() -> None:
     import flower_records
     import numpy as np
 
-    from pipeline.settings import configuration
+    from cli.settings import configuration
 
     settings = configuration(arguments.preset, arguments.overrides)
     print(f"preset {arguments.preset} {' '.join(arguments.overrides)}, {arguments.steps} steps, {arguments.drawn} flowers of "
@@ -71,11 +71,10 @@ def row(arguments: argparse.Namespace) -> str:
     """Opens, trains, reads a whole epoch, and returns the figures."""
     import tensorflow as tf
 
-    from pipeline.settings import configuration
-    from trainer.photographs import Photographs
+    from cli.settings import configuration
+    from trainer.photographs import Photographs, open_train_split
     from trainer.replicas import spread
     from trainer.simsiam import build_simsiam, train_step
-    from trainer.train_split import open_train_split
 
     settings = configuration(arguments.preset, arguments.overrides).pretrain
     settings = dataclasses.replace(settings, memory_megabytes=arguments.megabytes[0])

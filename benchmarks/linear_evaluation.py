@@ -36,11 +36,10 @@ def main() -> None:
     import flower_records
     import numpy as np
 
-    from pipeline.settings import configuration
-    from trainer.embedding import embedder
-    from trainer.folding import folded
+    from cli.settings import configuration
+    from trainer.export import folded
+    from trainer.features import embedder, knn_accuracy
     from trainer.linear_eval import read_views
-    from trainer.neighbours import knn_accuracy
     from trainer.probe import fit_probe, labelled_subset
 
     config = configuration(arguments.preset, arguments.overrides)
@@ -104,8 +103,8 @@ def pretrained(config, files: list[str], steps: int):
 
     from trainer.embedding_network import copy_weights
     from trainer.export import untrained_network
+    from trainer.photographs import open_train_split
     from trainer.simsiam import build_simsiam, train_step
-    from trainer.train_split import open_train_split
 
     settings = config.pretrain
     side = round(settings.resolution * settings.canvas_scale)
@@ -133,10 +132,10 @@ def print_choices(networks, record: dict, files: list[str], features, labels, se
     from sklearn.model_selection import StratifiedKFold
     from threadpoolctl import threadpool_limits
 
-    from trainer.embedding import embedder
-    from trainer.folding import folded
+    from trainer.export import folded
+    from trainer.features import embedder
     from trainer.linear_eval import read_views
-    from trainer.softmax_path import fit_path
+    from trainer.probe import fit_path
 
     parts = Parts()
     for title, embedding in (("exported", networks), ("folded", [folded(one, record) for one in networks])):

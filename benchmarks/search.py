@@ -16,8 +16,8 @@ import time
 
 import numpy as np
 
-from pipeline.embeddings.index import Header, new_index, open_index
-from pipeline.embeddings.nearest import nearest
+from inference.index import Header, new_index, open_index
+from inference.search import nearest
 
 TOP = 10
 REPEATS = 5

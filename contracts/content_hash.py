@@ -3,7 +3,7 @@
 import hashlib
 import posixpath
 
-CHUNK_BYTES = 1 << 20
+from contracts.files import sha256
 
 
 def content_hash(directory: str) -> str:
@@ -26,15 +26,5 @@ def content_hash(directory: str) -> str:
         raise FileNotFoundError(f"no file to hash below {directory}")
     total = hashlib.sha256()
     for name in names:
-        total.update(f"{name}\0{_file_hash(posixpath.join(directory, name))}\n".encode())
+        total.update(f"{name}\0{sha256(posixpath.join(directory, name))}\n".encode())
     return total.hexdigest()
-
-
-def _file_hash(path: str) -> str:
-    import tensorflow as tf
-
-    digest = hashlib.sha256()
-    with tf.io.gfile.GFile(path, "rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()

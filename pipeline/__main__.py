@@ -1,5 +1,5 @@
 """`python -m pipeline` is `flowers`."""
 
-from pipeline.command_line import main
+from cli.main import main
 
 raise SystemExit(main())

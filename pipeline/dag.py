@@ -27,18 +27,17 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import trainer_pb2
 
 import pipeline_config
-from components.data_gate.component import DataGate
-from components.flowers_example_gen.component import FlowersExampleGen
-from components.flowers_schema_gen.component import FlowersSchemaGen
-from components.flowers_schema_gen.statistics import statistics_options
-from components.gate_evaluator.component import GateEvaluator
-from components.registry_pusher.component import PIPELINE_JOB_NAME, RegistryPusher
-from components.run_report import artifacts as reported
-from components.run_report.component import RunReport
-from components.source_inspector.component import SourceInspector
-from pipeline import PIPELINE_NAME
-from pipeline.recipe import Origin, recipe_without_data
-from pipeline_config import Config
+from components.data_gate import DataGate
+from components.evaluator.component import GateEvaluator
+from components.example_gen.component import FlowersExampleGen
+from components.pusher.component import PIPELINE_JOB_NAME, RegistryPusher
+from components.report import artifacts as reported
+from components.report.component import RunReport
+from components.schema_gen import FlowersSchemaGen, statistics_options
+from components.source_inspector import SourceInspector
+from contracts import how_to_run
+from pipeline.identity import MAKERS, Origin, in_words, recipe_without_data
+from pipeline_config import PIPELINE_NAME, Config
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +48,7 @@ class Places:
       pipeline_root: folder of the nodes' outputs.
       datasets: folder of generated data sets.
       checkpoints: folder that has one of its own for each pre-training's checkpoints.
-      registry: place of the registry, as components.registry.opening understands it.
+      registry: place of the registry, as registry.opening understands it.
     """
 
     pipeline_root: str
@@ -72,22 +71,24 @@ def create_pipeline(config: Config, origin: Origin, champion: str | None, places
       jobs: what that other class needs in custom_config, by node id.
       **runner_options: passed on to `Pipeline` (metadata connection, Beam arguments).
     """
+    code = {node: json.dumps(files, sort_keys=True) for node, files in origin.code.items()}
+    data = json.dumps(pipeline_config.ingest(config.data), sort_keys=True)
     inspector, fingerprint = [], origin.data_fingerprint
     if not fingerprint:
-        inspector = [SourceInspector(settings=origin.ingest_settings, datasets_dir=places.datasets,
-                                     code_version=origin.components_version).with_id("SourceInspector")]  # fmt: skip
+        inspector = [SourceInspector(data=data, datasets_dir=places.datasets,
+                                     code_version=code["SourceInspector"]).with_id("SourceInspector")]  # fmt: skip
         fingerprint = inspector[0].outputs["fingerprint"].future()[0].value
     example_gen = FlowersExampleGen(
-        settings=origin.ingest_settings,
+        data=data,
         datasets_dir=places.datasets,
         fingerprint=fingerprint,
-        code_version=origin.components_version,
+        code_version=code["ExampleGen"],
     ).with_id("ExampleGen")
     examples = example_gen.outputs["examples"]
 
     statistics_gen = StatisticsGen(examples=examples, stats_options=statistics_options()).with_id("StatisticsGen")
     schema_gen = FlowersSchemaGen(
-        statistics=statistics_gen.outputs["statistics"], code_version=origin.components_version
+        statistics=statistics_gen.outputs["statistics"], code_version=code["SchemaGen"]
     ).with_id("SchemaGen")
     example_validator = ExampleValidator(
         statistics=statistics_gen.outputs["statistics"], schema=schema_gen.outputs["schema"]
@@ -96,7 +97,7 @@ def create_pipeline(config: Config, origin: Origin, champion: str | None, places
         ingest_report=example_gen.outputs["ingest_report"],
         anomalies=example_validator.outputs["anomalies"],
         max_bad_fraction=config.data.max_bad_fraction,
-        code_version=origin.components_version,
+        code_version=code["DataGate"],
     ).with_id("DataGate")
 
     jobs = jobs or {"Pretrain": {}, "LinearEval": {}}
@@ -109,9 +110,8 @@ def create_pipeline(config: Config, origin: Origin, champion: str | None, places
         custom_config={
             "pretrain": as_json(config.pretrain),
             "embedding": as_json(config.embedding),
-            "neighbours": config.linear_eval.neighbours,
             "checkpoint_dir": places.checkpoints,
-            "code_version": origin.trainer_version,
+            "code_version": code["Pretrain"],
             **jobs["Pretrain"],
         },
     ).with_id("Pretrain")
@@ -121,7 +121,7 @@ def create_pipeline(config: Config, origin: Origin, champion: str | None, places
         run_fn="trainer.linear_eval.run_fn",
         custom_config={
             "linear_eval": as_json(config.linear_eval),
-            "code_version": origin.trainer_version,
+            "code_version": code["LinearEval"],
             **jobs["LinearEval"],
         },
     ).with_id("LinearEval")
@@ -137,7 +137,7 @@ def create_pipeline(config: Config, origin: Origin, champion: str | None, places
         champion=champion or "",
         registry=places.registry if champion is None else "",
         name=config.registry.name if champion is None else "",
-        code_version=origin.components_version,
+        code_version=code["Evaluator"],
     ).with_id("Evaluator")
     pusher = RegistryPusher(
         backbone=pretrain.outputs["model"],
@@ -151,7 +151,9 @@ def create_pipeline(config: Config, origin: Origin, champion: str | None, places
         name=config.registry.name,
         recipe=recipe_without_data(config, origin),
         run_id=PIPELINE_JOB_NAME,
-        code_version=f"components {origin.components_version}, trainer {origin.trainer_version}",
+        # What the version's record says of its code, by every node that had a part in it.
+        code=in_words({node: origin.code[node] for node in (*MAKERS, "Evaluator", "Pusher")}),
+        code_version=code["Pusher"],
         licence=config.data.licence,
     ).with_id("Pusher")
     nodes = [example_gen, statistics_gen, schema_gen, example_validator, data_gate, pretrain, linear_eval, evaluator, pusher]
@@ -159,7 +161,9 @@ def create_pipeline(config: Config, origin: Origin, champion: str | None, places
     report = RunReport(
         **{name: by_id[node].outputs[output] for name, (node, output) in reported.INPUTS.items()},
         configuration=as_json(config),
-        code_version=f"components {origin.components_version}, trainer {origin.trainer_version}",
+        preset=as_json(pipeline_config.PRESETS[config.preset]),
+        code=in_words({node: origin.code[node] for node in (*MAKERS, "Evaluator", "Pusher")}),
+        code_version=code["Report"],
     ).with_id("Report")
 
     return Pipeline(
@@ -172,5 +176,11 @@ def create_pipeline(config: Config, origin: Origin, champion: str | None, places
 
 
 def as_json(section: object) -> str:
-    """A section of the configuration as the JSON that nodes take for a parameter."""
-    return json.dumps(pipeline_config.to_dict(section), sort_keys=True)
+    """A section of the configuration as the JSON that nodes take for a parameter: without what only says how to run."""
+    return json.dumps(pipeline_config.identity(section), sort_keys=True)
+
+
+def how_pretrain_runs(config: Config) -> str:
+    """What reaches Pretrain beside its parameters, as the value of the variable contracts.how_to_run.VARIABLE."""
+    # kNN is watched while it trains, so that its neighbours are no part of what is trained.
+    return how_to_run.as_text(pipeline_config.running(config.pretrain) | {"neighbours": config.linear_eval.neighbours})

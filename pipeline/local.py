@@ -1,20 +1,90 @@
-"""Runs the DAG on this machine, node after node, in this process. Called by the verb `run`."""
+"""Runs the DAG on this machine, node after node, in this process.
 
+`prepare` finds out what has to be known before the DAG is built: the data's fingerprint, the code's versions, the champion.
+`with_warm_start` is the configuration of a run that starts from a registered backbone.
+"""
+
+import dataclasses
+import json
 import logging
+import os
 from collections.abc import Callable
 
+import numpy as np
 from tfx.dsl.compiler import compiler, constants
 from tfx.orchestration import metadata as tfx_metadata
 from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 from tfx.orchestration.portable import runtime_parameter_utils
 
+from components.example_gen.source import Inspection, inspect
+from contracts import files, how_to_run, model_files
+from contracts.layout import Layout
 from pipeline import metadata
-from pipeline.dag import Places, create_pipeline
-from pipeline.layout import Layout
-from pipeline.preparation import Prepared
-from pipeline_config import Config
+from pipeline.dag import Places, create_pipeline, how_pretrain_runs
+from pipeline.identity import Origin, changes, node_code, package_versions, recipe
+from pipeline_config import Config, ConfigurationError, WarmStart
+from registry import lifecycle, reading
+from registry.backend import CHAMPION, CONTENT_HASH, RegistryError
+from registry.files import BACKBONE
+from registry.opening import open_registry
 
 log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """What a run starts from.
+
+    Attributes:
+      origin: what identifies data and code.
+      recipe: hash of everything that determines the candidate.
+      champion: what the Evaluator compares with, as JSON; "" where there is none.
+      registered: each version that the registry has, with its alias or "".
+    """
+
+    origin: Origin
+    recipe: str
+    champion: str
+    registered: dict[str, str]
+
+
+def prepare(config: Config, layout: Layout) -> Prepared:
+    """Looks at the source and at the registry, where it repairs what an interrupted run or command left.
+
+    Raises:
+      SourceNotFound: the source names no data.
+      DataRefused: a class, or the whole source, has too few usable images.
+    """
+    inspection = inspect(config.data, str(layout.datasets))
+    log.info("Source %s has %d classes: %s", config.data.source, len(inspection.classes), ", ".join(inspection.classes))
+    _keep_photographs(inspection, layout)
+    origin = Origin(data_fingerprint=inspection.fingerprint, code=node_code(), packages=package_versions())
+    determined_by = recipe(config, origin)
+    registry = open_registry(str(layout.registry), config.registry.name)
+    lifecycle.repair(registry)
+    champion = reading.champion_for_gate(registry, determined_by)
+    if champion:
+        _warn_of_other_classes(champion, inspection.classes)
+    return Prepared(
+        origin=origin,
+        recipe=determined_by,
+        champion=json.dumps(champion, sort_keys=True) if champion else "",
+        registered={version.version: CHAMPION if CHAMPION in version.aliases else "" for version in registry.versions()},
+    )
+
+
+def _warn_of_other_classes(champion: dict[str, str], classes: tuple[str, ...]) -> None:
+    """Says before hours of training what the gate will say after them."""
+    try:
+        known = files.read_json(os.path.join(champion["probe_uri"], model_files.PROBE_RECORD))["classes"]
+    except (OSError, ValueError, KeyError):
+        return  # damaged: the Evaluator names the file and what to do
+    if list(classes) != known:
+        log.warning(
+            "Champion version %s tells apart other classes, so that the gate cannot compare with it and will not bless this "
+            "run; --set registry.name=NAME starts a line of versions without a champion", champion["version"],
+        )  # fmt: skip
+
 
 # Named in full: Beam's DirectRunner would first try Prism, whose executable it downloads.
 BEAM_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
@@ -61,8 +131,47 @@ def run(
         representation, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id})  # fmt: skip
     nodes = [node.pipeline_node.node_info.id for node in representation.nodes]
     expect(nodes)
-    LocalDagRunner().run_with_ir(representation)
+    with how_to_run.in_this_process(how_pretrain_runs(config)):
+        LocalDagRunner().run_with_ir(representation)
     _require_all_ran(nodes, layout, run_id)
+
+
+def because(layout: Layout, run_id: str) -> dict[str, list[str]]:
+    """Why each node of a run was not served from the cache, in sentences; also while the run goes on."""
+
+    def moved(before: str, now: str) -> str:
+        return photographs_moved(*(np.load(path) if path.exists() else None for path in map(layout.photographs, (before, now))))
+
+    return {node: changes(*made, moved) for node, made in metadata.made_of(layout.metadata, run_id).items()}
+
+
+def photographs_moved(before: np.ndarray | None, now: np.ndarray | None) -> str:
+    """How two states of a source differ, in words.
+
+    Args:
+      before, now: `Inspection.photographs` of both; None where it is not known.
+    """
+    if before is None or now is None:
+        return "the photographs changed"
+    _, at_before, at_now = np.intersect1d(before[:, 0], now[:, 0], assume_unique=True, return_indices=True)
+    counts = {
+        "added": len(now) - len(at_now),
+        "removed": len(before) - len(at_before),
+        "changed": int(np.sum(before[at_before, 1] != now[at_now, 1])),
+    }
+    told = [f"{count} {what}" for what, count in counts.items() if count]
+    if not told:
+        return "the photographs changed"
+    first, _, rest = told[0].partition(" ")
+    return ", ".join([f"{first} photograph{'s' if first != '1' else ''} {rest}", *told[1:]])
+
+
+def _keep_photographs(inspection: Inspection, layout: Layout) -> None:
+    """Keeps which photographs there are, so that the next run can say how many are new."""
+    path = layout.photographs(inspection.fingerprint)
+    if inspection.photographs is not None and not path.exists():
+        with files.written(path) as file:
+            np.save(file, inspection.photographs)
 
 
 def _require_all_ran(nodes: list[str], layout: Layout, run_id: str) -> None:
@@ -70,3 +179,46 @@ def _require_all_ran(nodes: list[str], layout: Layout, run_id: str) -> None:
     for node in nodes:
         if states.get(node) not in metadata.SUCCESSFUL:
             raise NodeDidNotRun(node)
+
+
+# What two networks have to share for the weights of one to fit the other and to mean the same there.
+SAME = ("backbone", "width", "stem", "resolution")
+
+
+def with_warm_start(config: Config, layout: Layout, wanted: str) -> Config:
+    """`config` with the version as pretrain.warm_start, and its epochs and rate those of a warm start.
+
+    Path and content hash are settings of pre-training from here on, so that cache, checkpoints and recipe depend on them.
+
+    Args:
+      config: the settings.
+      layout: where the registry is.
+      wanted: number or alias of a version.
+
+    Raises:
+      ConfigurationError: no such version, a damaged one, or one whose network differs from the configured one.
+    """
+    try:
+        version = reading.get_version(open_registry(str(layout.registry), config.registry.name), wanted)
+    except RegistryError as error:
+        raise ConfigurationError(f"--warm-start {wanted}: {error}; a run without --warm-start registers a first one") from error
+    differences = reading.verify(version)
+    if differences:
+        first = differences[0]
+        raise ConfigurationError(
+            f"--warm-start {wanted}: version {version.version} at {version.path} is not as it was registered ({first.path}: "
+            f"{first.problem}); restore its files, or choose another version (`flowers registry list`)"
+        )
+    backbone = os.path.join(version.path, BACKBONE)
+    record = files.read_json(os.path.join(backbone, model_files.BACKBONE_RECORD))
+    for field in SAME:
+        configured = getattr(config.pretrain, field)
+        if record[field] != configured:
+            raise ConfigurationError(
+                f"--warm-start {wanted}: version {version.version} has {field} {record[field]}, but pretrain.{field} is "
+                f"{configured}; set pretrain.{field}={record[field]}, or start without --warm-start"
+            )
+    pretrain = dataclasses.replace(
+        config.pretrain, epochs=config.pretrain.warm_start_epochs, base_learning_rate=config.pretrain.warm_start_learning_rate,
+        warm_start=WarmStart(version.version, backbone, version.tags[CONTENT_HASH]))  # fmt: skip
+    return dataclasses.replace(config, pretrain=pretrain)

@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from ml_metadata.metadata_store import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 
+from pipeline.identity import Ingredients
+from pipeline_config import PIPELINE_NAME
+
 State = metadata_store_pb2.Execution.State
 
 SUCCESSFUL = ("COMPLETE", "CACHED")
@@ -47,6 +50,46 @@ def executions(database: pathlib.Path, run_id: str) -> list[Execution]:
         )
         for execution in found
     ]
+
+
+def made_of(database: pathlib.Path, run_id: str) -> dict[str, tuple[Ingredients | None, Ingredients]]:
+    """What each node's execution in a run was made of, after what its last finished execution before that was made of.
+
+    Nodes that were served from the cache are left out. Also while the run goes on: TFX enters an execution before it runs.
+    """
+    if not database.exists():
+        return {}
+    store = _open(database)
+    run = store.get_context_by_type_and_name("pipeline_run", run_id)
+    if run is None:
+        return {}
+    found = {}
+    for execution in store.get_executions_by_context(run.id):
+        if execution.last_known_state == State.CACHED:
+            continue
+        node = _node(store, execution.id)
+        context = store.get_context_by_type_and_name("node", f"{PIPELINE_NAME}.{node}")
+        earlier = [
+            one for one in store.get_executions_by_context(context.id)
+            if one.id < execution.id and State.Name(one.last_known_state) in SUCCESSFUL
+        ]  # fmt: skip
+        before = max(earlier, key=lambda one: one.id, default=None)
+        found[node] = (before and _ingredients(store, before), _ingredients(store, execution))
+    return found
+
+
+def _ingredients(store: metadata_store.MetadataStore, execution: metadata_store_pb2.Execution) -> Ingredients:
+    parameters = {name: getattr(value, value.WhichOneof("value")) for name, value in execution.custom_properties.items()}
+    events = store.get_events_by_execution_ids([execution.id])
+    ids = [event.artifact_id for event in events if event.type == metadata_store_pb2.Event.INPUT]
+    # Of the executions that an output belongs to, the oldest wrote it; to the others it was served.
+    made = [event for event in store.get_events_by_artifact_ids(ids) if event.type == metadata_store_pb2.Event.OUTPUT]
+    makers = {event.artifact_id: event.execution_id for event in sorted(made, key=lambda event: -event.execution_id)}
+    inputs: dict[str, list[str]] = {}
+    for artifact in store.get_artifacts_by_id(ids):
+        if artifact.id in makers:
+            inputs.setdefault(_node(store, makers[artifact.id]), []).append(artifact.uri)
+    return Ingredients(parameters, {node: tuple(sorted(uris)) for node, uris in inputs.items()})
 
 
 def _open(database: pathlib.Path) -> metadata_store.MetadataStore:

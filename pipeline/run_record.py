@@ -1,20 +1,26 @@
-"""run.json: what a run used, did and found, in one flat schema that docs/run.json.md documents field by field.
+"""run.json, what a run used, did and found, in one flat schema that docs/run.json.md documents field by field; and report.html.
 
-Written by the verb `run` when the runner has ended, however it ended; read by the summary and by scripts. What a run did not
-reach is null, and every key is always there.
+What a run did not reach is null, and every key is always there. The page is the Report node's with what only the runner knows; a run
+that ended before its Report node gets a page as well, drawn by the same code from what its nodes left.
 """
 
 import dataclasses
-import json
-import os
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import pipeline_config
-from contracts import model_files
-from pipeline.metadata import Execution
-from pipeline.recipe import Origin
+from contracts import files, model_files, source_code
+from contracts.layout import Layout
+from contracts.model_files import RUN_PAGE
+from pipeline.identity import Origin
 from pipeline_config import Config
+from registry.backend import RegistryError
+from registry.opening import open_registry
+from registry.reading import get_version
+
+if TYPE_CHECKING:
+    from pipeline.metadata import Execution
 
 SCHEMA_VERSION = 1
 
@@ -29,7 +35,7 @@ REPORTS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Identity:
+class Start:
     """What is known of a run before its nodes run.
 
     `origin` and `recipe` are None until the source has been inspected; a rehearsal, which has only the compiled file, knows
@@ -53,39 +59,46 @@ class Outcome:
     failing_node: str | None = None
 
 
-def read_reports(executions: Sequence[Execution]) -> dict[str, dict]:
+def read_reports(executions: Sequence["Execution"]) -> dict[str, dict]:
     """The JSON reports (REPORTS) of a run's nodes, by section; a cached node has its report from an earlier run."""
     outputs = {execution.node: execution.outputs for execution in executions}
     reports = {}
     for section, (node, output, name) in REPORTS.items():
         uri = outputs.get(node, {}).get(output)
         if uri is not None:
-            reports[section] = json.loads((pathlib.Path(uri) / name).read_text(encoding="utf-8"))
+            reports[section] = files.read_json(pathlib.Path(uri) / name)
     return reports
 
 
 def build(
-    identity: Identity,
+    start: Start,
     outcome: Outcome,
-    executions: Sequence[Execution],
+    executions: Sequence["Execution"],
     reports: Mapping[str, dict],
     node_seconds: Mapping[str, float],
+    because: Mapping[str, Sequence[str]],
 ) -> dict:
-    """run.json as a dictionary. Pure: of one run it is always the same."""
+    """run.json as a dictionary: of one run it is always the same.
+
+    Args:
+      node_seconds: wall time by node, of those that ended.
+      because: why each node ran that was not served from the cache.
+    """
     states = {execution.node: execution.state for execution in executions}
+    code = start.origin.code if start.origin else {}
     ingest, verdict, push = (reports.get(section) for section in ("ingest", "verdict", "push"))
     return {
         "schema_version": SCHEMA_VERSION,
-        "run_id": identity.run_id,
+        "run_id": start.run_id,
         "status": outcome.status,
         "error": outcome.error,
         "failing_node": outcome.failing_node,
-        "started_at": identity.started_at,
+        "started_at": start.started_at,
         "seconds": round(outcome.seconds, 1),
-        "preset": identity.config.preset if identity.config else None,
-        "configuration": pipeline_config.to_dict(identity.config) if identity.config else None,
-        "code": _code(identity),
-        "recipe": identity.recipe,
+        "preset": start.config.preset if start.config else None,
+        "configuration": pipeline_config.to_dict(start.config) if start.config else None,
+        "code": _code(start),
+        "recipe": start.recipe,
         "data": _data(ingest) if ingest else None,
         "pretrain": reports.get("pretrain"),
         "linear_eval": _linear_eval(reports.get("linear_eval"), verdict),
@@ -93,7 +106,12 @@ def build(
         "registry": _registry(push, states["Pusher"]) if push else None,
         "cached_nodes": [execution.node for execution in executions if execution.state == "CACHED"],
         "nodes": {
-            execution.node: {"state": execution.state.lower(), "seconds": _rounded(node_seconds.get(execution.node))}
+            execution.node: {
+                "state": execution.state.lower(),
+                "seconds": _rounded(node_seconds.get(execution.node)),
+                "because": list(because.get(execution.node, ())),
+                "code": source_code.version(code[execution.node]) if execution.node in code else None,
+            }
             for execution in executions
         },
     }
@@ -103,10 +121,10 @@ def _rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 2)
 
 
-def _code(identity: Identity) -> dict | None:
-    if identity.origin is None:
+def _code(start: Start) -> dict | None:
+    if start.origin is None:
         return None
-    return {"components": identity.origin.components_version, "trainer": identity.origin.trainer_version}
+    return dict(start.origin.packages)
 
 
 def _data(ingest: dict) -> dict:
@@ -151,12 +169,41 @@ def _registry(push: dict, state: str) -> dict:
     }
 
 
-def write(record: dict, path: pathlib.Path) -> None:
-    """Writes `record` to `path` in one step: a reader finds the whole file or none."""
-    beside = path.with_name(f"{path.name}.part")
-    with open(beside, "w", encoding="utf-8") as file:
-        json.dump(record, file, indent=1)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)
+REPORT, OUTPUT = "Report", "page"
+
+
+def write_page(record: dict, executions: Sequence["Execution"], layout: Layout) -> pathlib.Path:
+    """Writes the page of a recorded run in one step, and returns its path.
+
+    Args:
+      record: run.json.
+      executions: of its nodes, with the URIs of what they left.
+    """
+    from components.report import artifacts, page  # import TensorFlow
+
+    outputs = {execution.node: execution.outputs for execution in executions}
+    champion = _champion(record, layout)
+    if node_page := outputs.get(REPORT, {}).get(OUTPUT):
+        text = page.with_run(pathlib.Path(node_page).read_text(encoding="utf-8"), record, champion)
+    else:
+        wanted = artifacts.INPUTS.items()
+        uris = {name: outputs[node][output] for name, (node, output) in wanted if output in outputs.get(node, {})}
+        preset = pipeline_config.to_dict(pipeline_config.PRESETS[record["preset"]]) if record["preset"] else None
+        code = ", ".join(f"{name} {version}" for name, version in (record["code"] or {}).items())
+        text = page.render(artifacts.read(uris, record["configuration"], preset, code), record, champion)
+    path = layout.run(record["run_id"]) / RUN_PAGE
+    files.write_text(path, text)
+    return path
+
+
+def _champion(record: dict, layout: Layout) -> dict | None:
+    """The version that the gate compared with, and the section `data` of the run that it came from; None without a champion."""
+    number = record["gate"] and record["gate"]["baseline_version"]
+    if not number or not record["registry"]:
+        return None
+    try:
+        run_id = get_version(open_registry(str(layout.registry), record["registry"]["name"]), number).tags["run_id"]
+        before = files.read_json(layout.run(run_id) / "run.json")
+    except (RegistryError, FileNotFoundError):
+        return {"version": number, "data": None}  # pruned since, or registered from another DIR: the page says so
+    return {"version": number, "data": before["data"]}

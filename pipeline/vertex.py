@@ -12,7 +12,6 @@ from tfx.dsl.components.base import executor_spec
 from tfx.extensions.google_cloud_ai_platform.constants import ENABLE_VERTEX_KEY, VERTEX_REGION_KEY
 from tfx.extensions.google_cloud_ai_platform.trainer.component import Trainer
 from tfx.extensions.google_cloud_ai_platform.trainer.executor import TRAINING_ARGS_KEY
-
 from tfx.orchestration.kubeflow.decorators import FinalStatusStr
 from tfx.orchestration.kubeflow.utils import TFX_DAG_NAME
 
@@ -21,18 +20,17 @@ from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import KubeflowV2DagRu
 from tfx.orchestration.pipeline import Pipeline
 
 from components.artifacts import HtmlPage
-from components.flowers_example_gen.source import TFDS_PREFIX, ingest_settings, inspect
-from components.registry.vertex_backend import MODEL_ID, vertex_place
-from components.run_outcome.component import RunOutcome
-from components.run_report import entry_point
-from pipeline import PIPELINE_NAME
-from pipeline.code_version import COMPONENTS, TRAINER, code_version
-from pipeline.dag import Places, create_pipeline
+from components.example_gen.source import TFDS_PREFIX, inspect
+from components.report import entry_point
+from components.run_outcome import RunOutcome
+from contracts import how_to_run
+from pipeline.dag import Places, create_pipeline, how_pretrain_runs
+from pipeline.identity import Origin, node_code, package_versions
 from pipeline.local import BEAM_RUNNER
-from pipeline.recipe import Origin
-from pipeline.vertex_machines import require_legal
-from pipeline.vertex_target import DATAFLOW, TASK, Target
-from pipeline_config import Config, Vertex, Worker, require
+from pipeline_config import PIPELINE_NAME, Config, Vertex, Worker, require
+from registry.vertex_backend import MODEL_ID, vertex_place
+from vertex.target import DATAFLOW, TASK, Target, require_legal
+
 
 def require_compilable(config: Config, target: Target) -> None:
     """Checks whatever the parts could not check alone.
@@ -64,15 +62,15 @@ def pipeline_job(config: Config, target: Target) -> dict:
     origin = Origin(
         # Only synthetic data can be known without a look at it.
         data_fingerprint=inspect(config.data, "").fingerprint if config.data.source == "synthetic" else "",
-        ingest_settings=ingest_settings(config.data),
-        components_version=code_version(COMPONENTS),
-        trainer_version=code_version(TRAINER),
+        code=node_code(),
+        packages=package_versions(),
     )
     labels = {"pipeline": PIPELINE_NAME, "preset": config.preset} | dict(one.split("=", 1) for one in config.vertex.labels)
     jobs = {
-        "Pretrain": _custom_job("pretrain", config.vertex.pretrain, config.vertex, target, labels),
-        "LinearEval": _custom_job("linear-eval", config.vertex.linear_eval, config.vertex, target, labels),
-    }
+        "Pretrain": _custom_job("pretrain", config.vertex.pretrain, config.vertex, target, labels,
+                                {how_to_run.VARIABLE: how_pretrain_runs(config)}),
+        "LinearEval": _custom_job("linear-eval", config.vertex.linear_eval, config.vertex, target, labels, {}),
+    }  # fmt: skip
     pipeline = create_pipeline(
         # Nobody looks at the registry here: the Evaluator does when it runs.
         config, origin, None, places(config.vertex, target), Trainer, jobs)  # fmt: skip
@@ -151,8 +149,9 @@ def _show_the_page(spec: dict) -> None:
     command[command.index(entry_point.TFX)] = entry_point.__name__
 
 
-def _custom_job(name: str, worker: Worker, vertex: Vertex, target: Target, labels: Mapping[str, str]) -> dict:
-    """custom_config of TFX's Vertex trainer: a CustomJob, to which TFX adds the command."""
+def _custom_job(name: str, worker: Worker, vertex: Vertex, target: Target, labels: Mapping[str, str],
+                variables: Mapping[str, str]) -> dict:  # fmt: skip
+    """custom_config of TFX's Vertex trainer: a CustomJob, to which TFX adds the command; `variables` are of its environment."""
     machine: dict = {"machine_type": worker.machine_type}
     if worker.accelerators:
         machine |= {"accelerator_type": worker.accelerator, "accelerator_count": worker.accelerators}
@@ -161,7 +160,10 @@ def _custom_job(name: str, worker: Worker, vertex: Vertex, target: Target, label
             "machine_spec": machine,
             "replica_count": 1,
             "disk_spec": {"boot_disk_type": "pd-ssd", "boot_disk_size_gb": worker.boot_disk_gb},
-            "container_spec": {"image_uri": target.image},
+            "container_spec": {
+                "image_uri": target.image,
+                **({"env": [{"name": name, "value": value} for name, value in variables.items()]} if variables else {}),
+            },
         }],
         "scheduling": {
             "timeout": {"seconds": round(worker.timeout_hours * 3600)},

@@ -54,7 +54,7 @@ def google(monkeypatch):
     from google_server.schedules import ScheduleService
     from google_server.server import Server
 
-    from components.google_cloud import client
+    from vertex import client
 
     operations = Operations()
     jobs, pipelines, schedules = JobService(), PipelineService(), ScheduleService(operations)

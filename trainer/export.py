@@ -1,22 +1,30 @@
-"""Writes a backbone, and a probe on top of one, in the forms in which they are served, evaluated and registered."""
+"""Writes a backbone, and a probe on top of one, in the forms in which they are served, evaluated and registered; and reads them.
+
+`take_weights` starts pre-training from a registered backbone. `folded` is the same function for measuring: in inference a
+normalisation is a scale and an offset a channel. The scale goes into the kernel, and TensorFlow runs convolution, offset and ReLU as
+one operation instead of passing over every feature map four times (benchmarks/linear_evaluation.py).
+"""
 
 import io
-import json
 import os
 import posixpath
 import tempfile
+import typing
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from contracts import examples, model_files
-from pipeline_config import Embedding
+from contracts import examples, files, model_files
+from contracts.content_hash import content_hash
+from pipeline_config import Embedding, WarmStart
 from trainer import normalization
-from trainer.backbones import Normalization
-from trainer.embedding_network import build_embedding_network, copy_weights
+from trainer.backbones import Normalization, convolution_before
+from trainer.embedding_network import backbone_layers, build_embedding_network, copy_weights
 from trainer.photographs import evaluation_views
-from trainer.probe import Probe
+
+if typing.TYPE_CHECKING:
+    from trainer.probe import Probe
 
 
 class ServedNetwork(tf.Module):
@@ -55,7 +63,7 @@ class EmbeddingModule(ServedNetwork):
 class ProbeModule(ServedNetwork):
     """A linear probe on a frozen backbone, with signatures for serialized tf.Examples and for encoded images."""
 
-    def __init__(self, network: keras.Model, probe: Probe):
+    def __init__(self, network: keras.Model, probe: "Probe"):
         super().__init__(network)
         self.mean = tf.constant(probe.mean, tf.float32)
         self.scale = tf.constant(probe.scale, tf.float32)
@@ -118,10 +126,10 @@ def export_backbone(backbone: keras.Model, record: dict, directory: str) -> None
     tf.saved_model.save(module, directory, signatures=signatures)
     _save_keras(network, posixpath.join(directory, model_files.BACKBONE_KERAS))
     sizes = {"photograph_side": network.input_shape[1], "embedding_size": network.output_shape[-1]}
-    write_json(record | sizes, posixpath.join(directory, model_files.BACKBONE_RECORD))
+    files.write_json(posixpath.join(directory, model_files.BACKBONE_RECORD), record | sizes)
 
 
-def export_probe(network: keras.Model, probe: Probe, record: dict, directory: str) -> None:
+def export_probe(network: keras.Model, probe: "Probe", record: dict, directory: str) -> None:
     """Writes the SavedModel of a probe on `network` and, last, its record."""
     module = ProbeModule(network, probe)
     signatures = {
@@ -129,7 +137,7 @@ def export_probe(network: keras.Model, probe: Probe, record: dict, directory: st
         model_files.SIGNATURE_ENCODED: module.encoded_images.get_concrete_function(),
     }
     tf.saved_model.save(module, directory, signatures=signatures)
-    write_json(record, posixpath.join(directory, model_files.PROBE_RECORD))
+    files.write_json(posixpath.join(directory, model_files.PROBE_RECORD), record)
 
 
 def load_backbone(directory: str) -> tuple[keras.Model, dict]:
@@ -138,21 +146,14 @@ def load_backbone(directory: str) -> tuple[keras.Model, dict]:
         local = os.path.join(folder, model_files.BACKBONE_KERAS)
         tf.io.gfile.copy(posixpath.join(directory, model_files.BACKBONE_KERAS), local)
         network = keras.models.load_model(local, compile=False, safe_mode=True)
-    with tf.io.gfile.GFile(posixpath.join(directory, model_files.BACKBONE_RECORD)) as file:
-        return network, json.load(file)
-
-
-def write_json(content: dict, path: str) -> None:
-    """Writes readable JSON, local or remote."""
-    with tf.io.gfile.GFile(path, "w") as file:
-        file.write(json.dumps(content, indent=2) + "\n")
+    return network, files.read_json(posixpath.join(directory, model_files.BACKBONE_RECORD))
 
 
 def write_arrays(arrays: dict[str, np.ndarray], path: str) -> None:
     """Writes a NumPy archive, local or remote."""
     archive = io.BytesIO()
     np.savez_compressed(archive, allow_pickle=False, **arrays)
-    with tf.io.gfile.GFile(path, "wb") as file:
+    with files.written(path) as file:
         file.write(archive.getvalue())
 
 
@@ -162,3 +163,43 @@ def _save_keras(network: keras.Model, path: str) -> None:
         local = os.path.join(folder, model_files.BACKBONE_KERAS)
         network.save(local)
         tf.io.gfile.copy(local, path, overwrite=True)
+
+
+class BackboneChanged(RuntimeError):
+    """The backbone to start from does not have the content hash that it had when it was chosen."""
+
+
+def take_weights(backbone: keras.Model, warm_start: WarmStart) -> None:
+    """Gives `backbone` the weights and running statistics of the one in warm_start.backbone, a network of the same shape.
+
+    Raises:
+      BackboneChanged: the content hash of the directory is not warm_start.content_hash.
+    """
+    found = content_hash(warm_start.backbone)
+    if found != warm_start.content_hash:
+        raise BackboneChanged(
+            f"the backbone of version {warm_start.version} at {warm_start.backbone} has content hash {found}, expected "
+            f"{warm_start.content_hash}; it changed since the run began. `flowers registry verify` says which files differ"
+        )
+    network, _ = load_backbone(warm_start.backbone)
+    copy_weights(network, backbone)
+
+
+def folded(network: keras.Model, record: dict) -> keras.Model:
+    """The embedding network that `record` describes, with the weights of `network`; equal to it up to rounding.
+
+    Args:
+      network: an embedding network of stock layers, as trainer.export.load_backbone gives it.
+      record: its backbone record.
+    """
+    result = build_network(record, normalization.folded)
+    given = {layer.name: layer.get_weights() for layer in backbone_layers(network)}
+    taken = {layer.name: layer for layer in backbone_layers(result)}
+    for name in taken:
+        if name.endswith("_norm"):
+            gamma, beta, mean, variance = (weight.astype(np.float64) for weight in given[name])
+            scale = gamma / np.sqrt(variance + normalization.EPSILON)
+            convolution = convolution_before(name, taken)
+            taken[convolution].set_weights([given[convolution][0] * scale])
+            taken[name].set_weights([beta - mean * scale])
+    return result

@@ -13,15 +13,13 @@ import numpy as np
 import tensorflow as tf
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from contracts import examples, model_files
+from contracts import examples, files, model_files, source_code
 from contracts.content_hash import content_hash
 from pipeline_config import LinearEval
-from trainer.embedding import BATCH, embedder
-from trainer.export import export_probe, load_backbone, untrained_network, write_arrays, write_json
-from trainer.folding import folded
-from trainer.linear_evaluation import Features, evaluate
+from trainer.evaluation import Features, evaluate, predictions
+from trainer.export import export_probe, folded, load_backbone, untrained_network, write_arrays
+from trainer.features import BATCH, embedder
 from trainer.photographs import evaluation_view, list_records, read_records
-from trainer.predictions import predictions
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +43,7 @@ def run_fn(fn_args: FnArgs) -> None:
     log.info("Linear probe on %d photographs of %d classes, fitted on the frozen backbone", len(train_labels), len(classes))
 
     common = {"schema_version": 1, "classes": classes, "photograph_side": record["photograph_side"],
-              "code_version": config["code_version"]}  # fmt: skip
+              "code_version": source_code.version(json.loads(config["code_version"]))}  # fmt: skip
     backbone = {
         # The artifact's own URI: TFX hands over the directory of the model inside it.
         "backbone_uri": posixpath.dirname(fn_args.base_model.rstrip("/")),
@@ -54,7 +52,7 @@ def run_fn(fn_args: FnArgs) -> None:
     untrained_dir = posixpath.join(fn_args.model_run_dir, model_files.UNTRAINED_PROBE)
     export_probe(untrained, floor, common | {"untrained": True}, untrained_dir)
     write_arrays(predictions(probe, features), posixpath.join(fn_args.model_run_dir, model_files.PREDICTIONS))
-    write_json(report, posixpath.join(fn_args.model_run_dir, model_files.LINEAR_EVAL_REPORT))
+    files.write_json(posixpath.join(fn_args.model_run_dir, model_files.LINEAR_EVAL_REPORT), report)
     export_probe(network, probe, common | backbone, fn_args.serving_model_dir)
 
 

@@ -102,6 +102,6 @@ def stock(name: str, gamma_initializer: str = "ones", dtype: str = "float32") ->
 
 
 def folded(name: str, gamma_initializer: str = "ones", dtype: str = "float32") -> keras.layers.Layer:
-    """What trainer.folding puts in place of a normalisation; its initial weights mean nothing."""
+    """What trainer.export puts in place of a normalisation; its initial weights mean nothing."""
     del gamma_initializer
     return Offset(name=name, dtype=dtype)

@@ -1,12 +1,17 @@
-"""Stochastic gradient descent as SimSiam's released code runs it, that is PyTorch's `torch.optim.SGD`.
+"""Stochastic gradient descent as SimSiam's released code runs it, that is PyTorch's `torch.optim.SGD`, with rate and loss scale.
 
 It differs from `keras.optimizers.SGD` in both respects that matter here: weight decay is coupled (part of the gradient that enters
-the momentum), and the rate multiplies the momentum afterwards, so that a changed rate acts on all of it at once.
+the momentum), and the rate multiplies the momentum afterwards, so that a changed rate acts on all of it at once. The rate is linear
+in the batch and follows a cosine over the run, without warm-up (arXiv 2011.10566, section 3). The loss is scaled dynamically, without
+which gradients in float16 vanish (Micikevicius et al., arXiv 1710.03740, section 3.2).
 """
 
+import math
 from collections.abc import Sequence
 
 import tensorflow as tf
+
+from trainer import replicas
 
 
 def zero_momentum(variables: Sequence[tf.Variable]) -> list[tf.Variable]:
@@ -42,3 +47,56 @@ def apply_gradients(
             grad=gradient + weight_decay * variable,
             momentum=tf.cast(momentum, variable.dtype),
         )
+
+
+def scaled_rate(base_learning_rate: float, batch_size: int) -> float:
+    """base_learning_rate x batch_size / 256, the linear scaling rule (Goyal et al., arXiv 1706.02677)."""
+    return base_learning_rate * batch_size / 256
+
+
+def cosine_decay(rate: float, step: tf.Tensor, steps: int) -> tf.Tensor:
+    """rate x (1 + cos(pi step / steps)) / 2: from `rate` at step 0 to 0 at `steps` (Loshchilov and Hutter, arXiv 1608.03983).
+
+    Args:
+      rate: the initial rate.
+      step: the current step, an integer scalar from 0 to `steps`.
+      steps: steps of the whole run.
+
+    Returns:
+      A float32 scalar.
+    """
+    progress = tf.cast(step, tf.float32) / steps
+    return rate * (1 + tf.cos(math.pi * progress)) / 2
+
+
+# The scale to begin with and the steps without overflow after which it doubles: the defaults of torch.amp.GradScaler.
+INITIAL = 2.0**16
+GROWTH_STEPS = 2000
+# Smallest scale: below 1 the loss would lose what scaling is for.
+SMALLEST = 1.0
+
+
+class LossScale:
+    """The factor of the loss: halved when a gradient overflows, doubled after GROWTH_STEPS steps without.
+
+    Attributes:
+      scale: the factor, a float32 scalar.
+      good_steps: steps since it last changed, an int32 scalar.
+    """
+
+    def __init__(self):
+        self.scale = tf.Variable(INITIAL, trainable=False, name="loss_scale")
+        self.good_steps = tf.Variable(0, trainable=False, name="loss_scale_good_steps")
+
+    def unscaled(self, gradients):
+        """A structure of gradients of the scaled loss, divided by the scale."""
+        return tf.nest.map_structure(lambda gradient: gradient / self.scale, gradients)
+
+    def adapt(self, gradients) -> tf.Tensor:
+        """Moves the scale, and returns whether all `gradients` are finite, a boolean scalar: only then are they to be applied."""
+        finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(gradient)) for gradient in tf.nest.flatten(gradients)])
+        steps = tf.where(finite, self.good_steps + 1, 0)
+        grown = tf.where(steps == GROWTH_STEPS, 2 * self.scale, self.scale)
+        replicas.assign(self.scale, tf.where(finite, grown, tf.maximum(self.scale / 2, SMALLEST)))
+        replicas.assign(self.good_steps, tf.where(steps == GROWTH_STEPS, 0, steps))
+        return finite

@@ -13,7 +13,6 @@ import tensorflow as tf
 
 from pipeline_config import ConfigurationError, Pretrain
 
-
 # What TensorFlow raises in those that are left.
 LOSS = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError)
 

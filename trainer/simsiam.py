@@ -1,18 +1,99 @@
-"""SimSiam (arXiv 2011.10566): the networks and one training step, algorithm 1 of the paper."""
+"""SimSiam (arXiv 2011.10566): loss (equations 1 to 4), heads (section 3, "Baseline settings"), networks, and one training step.
 
+`train_step` is algorithm 1 of the paper. The two ablations of sections 4.1 and 4.2, without stop-gradient and without predictor,
+both collapse, and the monitors' limits follow from them; no setting leads to them.
+"""
+
+import math
 from typing import NamedTuple
 
 import keras
 import tensorflow as tf
 
 from pipeline_config import Pretrain
-from trainer import optimizer, replicas, schedule
+from trainer import optimizer, replicas
 from trainer.backbones import build_backbone
-from trainer.heads import build_predictor, build_projector
-from trainer.loss import simsiam_loss
-from trainer.loss_scale import LossScale
 from trainer.monitors import output_std_ratio
+from trainer.normalization import FusedBatchNormalization
+from trainer.optimizer import LossScale
 from trainer.views import random_view
+
+
+def build_projector(features: int, *, layers: int, width: int, seed: int) -> keras.Model:
+    """Fully connected layers with normalisation on each, ReLU on all but the last; the output normalisation is not affine.
+
+    The paper's has 3 layers of width 2048; for CIFAR-10, 2.
+
+    Returns:
+      A model from `[batch, features]` to `[batch, width]` float32.
+    """
+    inputs = x = keras.Input((features,), name="features")
+    for index in range(1, layers + 1):
+        last = index == layers
+        x = _dense(width, x.shape[-1], False, seed * 1009 + index, f"dense{index}")(x)
+        x = FusedBatchNormalization(affine=not last, name=f"norm{index}")(x)
+        if not last:
+            x = keras.layers.ReLU(name=f"relu{index}")(x)
+    return keras.Model(inputs, x, name="projector")
+
+
+def build_predictor(features: int, *, width: int, seed: int) -> keras.Model:
+    """A bottleneck of one hidden layer: normalisation and ReLU on the hidden layer only, a bias on the output.
+
+    The paper's is 2048 -> 512 -> 2048.
+
+    Returns:
+      A model from `[batch, features]` to `[batch, features]` float32.
+    """
+    inputs = keras.Input((features,), name="projection")
+    x = _dense(width, features, False, seed * 1009 + 101, "dense1")(inputs)
+    x = FusedBatchNormalization(name="norm1")(x)
+    x = keras.layers.ReLU(name="relu1")(x)
+    x = _dense(features, width, True, seed * 1009 + 102, "dense2")(x)
+    return keras.Model(inputs, x, name="predictor")
+
+
+def _dense(units: int, fan_in: int, bias: bool, seed: int, name: str) -> keras.layers.Layer:
+    # Uniform within 1/sqrt(fan_in) for weights and bias: PyTorch's default for linear layers, which the released code keeps.
+    def uniform(offset):
+        limit = 1 / math.sqrt(fan_in)
+        return keras.initializers.RandomUniform(-limit, limit, seed=seed + offset)
+
+    return keras.layers.Dense(
+        units, use_bias=bias, kernel_initializer=uniform(0), bias_initializer=uniform(500) if bias else "zeros", name=name
+    )
+
+
+def negative_cosine_similarity(p: tf.Tensor, z: tf.Tensor, *, stop_gradient: bool = True) -> tf.Tensor:
+    """D(p, z) = - p/|p| . stopgrad(z)/|z|, averaged over the batch (equations 1 and 3).
+
+    Args:
+      p: predictions, `[batch, d]` float32.
+      z: projections of the other view, `[batch, d]` float32; no gradient flows into them.
+      stop_gradient: False lets it flow, which is equation 1 alone: the ablation of section 4.1, which collapses.
+
+    Returns:
+      A scalar in [-1, 1].
+    """
+    p = tf.math.l2_normalize(p, axis=1)
+    z = tf.math.l2_normalize(tf.stop_gradient(z) if stop_gradient else z, axis=1)
+    return -tf.reduce_mean(tf.reduce_sum(p * z, axis=1))
+
+
+def simsiam_loss(p1: tf.Tensor, p2: tf.Tensor, z1: tf.Tensor, z2: tf.Tensor, *, stop_gradient: bool = True) -> tf.Tensor:
+    """L = D(p1, z2) / 2 + D(p2, z1) / 2 (equations 2 and 4).
+
+    Args:
+      p1, p2: predictions from the first and second view, `[batch, d]` float32.
+      z1, z2: projections of the first and second view, `[batch, d]` float32.
+      stop_gradient: as in negative_cosine_similarity.
+
+    Returns:
+      A scalar in [-1, 1]; -1 is reached by perfect agreement, and at once by a collapse.
+    """
+    first = negative_cosine_similarity(p1, z2, stop_gradient=stop_gradient)
+    second = negative_cosine_similarity(p2, z1, stop_gradient=stop_gradient)
+    return first / 2 + second / 2
 
 
 class SimSiam(NamedTuple):
@@ -27,7 +108,7 @@ class SimSiam(NamedTuple):
     encoder_momentum: list[tf.Variable]
     predictor_momentum: list[tf.Variable]
     loss_scale: LossScale | None = None
-    # False is an ablation that collapses (section 4.1), for trainer/ablations.py alone.
+    # False is an ablation that collapses (section 4.1), for trainer/simsiam.py alone.
     stop_gradient: bool = True
 
     @property
@@ -135,10 +216,21 @@ def update(model: SimSiam, gradients: tuple, step: tf.Tensor, *, steps: int, set
 
 def _move(model: SimSiam, gradients: tuple, step: tf.Tensor, steps: int, settings: Pretrain) -> None:
     encoder_gradients, predictor_gradients = gradients
-    rate = schedule.scaled_rate(settings.base_learning_rate, settings.batch_size)
+    rate = optimizer.scaled_rate(settings.base_learning_rate, settings.batch_size)
     common = {"momentum": settings.momentum, "weight_decay": settings.weight_decay}
     optimizer.apply_gradients(
         model.encoder_variables, encoder_gradients, model.encoder_momentum,
-        rate=schedule.cosine_decay(rate, step, steps), **common)  # fmt: skip
+        rate=optimizer.cosine_decay(rate, step, steps), **common)  # fmt: skip
     optimizer.apply_gradients(
         model.predictor_variables, predictor_gradients, model.predictor_momentum, rate=rate, **common)  # fmt: skip
+
+
+def without_stop_gradient(model: SimSiam) -> SimSiam:
+    """The same networks, with gradients that flow into the target as well (section 4.1, equation 1 for the loss)."""
+    return model._replace(stop_gradient=False)
+
+
+def without_predictor(model: SimSiam) -> SimSiam:
+    """The same encoder, with the identity for a predictor (section 4.2, table 1 a)."""
+    inputs = keras.Input(model.projector.output_shape[1:], name="projection")
+    return model._replace(predictor=keras.Model(inputs, inputs, name="no_predictor"), predictor_momentum=[])

@@ -1,4 +1,4 @@
-"""This project's step, called as trainer.pretraining calls it: whole, on a constant batch of views, or its views alone (--mode)."""
+"""This project's step, called as trainer.loop calls it: whole, on a constant batch of views, or its views alone (--mode)."""
 
 import itertools
 

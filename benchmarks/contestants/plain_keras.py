@@ -9,7 +9,7 @@ import worker
 
 from trainer import normalization
 from trainer.backbones import build_backbone
-from trainer.loss import simsiam_loss
+from trainer.simsiam import simsiam_loss
 
 STEPS = 100_000  # of the run that the schedule is made for
 

@@ -5,9 +5,7 @@ it at the end. The same parameters find the same data set again; other parameter
 """
 
 import dataclasses
-import hashlib
 import logging
-import pathlib
 
 import apache_beam as beam
 import tensorflow_datasets as tfds
@@ -16,6 +14,7 @@ from etils import epath
 
 from components.synthetic_flowers import scene
 from components.synthetic_flowers.species import NAMES
+from contracts import source_code
 
 SPLITS = ("train", "eval")
 MIN_IMAGES = 20
@@ -46,17 +45,16 @@ def configuration(images: int, side: int, seed: int, eval_fraction: float) -> Sy
     # Pictures take turns through the species: five in a row hold all of them, ten leave two of each to train on.
     species = len(NAMES)
     eval_images = min(max(round(images * eval_fraction), species), images - 2 * species)
-    name = f"images-{images}_side-{side}_seed-{seed}_eval-{eval_images}_code-{drawing_code()[:12]}"
+    name = f"images-{images}_side-{side}_seed-{seed}_eval-{eval_images}_code-{drawing_code()}"
     return SyntheticFlowersConfig(name=name, images=images, side=side, seed=seed, eval_images=eval_images)
 
 
 def drawing_code() -> str:
-    """SHA-256 (hex) over the source files of this package: other code may draw other flowers.
+    """A hash of the code that draws: other code may draw other flowers.
 
     It is part of the data set's name and of the source's fingerprint, so that neither serves what older code drew.
     """
-    files = sorted(pathlib.Path(__file__).parent.glob("*.py"))
-    return hashlib.sha256(b"\0".join(file.name.encode() + b"\0" + file.read_bytes() for file in files)).hexdigest()
+    return source_code.version(source_code.file_hashes([__name__]))
 
 
 def check(name: str, valid: bool, expected: str, received: object) -> None:

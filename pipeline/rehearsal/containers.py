@@ -56,13 +56,13 @@ def find(name: str) -> Image:
     )
 
 
-def code_versions(image: Image) -> dict[str, str]:
-    """The versions of the code in the image, as pipeline.code_version.code_versions gives them.
+def node_code(image: Image) -> dict[str, dict[str, str]]:
+    """The code in the image, as pipeline.identity.node_code gives it.
 
     Raises:
       ConfigurationError: a container cannot be started, or has no such code.
     """
-    with _command(image, ["python", "-m", "pipeline.code_version"], {}, "/") as command:
+    with _command(image, ["python", "-m", "pipeline.identity"], {}, "/") as command:
         asked = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if asked.returncode:
         raise ConfigurationError(

@@ -4,6 +4,7 @@ Called by `task` for tasks that start a training job. All of TFX's code runs as 
 exchanged: the client of the job service, which here runs the worker's command on this machine instead of asking Google to.
 """
 
+import os
 import runpy
 import subprocess
 import sys
@@ -34,7 +35,8 @@ class LocalJobService:
         limit = job.job_spec.scheduling.timeout
         job.name = f"{parent}/customJobs/{len(self._jobs) + 1}"
         try:
-            status = subprocess.run(command, check=False, timeout=limit.total_seconds() if limit else None).returncode
+            environment = os.environ | {one.name: one.value for one in pool.container_spec.env}
+            status = subprocess.run(command, check=False, env=environment, timeout=limit.total_seconds() if limit else None).returncode
         except subprocess.TimeoutExpired:
             print(f"The job did not end within {limit}.", file=sys.stderr)
             status = 1

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2 as kfp
 
+from contracts import files
 from pipeline_config import ConfigurationError
 
 AFTER_ALL = kfp.PipelineTaskSpec.TriggerPolicy.ALL_UPSTREAM_TASKS_COMPLETED
@@ -66,7 +67,7 @@ def load(path: pathlib.Path) -> Specification:
       ConfigurationError: there is no such file, it is no PipelineJob, or it needs what only Google has.
     """
     try:
-        job = json.loads(path.read_text(encoding="utf-8"))
+        job = files.read_json(path)
         spec = json_format.ParseDict(job["pipelineSpec"], kfp.PipelineSpec())
         deployment = json_format.ParseDict(job["pipelineSpec"]["deploymentSpec"], kfp.PipelineDeploymentConfig())
         pipeline_root = job["runtimeConfig"]["gcsOutputDirectory"]
@@ -89,19 +90,21 @@ def load(path: pathlib.Path) -> Specification:
     )
 
 
-def require_present_code(specification: Specification, path: pathlib.Path, present: Mapping[str, str], where: str) -> None:
+def require_present_code(specification: Specification, path: pathlib.Path, present: Mapping[str, Mapping[str, str]], where: str) -> None:
     """Raises ConfigurationError where the file was compiled from other code than would run.
 
     Args:
-      present: versions of the code that would run, by package, as code_version.code_versions gives them.
+      present: by node, the hash of each file that would run, as pipeline.identity.node_code gives them.
       where: says in the message where that is.
     """
-    trainer = json.loads(specification.constant("Pretrain", "custom_config") or "{}").get("code_version", "")
-    for package, compiled in (("components", specification.constant("ExampleGen", "code_version")), ("trainer", trainer)):
-        if compiled and compiled != present[package]:
+    for node in specification.tasks:
+        custom = json.loads(specification.constant(node, "custom_config") or "{}")
+        compiled = json.loads(custom.get("code_version") or specification.constant(node, "code_version") or "{}")
+        differing = sorted(name for name in compiled.keys() | present.get(node, {}).keys()
+                           if compiled and compiled.get(name) != present.get(node, {}).get(name))  # fmt: skip
+        if differing:
             raise ConfigurationError(
-                f"{path} was compiled from version {compiled} of {package} and contracts, {where} is {present[package]}; "
-                "compile it again"
+                f"{path} was compiled from other code than is {where}: {differing[0]}, which {node} runs, differs; compile it again"
             )
 
 

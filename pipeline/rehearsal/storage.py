@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable
 
 GS = "gs://"
-# As components.registry.vertex_backend has it: project, region, the address of the files, and options.
+# As registry.vertex_backend has it: project, region, the address of the files, and options.
 VERTEX_REGISTRY = re.compile(r"vertex://[^/]+/[^/]+/(gs://[^\s\"'\\,?]+)(\?[^\s\"'\\,]*)?")
 
 

@@ -1,4 +1,4 @@
-"""One task: what Vertex AI would give it, the command that its container would run, and what it left. Called by `walk`."""
+"""Runs the tasks of a compiled pipeline: what Vertex AI would give each, the command that its container would run, what it left."""
 
 import dataclasses
 import hashlib
@@ -8,12 +8,14 @@ import pathlib
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 
 import yaml
 from google.protobuf import json_format, struct_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2 as kfp
 
-from pipeline.code_version import PROJECT
+from contracts.source_code import PROJECT
+from pipeline.metadata import Execution
 from pipeline.rehearsal import containers
 from pipeline.rehearsal.containers import Image
 from pipeline.rehearsal.specification import VERTEX_TRAINER, Specification
@@ -227,3 +229,47 @@ def _outputs(
     if missing := set(given.outputs.parameters) - set(written.parameter_values):
         raise TaskFailed(task, f"gave its output {min(missing)} no value (log: {log})")
     return outputs, dict(written.parameter_values)
+
+
+def walk(
+    specification: Specification, job: Job, executions: list[Execution], starts: Callable[[str], None],
+    ends: Callable[[str], None],
+) -> None:  # fmt: skip
+    """Runs every task after those that it depends on, and then the exit handler, however they ended. Nothing is served from a
+    cache: a rehearsal is there to run things.
+
+    Args:
+      executions: gets an entry for each task that ended, also where a later one fails.
+      starts, ends: called with the name of a task.
+
+    Raises:
+      task.TaskFailed: a task failed; later ones have not run.
+    """
+    produced = Produced()
+    status = kfp.PipelineTaskFinalStatus(
+        pipeline_job_name=job.name, pipeline_job_resource_name=job.resource_name, pipeline_job_uuid=job.number)  # fmt: skip
+    error: BaseException | None = None
+    try:
+        for name in specification.tasks:
+            starts(name)
+            outputs = run(name, specification, produced, job)
+            executions.append(Execution(name, "COMPLETE", {output: artifact.uri for output, artifact in outputs.items()}))
+            ends(name)
+        status.state = "SUCCEEDED"
+    except TaskFailed as caught:
+        error, status.state = caught, "FAILED"
+        # As Vertex AI puts it; code 9 is FAILED_PRECONDITION.
+        status.error.code = 9
+        status.error.message = f"The DAG failed because some tasks failed. The failed tasks are: [{caught.node}]."
+    except KeyboardInterrupt as caught:
+        error, status.state = caught, "CANCELLED"
+    if specification.exit_handler is not None:
+        name = specification.exit_handler.task_info.name
+        starts(name)
+        try:
+            run(name, specification, produced, job, json_format.MessageToJson(status, indent=None))
+        except TaskFailed as caught:
+            error = error or caught  # what failed first is what the user has to know
+        ends(name)
+    if error is not None:
+        raise error

@@ -11,12 +11,11 @@ from tfx import v1 as tfx
 from tfx.orchestration import metadata
 
 import pipeline_config
-from components.data_gate.component import DataGate
+from components.data_gate import DataGate
 from components.errors import DataRefused
-from components.flowers_example_gen import source
-from components.flowers_example_gen.component import FlowersExampleGen
-from components.flowers_schema_gen.component import FlowersSchemaGen
-from components.flowers_schema_gen.statistics import statistics_options
+from components.example_gen import source
+from components.example_gen.component import FlowersExampleGen
+from components.schema_gen import FlowersSchemaGen, statistics_options
 
 
 def photograph(seed):

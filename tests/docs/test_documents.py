@@ -21,8 +21,8 @@ import sys
 
 import pytest
 
-from pipeline import arguments
-from pipeline.command_line import main, parser
+from cli import arguments
+from cli.main import main, parser
 from tests.docs import documents
 
 PROJECT = documents.PROJECT

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from cli.settings import configuration
 from pipeline import dag
-from pipeline.recipe import Origin
-from pipeline.settings import configuration
+from pipeline.identity import Origin
 
 ORIGIN = Origin(data_fingerprint="print", ingest_settings='{"source": "synthetic"}', components_version="c", trainer_version="t")
 PLACES = dag.Places(pipeline_root="/r/artifacts", datasets="/r/datasets", checkpoints="/r/checkpoints", registry="/r/registry")

@@ -4,15 +4,14 @@ import json
 
 import pytest
 
-from components.registry.mlflow_backend import MlflowBackend
-from components.registry.opening import open_registry
-from components.registry.vertex_backend import vertex_place
-from pipeline.code_version import code_versions
+from pipeline.identity import code_versions
 from pipeline.rehearsal import specification
 from pipeline.rehearsal.storage import Storage
-from pipeline.rehearsal.task import Job, TaskFailed
-from pipeline.rehearsal.walk import walk
+from pipeline.rehearsal.task import Job, TaskFailed, walk
 from pipeline_config import ConfigurationError
+from registry.mlflow_backend import MlflowBackend
+from registry.opening import open_registry
+from registry.vertex_backend import vertex_place
 
 # What every task does that behaves: reads its input, writes a file to its output and says so.
 BEHAVE = """

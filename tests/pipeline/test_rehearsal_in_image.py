@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import rehearse_command
-from pipeline.code_version import PROJECT
-from pipeline.exit_status import ExitStatus
-from pipeline.layout import Layout
+from cli import rehearse
+from cli.arguments import ExitStatus
+from contracts.layout import Layout
+from pipeline.identity import PROJECT
 from pipeline.rehearsal import containers
 from pipeline_config import ConfigurationError
 
@@ -95,7 +95,7 @@ def rehearse(tmp_path):
             "runtimeConfig": {"gcsOutputDirectory": ROOT},
         }))  # fmt: skip
         remote = "gs://" in parameters.get("settings", "")
-        return rehearse_command.rehearse(str(tmp_path / "job.json"), str(tmp_path / "data") if remote else None,
+        return rehearse.rehearse(str(tmp_path / "job.json"), str(tmp_path / "data") if remote else None,
                                          Layout.at(str(tmp_path / "root")), IMAGE)  # fmt: skip
 
     (tmp_path / "data").mkdir()

@@ -219,8 +219,8 @@ def test_a_source_that_does_not_exist_is_named_before_any_node(root, first):
 
 
 def test_a_warm_start_trains_on_from_the_champion_under_the_same_gate(folder, root, second):
-    from components.registry import reading
-    from components.registry.mlflow_backend import MlflowBackend
+    from registry import reading
+    from registry.mlflow_backend import MlflowBackend
 
     champion = reading.champion(MlflowBackend(str(root / "registry"), "flowers-backbone"))
     process = run(folder, root, *TINY, *OPEN_GATE, "pretrain.warm_start_epochs=2", options=["--warm-start", "champion"])

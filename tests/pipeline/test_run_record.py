@@ -10,11 +10,12 @@ import re
 import pytest
 import rich.console
 
-from pipeline import run_record, summary
-from pipeline.layout import Layout, new_run_id, point_latest_at
+from cli import summary
+from cli.settings import configuration
+from contracts.layout import Layout, new_run_id, point_latest_at
+from pipeline import run_record
 from pipeline.metadata import Execution
 from pipeline.run_record import Identity, Outcome
-from pipeline.settings import configuration
 
 IDENTITY = Identity("20260131-184502-3fa9", "2026-01-31T18:45:02+00:00", configuration("quick"))
 REPORTS = {

@@ -5,10 +5,9 @@ import shutil
 
 import pytest
 
+from cli.settings import configuration
 from pipeline import __version__
-from pipeline.code_version import COMPONENTS, TRAINER, code_version
-from pipeline.recipe import Origin, recipe, recipe_without_data
-from pipeline.settings import configuration
+from pipeline.identity import COMPONENTS, TRAINER, Origin, code_version, recipe, recipe_without_data
 
 ORIGIN = Origin(data_fingerprint="f", ingest_settings="{}", components_version="c", trainer_version="t")
 

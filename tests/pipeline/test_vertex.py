@@ -13,15 +13,15 @@ from google.protobuf import json_format
 from kfp import dsl
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-from components.registry.opening import open_registry
-from components.registry_pusher.component import PIPELINE_JOB_NAME
-from components.run_report import entry_point
+from cli.settings import configuration
+from cli.submit import as_text
+from components.pusher.component import PIPELINE_JOB_NAME
+from components.report import entry_point
 from pipeline import vertex
-from pipeline.code_version import COMPONENTS, code_version
-from pipeline.compile_command import as_text
-from pipeline.settings import configuration
-from pipeline.vertex_machines import legal_accelerators
+from pipeline.identity import COMPONENTS, code_version
 from pipeline_config import ConfigurationError
+from registry.opening import open_registry
+from vertex.target import legal_accelerators
 
 GOLDEN = pathlib.Path(__file__).resolve().parents[1] / "golden" / "vertex_gpu.json"
 TARGET = vertex.Target("a-project", "europe-west4", "gs://a-bucket/flowers", "europe-west4-docker.pkg.dev/a-project/r/flowers:1")
@@ -121,7 +121,7 @@ def test_every_task_runs_our_image_by_tfx_s_entry_point(job):
     for name, container in containers(job).items():
         assert container["image"] == TARGET.image, name
         # The page's type has to be made known first; see there.
-        assert container["command"] == ["python", "-m", "components.run_report.entry_point" if name == "Report" else tfx]
+        assert container["command"] == ["python", "-m", "components.report.entry_point" if name == "Report" else tfx]
         assert container["args"][2:4] == ["--json_serialized_invocation_args", "{{$}}"]
 
 

@@ -5,13 +5,13 @@ import pathlib
 
 import pytest
 
-from components.registry import publishing
-from components.registry.mlflow_backend import MlflowBackend
+from cli.settings import configuration
 from contracts.content_hash import content_hash
-from pipeline.layout import Layout
-from pipeline.settings import configuration
-from pipeline.warm_start import with_warm_start
+from contracts.layout import Layout
+from pipeline.local import with_warm_start
 from pipeline_config import ConfigurationError
+from registry import publishing
+from registry.mlflow_backend import MlflowBackend
 
 SETTINGS = ("pretrain.backbone=small", "pretrain.width=8", "pretrain.stem=small", "pretrain.resolution=32", "pretrain.epochs=9",
             "pretrain.warm_start_epochs=2", "pretrain.warm_start_learning_rate=0.03")  # fmt: skip
@@ -55,7 +55,7 @@ def test_path_and_content_hash_of_the_version_become_settings_of_pre_training(la
 
 
 def test_other_weights_are_another_recipe(layout):
-    from pipeline.recipe import Origin, recipe
+    from pipeline.identity import Origin, recipe
 
     origin = Origin("data", "{}", "c", "t")
     configs = [CONFIG, *(with_warm_start(CONFIG, layout, version) for version in ("1", "2"))]

@@ -10,8 +10,8 @@ from PIL import Image
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 
 import pipeline_config
-from components.flowers_example_gen.appearance import BINS
-from components.run_report import artifacts
+from components.example_gen.report import BINS
+from components.report import artifacts
 from contracts import examples, model_files
 
 # What a name may try: to run, to end a string or an element, to turn the direction of writing, to be endless.

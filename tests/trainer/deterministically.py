@@ -12,8 +12,8 @@ import tensorflow as tf
 
 from pipeline_config import Pretrain, Views
 from trainer import checkpoints
-from trainer.pretraining import pretrain
-from trainer.train_split import open_train_split
+from trainer.loop import pretrain
+from trainer.photographs import open_train_split
 
 # 28 photographs are 3 steps an epoch; a checkpoint follows each step.
 SETTINGS = Pretrain(

@@ -11,9 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline_config import ConfigurationError, Pretrain, Views
+from trainer.loop import pretrain
 from trainer.normalization import FusedBatchNormalization
 from trainer.photographs import Photographs
-from trainer.pretraining import pretrain
 
 SETTINGS = Pretrain(
     backbone="small", width=4, stem="small", resolution=16, epochs=2, batch_size=8, base_learning_rate=2.0,

@@ -8,8 +8,7 @@ import pytest
 from pipeline_config import Embedding
 from trainer import normalization
 from trainer.backbones import convolution_before
-from trainer.export import build_network
-from trainer.folding import folded
+from trainer.export import build_network, folded
 
 
 def record(backbone):

@@ -17,8 +17,8 @@ from contracts import model_files
 from contracts.content_hash import content_hash
 from pipeline_config import LinearEval
 from trainer import linear_eval, pretrain
-from trainer.embedding import embedder
 from trainer.export import load_backbone, untrained_network
+from trainer.features import embedder
 from trainer.photographs import evaluation_views
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer.loss import negative_cosine_similarity, simsiam_loss
+from trainer.simsiam import negative_cosine_similarity, simsiam_loss
 
 
 def test_equals_the_cosine_worked_out_by_hand():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
-from trainer.neighbours import knn_accuracy, nearest
+from trainer.features import knn_accuracy, nearest
 
 
 def test_each_photograph_is_judged_without_its_own_vote():

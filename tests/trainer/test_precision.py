@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from trainer.backbones import build_backbone
-from trainer.loss_scale import GROWTH_STEPS, INITIAL, LossScale
+from trainer.optimizer import GROWTH_STEPS, INITIAL, LossScale
 from trainer.simsiam import build_simsiam, loss_and_gradients, train_step, update
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from pipeline_config import ConfigurationError
 from trainer import checkpoints as checkpoints_module
-from trainer import progress
+from trainer import loop
+from trainer.loop import pretrain
 from trainer.monitors import CollapseError
-from trainer.pretraining import pretrain
 
 
 def run(photographs, settings, tmp_path, name="run"):
@@ -59,7 +59,7 @@ def test_a_signal_ends_training_after_its_step_and_nothing_of_it_is_lost(photogr
     """No checkpoint is due by time: the only one is that of the interruption, after the step in which the signal came."""
     settings = dataclasses.replace(settings, checkpoint_seconds=1e6)
     whole = run(photographs, settings, tmp_path, "whole")
-    original = progress.Clock.tick
+    original = loop.Clock.tick
 
     def tick(self):
         original(self)
@@ -67,7 +67,7 @@ def test_a_signal_ends_training_after_its_step_and_nothing_of_it_is_lost(photogr
             os.kill(os.getpid(), how)
 
     with monkeypatch.context() as patch:
-        patch.setattr(progress.Clock, "tick", tick)
+        patch.setattr(loop.Clock, "tick", tick)
         with pytest.raises(KeyboardInterrupt):
             run(photographs, settings, tmp_path)
     resumed = run(photographs, settings, tmp_path)

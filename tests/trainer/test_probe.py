@@ -5,9 +5,8 @@ import scipy.special
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
-from trainer import softmax_path
-from trainer.probe import fit_probe, labelled_subset
-from trainer.softmax_path import fit_path
+from trainer import probe
+from trainer.probe import fit_path, fit_probe, labelled_subset
 
 CANDIDATES = (0.01, 0.1, 1.0)
 
@@ -62,7 +61,7 @@ def test_the_chosen_regularisation_is_the_best_of_an_explicit_cross_validation()
 @pytest.mark.parametrize("count, features", [(90, 20), (60, 100)])
 def test_fitting_all_folds_together_gives_the_fits_of_each_alone(count, features, monkeypatch):
     """Against scikit-learn, one subset and one C at a time, with fewer features than photographs and with more; both to the end."""
-    monkeypatch.setattr(softmax_path, "TOLERANCE", 1e-7)
+    monkeypatch.setattr(probe, "TOLERANCE", 1e-7)
     random = np.random.default_rng(0)
     labels = np.arange(count) % 3
     x = random.normal(size=(count, features)) * np.geomspace(3, 0.01, features) + random.normal(size=(3, features))[labels] * 0.3
@@ -75,7 +74,7 @@ def test_fitting_all_folds_together_gives_the_fits_of_each_alone(count, features
 
 
 def test_a_fit_that_does_not_converge_is_an_error_that_names_the_setting(monkeypatch):
-    monkeypatch.setattr(softmax_path, "MAX_ITERATIONS", 2)
+    monkeypatch.setattr(probe, "MAX_ITERATIONS", 2)
     features, labels = data(noise=5.0)
     with pytest.raises(RuntimeError, match="did not converge in . iterations at C = 0.01.*linear_eval.regularisation"):
         fit_probe(features, labels, regularisation=CANDIDATES, folds=5, seed=0)

@@ -1,6 +1,6 @@
 import pytest
 
-from trainer.schedule import cosine_decay, scaled_rate
+from trainer.optimizer import cosine_decay, scaled_rate
 
 
 def test_rate_is_linear_in_the_batch():

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from pipeline_config import Views
-from trainer.linear_evaluation import Features
-from trainer.predictions import EMBEDDINGS, NEIGHBOURS, QUERIES, predictions
+from trainer.evaluation import EMBEDDINGS, NEIGHBOURS, QUERIES, Features, predictions
+from trainer.pretrain import SHOWN, shown_views
 from trainer.probe import fit_probe
-from trainer.shown_views import SHOWN, shown_views
 
 
 def test_the_shown_views_are_those_of_training(record_files, settings):

@@ -9,8 +9,8 @@ import types
 import numpy as np
 import pytest
 
-from trainer import checkpoints, photographs, pretrain, pretraining
-from trainer.train_split import StreamedPhotographs, open_train_split
+from trainer import checkpoints, loop, photographs, pretrain
+from trainer.photographs import StreamedPhotographs, open_train_split
 
 SIDE = 24
 # 28 x 1,728 bytes = 48,384 bytes.
@@ -118,7 +118,7 @@ def test_a_killed_run_on_streamed_photographs_continues_to_the_same_weights(stre
 
     def run(name):
         places = {"checkpoint_dir": str(tmp_path / name), "log_dir": str(tmp_path / "logs")}
-        result = pretraining.pretrain(streamed, settings, **places, neighbours=3)
+        result = loop.pretrain(streamed, settings, **places, neighbours=3)
         return result.report, [variable.numpy() for variable in result.model.all_variables]
 
     report, whole = run("whole")

@@ -7,11 +7,10 @@ import pytest
 
 from contracts.content_hash import content_hash
 from pipeline_config import ConfigurationError, WarmStart
-from trainer.export import export_backbone
+from trainer.export import BackboneChanged, export_backbone, take_weights
+from trainer.loop import pretrain
 from trainer.pretrain import settings_from_json
-from trainer.pretraining import pretrain
 from trainer.simsiam import build_simsiam
-from trainer.warm_start import BackboneChanged, take_weights
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from components.synthetic_flowers import blossom, contact_sheet, palettes, petals, scene, square
-from components.synthetic_flowers.species import NAMES, SPECIES
+from components.synthetic_flowers import blossom, contact_sheet, scene
+from components.synthetic_flowers.species import NAMES, SPECIES, blossom_palette
 
 PROJECT = Path(__file__).parents[3]
 PICTURES = 500
@@ -75,7 +75,7 @@ def test_every_species_covers_about_as_much_and_is_as_bright():
         for seed in range(12):
             random = np.random.default_rng(seed)
             coat, pose = scene.random_coat(random), scene.random_pose(random, 40 * species.size, light=-1.0)
-            colour, coverage = blossom.draw(random, species, palettes.blossom_palette(np.random.default_rng(seed)), coat, pose)
+            colour, coverage = blossom.draw(random, species, blossom_palette(np.random.default_rng(seed)), coat, pose)
             area.append(coverage.sum())
             level.append((colour.mean(0) * coverage).sum() / coverage.sum())
         areas.append(np.mean(area))
@@ -107,10 +107,10 @@ def test_thumbnails_do_not_tell_the_species(pictures):
 def test_petals_belong_to_the_nearest_direction():
     """Worked out the slow way, by the largest cosine, away from the borders between two petals."""
     for angles in (np.array([0.3]), np.array([3.0, -3.0, 0.1]), np.array([10.0, 11.0, 12.5, 14.0]), np.array([-3.1, 3.1])):
-        owner = petals.nearest(angles)
-        bins = (np.arange(square.STEPS) + 0.5) * (2 * np.pi / square.STEPS) - np.pi
+        owner = blossom.nearest(angles)
+        bins = (np.arange(blossom.STEPS) + 0.5) * (2 * np.pi / blossom.STEPS) - np.pi
         cosines = np.sort(np.cos(bins[:, None] - angles), axis=1)
-        clear = np.full(square.STEPS, True) if len(angles) == 1 else cosines[:, -1] - cosines[:, -2] > 0.02
+        clear = np.full(blossom.STEPS, True) if len(angles) == 1 else cosines[:, -1] - cosines[:, -2] > 0.02
         expected = np.argmax(np.cos(bins[:, None] - angles), axis=1)
         assert np.array_equal(owner[clear], expected[clear])
 

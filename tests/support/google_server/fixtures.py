@@ -3,12 +3,12 @@
 import itertools
 
 import pytest
+
 from google_server.models import ModelService
 from google_server.operations import Operations
 from google_server.server import Server
-
-from components.google_cloud import client
-from components.registry.vertex_backend import vertex_place
+from registry.vertex_backend import vertex_place
+from vertex import client
 
 FOLDERS = (f"ram://bucket-{number}/registry" for number in itertools.count())  # ram:// outlives a test
 

@@ -1,0 +1,129 @@
+"""What several verbs share: arguments and how they are read, values that a shell offers for them, and exit statuses.
+
+Cheap to import, as each press of the tabulator key starts a process.
+"""
+
+import argparse
+import contextlib
+import enum
+import glob
+import os
+import sqlite3
+import urllib.parse
+
+import pipeline_config
+from cli import settings
+from contracts.layout import Layout
+
+
+class ExitStatus(enum.IntEnum):
+    """What the process tells its caller."""
+
+    FINISHED = 0  # the run finished, whether or not the backbone was pushed
+    NODE_FAILED = 1
+    BAD_ARGUMENTS = 2  # or a configuration or source that cannot work
+    DATA_REFUSED = 3
+    NOT_PUSHED = 4  # with --require-push only
+    INTERRUPTED = 130  # by Ctrl-C, as shells report it, or by SIGTERM
+
+
+EXIT_STATUSES = """exit status:
+    0  the run finished, whether or not the backbone was pushed
+    1  a node failed, or Google Cloud did not answer
+    2  bad arguments or configuration; credentials, permissions or quota missing
+    3  the data was refused
+    4  the backbone is not in the registry, where --require-push was given
+  130  Ctrl-C or SIGTERM ended it; what was done is kept
+"""
+
+
+def add_configuration(parser: argparse.ArgumentParser, preset: str | None, data: str) -> None:
+    """Adds --preset, --data and --set, which `configuration` reads; `data` says what sources there are. Where it is None, the
+    verb chooses between `gpu` and, with --local, `quick`."""
+    parser.add_argument("--preset", default=preset, metavar="NAME",
+                        help=f"{', '.join(pipeline_config.PRESETS)} (default: {preset or 'gpu, with --local quick'})").completer = presets  # fmt: skip
+    parser.add_argument(
+        "--data", metavar="SOURCE", help=f"{data}; the same as --set data.source=SOURCE").completer = sources  # fmt: skip
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
+                        help="override one setting, such as pretrain.epochs=20; may be repeated").completer = settings_keys  # fmt: skip
+
+
+def configuration(parsed: argparse.Namespace) -> pipeline_config.Config:
+    """The configuration that the arguments of `add_configuration` name.
+
+    Raises:
+      ConfigurationError: an unknown preset or key, or a value that cannot be.
+    """
+    return settings.configuration(parsed.preset, overrides(parsed))
+
+
+def overrides(parsed: argparse.Namespace) -> list[str]:
+    """--data and --set as one list of KEY=VALUE."""
+    return ([f"data.source={parsed.data}"] if parsed.data is not None else []) + parsed.overrides
+
+
+def add_root(parser: argparse.ArgumentParser) -> None:
+    """Adds --root; `Layout.at(parsed.root)` is what lies below it."""
+    parser.add_argument("--root", default="runs", metavar="DIR", help="where runs leave everything (default: %(default)s/)")
+
+
+def add_version(parser: argparse.ArgumentParser) -> None:
+    """Adds --version and --name, which together name a registered version: `parsed.registered_version` and `parsed.name`."""
+    parser.add_argument("--version", default="champion", metavar="VERSION", dest="registered_version",
+                        help="registered version, a number or an alias (default: %(default)s)").completer = versions  # fmt: skip
+    parser.add_argument("--name", default=pipeline_config.Registry().name, help="registered model (default: %(default)s)")
+
+
+def add_target(parser: argparse.ArgumentParser, required: bool = True) -> None:
+    """Adds where a pipeline is to run on Google Cloud, which `target_options` reads."""
+    add_place(parser, required)
+    parser.add_argument("--bucket", required=required, metavar="gs://B", help="where everything is kept; may have a folder")
+    parser.add_argument("--image", required=required, metavar="I", help="container image of every task, with tag or digest")
+    parser.add_argument("--beam-runner", default="task", metavar="RUNNER",
+                        help="task (Beam on the task's own machine) or dataflow (default: %(default)s)")  # fmt: skip
+
+
+def add_place(parser: argparse.ArgumentParser, required: bool = True) -> None:
+    """Adds --project and --region."""
+    parser.add_argument("--project", required=required, metavar="P", help="id of the Google Cloud project")
+    parser.add_argument("--region", required=required, metavar="R", help="such as europe-west4")
+
+
+def target_options(parsed: argparse.Namespace) -> dict:
+    """What `add_target` added, as arguments of pipeline.vertex.Target."""
+    return {name: getattr(parsed, name) for name in ("project", "region", "bucket", "image", "beam_runner")}
+
+
+# Completers: argcomplete calls them with what was typed so far and the arguments before it. What cannot be read offers nothing.
+
+
+def presets(**_) -> list[str]:
+    return list(pipeline_config.PRESETS)
+
+
+def settings_keys(**_) -> list[str]:
+    """Every key as `KEY=`; argcomplete puts no space after an equals sign."""
+    return [f"{key}=" for key in settings.field_types()]
+
+
+def sources(prefix: str, **_) -> list[str]:
+    """The two kinds of source that are words, and folders."""
+    folders = [f"{name}/" for name in glob.glob(f"{glob.escape(prefix)}*") if os.path.isdir(name)]
+    return ["synthetic", "tfds:tf_flowers", "tfds:oxford_flowers102", *folders]
+
+
+def versions(parsed_args: argparse.Namespace, **_) -> list[str]:
+    """Numbers and aliases in the registry below --root, read from its database without the libraries of the registry."""
+    database = Layout.at(parsed_args.root).registry / "mlflow.db"
+    name = getattr(parsed_args, "name", None) or pipeline_config.Registry().name
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(
+        sqlite3.connect(f"file:{urllib.parse.quote(str(database))}?mode=ro", uri=True)
+    ) as connection:
+        return [
+            str(value)
+            for query in ("SELECT version FROM model_versions"
+                          " WHERE name = ? AND current_stage <> 'Deleted_Internal' ORDER BY version",
+                          "SELECT alias FROM registered_model_aliases WHERE name = ? ORDER BY alias")
+            for value, in connection.execute(query, (name,))
+        ]  # fmt: skip
+    return []

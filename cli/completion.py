@@ -1,0 +1,29 @@
+"""Arguments of `flowers completion`, which prints what makes a shell complete `flowers`."""
+
+import argparse
+
+from cli.arguments import ExitStatus
+
+# Each shell with the line that switches completion on for good.
+SHELLS = {
+    "bash": 'eval "$(flowers completion bash)"     # in ~/.bashrc',
+    "zsh": 'eval "$(flowers completion zsh)"      # in ~/.zshrc, after compinit',
+    "fish": "flowers completion fish | source      # in ~/.config/fish/config.fish",
+}
+
+
+def add(verbs) -> None:
+    """Adds the verb to what `argparse.ArgumentParser.add_subparsers` returned."""
+    completion = verbs.add_parser(
+        "completion", help="print what makes a shell complete flowers", formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Prints what makes a shell complete verbs, options, presets, settings and registered versions.",
+        epilog="switch it on with\n" + "\n".join(f"  {line}" for line in SHELLS.values()))  # fmt: skip
+    completion.add_argument("shell", choices=tuple(SHELLS), help="for which shell")
+    completion.set_defaults(verb=_completion)
+
+
+def _completion(parsed: argparse.Namespace) -> ExitStatus:
+    import argcomplete
+
+    print(argcomplete.shellcode(["flowers"], shell=parsed.shell))
+    return ExitStatus.FINISHED

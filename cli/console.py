@@ -1,0 +1,368 @@
+"""What the user sees while a run goes on, and what goes to the log file instead.
+
+TensorFlow, Beam and TFX write thousands of lines to file descriptors 1 and 2, many of them from C++. While a Console is open
+both descriptors point to the log file; our own lines go to the terminal through descriptors kept aside. A terminal shows a line a
+node, and a bar under the one that trains.
+"""
+
+import contextlib
+import dataclasses
+import enum
+import logging
+import os
+import pathlib
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import rich.console
+import rich.live
+from absl import logging as absl_logging
+from rich.console import Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from contracts import interruption
+from contracts.text import visible
+from pipeline.identity import FIRST
+
+if TYPE_CHECKING:
+    from trainer.loop import Progress
+if TYPE_CHECKING:
+    pass
+
+
+# Mark and style by state. The word stands beside the mark wherever colour alone would tell.
+STATES = {
+    "waiting": ("·", "dim"),
+    "running": ("▸", "bold cyan"),
+    "complete": ("✓", "green"),
+    "cached": ("=", "blue"),
+    "failed": ("✗", "bold red"),
+    "interrupted": ("!", "bold yellow"),
+}
+BAR_WIDTH = 20
+TRAINS = "Pretrain"  # the node that tells how far it is
+
+
+def picture(shown: "Console") -> RenderableType:
+    """The run as it stands."""
+    return Group(*_parts(shown))
+
+
+def _parts(shown: "Console") -> Iterator[RenderableType]:
+    table = Table.grid(padding=(0, 1), expand=True)
+    table.add_column(width=1)
+    table.add_column(no_wrap=True, min_width=max(map(len, shown.nodes), default=1))
+    table.add_column(justify="right", no_wrap=True, min_width=8)
+    table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+    for name, node in shown.nodes.items():
+        mark, style = STATES[node.state]
+        # Text, not markup: lines hold names of files and classes.
+        table.add_row(Text(mark, style), Text(name, style), Text(_time(node), style), Text(node.line, "dim"))
+        if name == TRAINS and node.state == "running" and shown.progress is not None:
+            table.add_row("", "", "", _bar(shown.progress))
+    if shown.nodes:
+        yield table
+    if shown.notice:
+        yield Text(shown.notice, "bold yellow")
+
+
+def _time(node: "Node") -> str:
+    if node.state == "waiting":
+        return ""
+    if node.state == "running":
+        return duration(time.monotonic() - node.started)
+    return node.state if node.state != "complete" else f"{node.seconds:.1f} s"
+
+
+def _bar(progress: "Progress") -> RenderableType:
+    row = Table.grid(padding=(0, 1))
+    figures = [f"{progress.step:,} of {progress.steps:,} steps"]
+    if progress.images_per_second:
+        figures += [f"{progress.images_per_second:.0f} images/s", f"{duration(progress.seconds_left)} left"]
+    row.add_row(ProgressBar(progress.steps, progress.step, width=BAR_WIDTH),
+                Text(f"{progress.step / progress.steps:.0%} {', '.join(figures)}", no_wrap=True, overflow="ellipsis"))  # fmt: skip
+    return row
+
+
+def duration(seconds: float) -> str:
+    """`seconds` as a clock shows them: 0:07, 12:34 or 1:02:03."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+# Loggers whose INFO lines are written for the user.
+OUR_LOGGERS = ("pipeline", "components", "registry", "trainer", "vertex")
+
+# The one that tells with every step how far pre-training is, at level DEBUG.
+PROGRESS_LOGGER = "trainer.loop"
+
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+# The only sign that LocalDagRunner gives of where it is: records of the logger `absl`, known by their unformatted text.
+NODE_STARTS = "Component %s is running."
+NODE_ENDS = "Component %s is finished."
+NODE_CACHED = "A cached execution %d is used."
+NODE_RUNS = "Going to run a new execution %d"
+
+
+@contextlib.contextmanager
+def attached_to(shown: "Console") -> Iterator[None]:
+    """Sends all logging to descriptor 2, which is the log file by now, and to `shown` what it shows, for the block."""
+    to_file = logging.StreamHandler(sys.stderr)
+    to_file.setFormatter(logging.Formatter(LOG_FORMAT))
+    to_file.setLevel(logging.INFO)
+    everywhere = [to_file]
+    if shown.verbose:
+        everywhere.append(_LibrariesLines(shown))
+    to_user = _OurLines(shown)
+    nodes = _NodeEvents(shown)
+    root, absl = logging.getLogger(), absl_logging.get_absl_logger()
+    before = root.handlers[:], root.level, absl_logging.get_verbosity()
+    root.handlers[:] = everywhere
+    root.setLevel(logging.INFO)
+    # Not setLevel: TensorFlow saves and restores the verbosity when it exports a model.
+    absl_logging.set_verbosity(absl_logging.INFO)
+    absl.addHandler(nodes)
+    logging.getLogger(PROGRESS_LOGGER).setLevel(logging.DEBUG)
+    for name in OUR_LOGGERS:
+        logging.getLogger(name).addHandler(to_user)
+    try:
+        yield
+    finally:
+        root.handlers[:], root.level = before[:2]
+        absl_logging.set_verbosity(before[2])
+        absl.removeHandler(nodes)
+        logging.getLogger(PROGRESS_LOGGER).setLevel(logging.NOTSET)
+        for name in OUR_LOGGERS:
+            logging.getLogger(name).removeHandler(to_user)
+
+
+class _OurLines(logging.Handler):
+    """Shows INFO and above of our own loggers, and notes the progress that comes with a record of any level."""
+
+    def __init__(self, shown: "Console"):
+        super().__init__(logging.DEBUG)
+        self._shown = shown
+
+    def emit(self, record: logging.LogRecord) -> None:
+        progress = getattr(record, "progress", None)
+        if record.levelno >= logging.INFO:
+            self._shown.tell(record.getMessage(), progress, lasting=record.levelno >= logging.WARNING)
+        elif progress is not None:
+            self._shown.progress = progress
+
+
+class _LibrariesLines(logging.Handler):
+    """Shows INFO and above of everybody else."""
+
+    def __init__(self, shown: "Console"):
+        super().__init__(logging.INFO)
+        self._shown = shown
+        self.setFormatter(logging.Formatter(LOG_FORMAT))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.name.partition(".")[0] not in OUR_LOGGERS:
+            self._shown.say(self.format(record))
+
+
+class _NodeEvents(logging.Handler):
+    """Turns the runner's records into node starts and ends."""
+
+    def __init__(self, shown: "Console"):
+        super().__init__(logging.INFO)
+        self._shown = shown
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.msg == NODE_STARTS:
+            # A library may have swallowed the KeyboardInterrupt that broke off the node before.
+            interruption.check()
+            self._shown.node_starts(record.args[0])
+        elif record.msg == NODE_CACHED:
+            self._shown.node_cached()
+        elif record.msg == NODE_RUNS:
+            self._shown.node_runs()
+        elif record.msg == NODE_ENDS:
+            self._shown.node_ends(record.args[0])
+
+
+REFRESHES_A_SECOND = 4
+# Why a node runs: so many reasons fit a line; run.json has all.
+REASONS = 3
+SHOW_CURSOR = b"\x1b[?25h\n"  # the live view hides it; DECTCEM of the VT220 and its successors
+
+
+class Output(enum.Enum):
+    """How much a run shows."""
+
+    QUIET = "nothing but errors"
+    NORMAL = "a live view on a terminal; a line for each event where the output is none"
+    VERBOSE = "line by line, with what the libraries log"
+
+
+@dataclasses.dataclass
+class Node:
+    """A node of the DAG. `state`: waiting, running, complete, cached, failed or interrupted; `line`: what it said last."""
+
+    state: str = "waiting"
+    started: float = 0.0
+    seconds: float = 0.0
+    line: str = ""
+
+
+class Console:
+    """The terminal during a run.
+
+    Attributes:
+      terminal: a rich console on the caller's own standard output.
+      errors: the same on standard error.
+      nodes: by id, in the order of the run; those that have not started are there once `expect` has named them.
+      node: id of the node that runs now or ran last; None before the first.
+      progress: of the pre-training, the latest; None before it.
+      notice: a line below the live view.
+      why: from the id of a node that runs to why it was not served from the cache.
+    """
+
+    def __init__(self, terminal: rich.console.Console, errors: rich.console.Console, output: Output = Output.NORMAL):
+        self.terminal = terminal
+        self.errors = errors
+        self.output = output
+        self.nodes: dict[str, Node] = {}
+        self.node: str | None = None
+        self.progress: Progress | None = None
+        self.notice = ""
+        self.why: Callable[[str], list[str]] = lambda node: []
+        self._live = rich.live.Live(
+            get_renderable=lambda: picture(self), console=terminal, refresh_per_second=REFRESHES_A_SECOND,
+            redirect_stdout=False, redirect_stderr=False)  # fmt: skip
+
+    @property
+    def verbose(self) -> bool:
+        return self.output == Output.VERBOSE
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Wall time by node, of those that ended."""
+        return {name: node.seconds for name, node in self.nodes.items() if node.state in ("complete", "cached")}
+
+    def start(self) -> None:
+        """Begins the live view, where there is one."""
+        if self.output == Output.NORMAL and self.terminal.is_terminal and not self.terminal.is_dumb_terminal:
+            self._live.start()
+
+    def settle(self, state: str | None = None) -> None:
+        """Ends the live view, which stays on the screen as it was last.
+
+        Args:
+          state: of the node that was running, "failed" or "interrupted"; None where none was.
+        """
+        if state and self.node is not None and self.nodes[self.node].state == "running":
+            self.nodes[self.node].state = state
+        self.notice = ""
+        if self._live.is_started:
+            self._live.stop()
+
+    def say(self, line: str) -> None:
+        """Prints one line as it is: square brackets and file names are not markup."""
+        if self.output != Output.QUIET:
+            self.terminal.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def tell(self, line: str, progress: "Progress | None" = None, lasting: bool = False) -> None:
+        """Shows what the running node says: beside its name in the live view, or as a line if it is to last or there is none."""
+        if progress is not None:
+            self.progress = progress
+        if self._live.is_started and self.node is not None and not lasting:
+            self.nodes[self.node].line = line
+        else:
+            self.say(f"  {line}")
+
+    def fail(self, line: str) -> None:
+        """Prints one paragraph on standard error."""
+        self.errors.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def interrupting(self, name: str) -> None:
+        """Says that the run was asked to end. Called inside a signal handler: no stream is touched that might be in use."""
+        training = self.node == TRAINS and self.nodes[self.node].state == "running"
+        does = "finishes its step and writes a checkpoint" if training else "ends the node that runs"
+        self.notice = f"{name}: {does}; Ctrl-C again ends at once"
+        if not self._live.is_started and self.output != Output.QUIET:
+            os.write(self.terminal.file.fileno(), f"{self.notice}\n".encode())
+
+    def ending_at_once(self) -> None:
+        """Leaves the terminal usable. Called inside a signal handler, as the last thing."""
+        if self._live.is_started:
+            os.write(self.terminal.file.fileno(), SHOW_CURSOR)
+
+    def expect(self, nodes: Sequence[str]) -> None:
+        """Names the nodes that will run, in their order."""
+        self.nodes = {name: Node() for name in nodes}
+
+    def node_starts(self, name: str) -> None:
+        self.node = name
+        self.nodes[name] = Node("running", time.monotonic())
+
+    def node_cached(self) -> None:
+        self.nodes[self.node].state = "cached"
+
+    def node_runs(self) -> None:
+        """Says why the node that started was not served from the cache, where it has run before."""
+        reasons = self.why(self.node)
+        if reasons and reasons != [FIRST]:
+            more = f" and {len(reasons) - REASONS} more" if len(reasons) > REASONS else ""
+            self.say(f"{self.node} runs: {visible('; '.join(reasons[:REASONS]))}{more}")
+
+    def node_ends(self, name: str) -> None:
+        node = self.nodes[name]
+        node.seconds = time.monotonic() - node.started
+        if node.state == "running":
+            node.state = "complete"
+        if not self._live.is_started:
+            self.say(f"{name:<17} {'cached' if node.state == 'cached' else f'{node.seconds:.1f} s'}")
+
+
+@contextlib.contextmanager
+def console(log_file: pathlib.Path, output: Output = Output.NORMAL) -> Iterator[Console]:
+    """Sends descriptors 1 and 2 and all logging to `log_file`, and what is meant for the user to the terminal, for the block."""
+    with (
+        os.fdopen(os.dup(1), "w", errors="replace") as out,
+        os.fdopen(os.dup(2), "w", errors="replace") as err,
+        open(log_file, "ab", buffering=0) as log,
+    ):
+        _redirect(log.fileno(), log.fileno())
+        try:
+            shown = Console(_rich(out), _rich(err), output)
+            with attached_to(shown):
+                shown.start()
+                try:
+                    yield shown
+                finally:
+                    shown.settle()
+        finally:
+            _redirect(out.fileno(), err.fileno())
+
+
+@contextlib.contextmanager
+def without_library_noise() -> Iterator[None]:
+    """Drops what is written to descriptor 2 during the block: TensorFlow greets on it from C++, whatever the log level."""
+    with os.fdopen(os.dup(2), "w") as err, open(os.devnull, "w") as nowhere:
+        _redirect(1, nowhere.fileno())
+        try:
+            yield
+        finally:
+            _redirect(1, err.fileno())
+
+
+def _redirect(out: int, err: int) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(out, 1)
+    os.dup2(err, 2)
+
+
+def _rich(stream) -> rich.console.Console:
+    # Where the output is no terminal there is no width to fit: a table must not be cut at 80 columns in a file.
+    return rich.console.Console(file=stream, width=None if stream.isatty() else 120)

@@ -1,0 +1,238 @@
+"""Schedules in the crontab of the user, and the cron expressions that say when a schedule is due.
+
+    0 3 * * 1 cd PROJECT && flowers run … # flowers schedule weekly
+
+Each schedule is a line marked with its name; a paused one is the same line as a comment. Every other line stays as it is.
+"""
+
+import dataclasses
+import datetime
+import os
+import re
+import shutil
+import subprocess
+import time
+import zoneinfo
+from collections.abc import Callable
+
+from pipeline_config import ConfigurationError, require
+
+MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+# Name, least and greatest value, and the words that stand for values from the least one on. Sunday is 0 and 7.
+FIELDS = (("minute", 0, 59, ()), ("hour", 0, 23, ()), ("day of the month", 1, 31, ()), ("month", 1, 12, MONTHS),
+          ("day of the week", 0, 7, DAYS))  # fmt: skip
+EXAMPLE = '"TZ=Europe/Berlin 0 3 * * 1", at three on Mondays'
+
+
+@dataclasses.dataclass(frozen=True)
+class CronExpression:
+    """`zone`: name in the IANA database, "" for none given. `fields`: the five fields, single spaces between them."""
+
+    zone: str
+    fields: str
+
+    def __str__(self) -> str:
+        return f"TZ={self.zone} {self.fields}" if self.zone else self.fields
+
+
+def parse(text: str) -> CronExpression:
+    """Reads an expression.
+
+    Raises:
+      ConfigurationError: it is none; the message names the field.
+    """
+    found = re.fullmatch(r"(?:(?:CRON_)?TZ=(?P<zone>\S+)\s+)?(?P<fields>[^=]*)", text.strip())
+    parts = found["fields"].split() if found else []
+    require(len(parts) == len(FIELDS), "--cron",
+            f"MINUTE HOUR DAY MONTH WEEKDAY, with TZ=ZONE before it or not, such as {EXAMPLE}", text)  # fmt: skip
+    zone = found["zone"] or ""
+    require(not zone or _is_zone(zone), "--cron", "with a time zone of the IANA database, such as TZ=Europe/Berlin", zone)
+    for part, (name, least, greatest, words) in zip(parts, FIELDS, strict=True):
+        valid = all(_is_item(item.lower(), least, greatest, words) for item in part.split(","))
+        expected = f"*, a number from {least} to {greatest}, a range, a step or a list of them"
+        require(valid, f"the {name} in --cron", expected, part)
+    return CronExpression(zone, " ".join(parts))
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
+
+
+def _is_item(item: str, least: int, greatest: int, words: tuple[str, ...]) -> bool:
+    """Whether `item` is one of *, 3, 3-5, mon, mon-fri, */2, 3-9/2."""
+    span, slash, step = item.partition("/")
+    if slash and not (re.fullmatch(r"[0-9]{1,2}", step) and int(step) > 0):
+        return False
+    if span == "*":
+        return True
+    values = [_value(one, least, words) for one in span.split("-")]
+    in_range = all(value is not None and least <= value <= greatest for value in values)
+    return in_range and len(values) <= 2 and values == sorted(values) and (len(values) == 2 or not slash)
+
+
+def _value(text: str, least: int, words: tuple[str, ...]) -> int | None:
+    if text in words:
+        return words.index(text) + least
+    return int(text) if re.fullmatch(r"[0-9]{1,2}", text) else None
+
+
+PAUSED = "#paused# "
+LINE = re.compile(rf"(?P<paused>{PAUSED})?(?P<fields>\S+(?: \S+){{4}}) (?P<command>.*) # flowers schedule (?P<name>[a-z0-9-]+)")
+# crontab reads and writes one small file.
+SECONDS = 30
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A line of ours. `command`: what the shell runs, as it stands in the line."""
+
+    name: str
+    fields: str
+    command: str
+    paused: bool = False
+
+    def line(self) -> str:
+        return f"{PAUSED if self.paused else ''}{self.fields} {self.command} # flowers schedule {self.name}"
+
+
+def entries() -> list[Entry]:
+    """All lines of ours, by name.
+
+    Raises:
+      ConfigurationError: this machine has no crontab program, or it does not answer.
+    """
+    found = [_entry(line) for line in _lines(_read())]
+    return sorted((entry for entry in found if entry), key=lambda entry: entry.name)
+
+
+def put(entry: Entry) -> bool:
+    """Writes a line in the place of the one with its name, or as the last one.
+
+    Returns:
+      Whether it is new.
+
+    Raises:
+      ConfigurationError: see `entries`; and where the crontab is not as it was written.
+    """
+
+    def change(lines: list[str]) -> list[str]:
+        kept = [line for line in lines if not _is(line, entry.name)]
+        at = next((index for index, line in enumerate(lines) if _is(line, entry.name)), len(lines))
+        return [*kept[:at], entry.line(), *kept[at:]]
+
+    before = {one.name for one in entries()}
+    _change(change)
+    return entry.name not in before
+
+
+def set_paused(name: str, paused: bool) -> None:
+    """Pauses the schedule or resumes it.
+
+    Raises:
+      ConfigurationError: there is none of that name; and see `put`.
+    """
+    put(dataclasses.replace(existing(name), paused=paused))
+
+
+def remove(name: str) -> None:
+    """Takes the line away.
+
+    Raises:
+      ConfigurationError: there is none of that name; and see `put`.
+    """
+    existing(name)
+    _change(lambda lines: [line for line in lines if not _is(line, name)])
+
+
+def existing(name: str) -> Entry:
+    """The line of that name.
+
+    Raises:
+      ConfigurationError: there is none.
+    """
+    found = {entry.name: entry for entry in entries()}
+    if name not in found:
+        there = f"there are {', '.join(found)}" if found else "there are none"
+        raise ConfigurationError(f"there is no schedule {name!r} in this user's crontab; {there}")
+    return found[name]
+
+
+def escaped(command: str) -> str:
+    """A shell command as it has to stand in a crontab, where % ends the command."""
+    require("\n" not in command, "a scheduled command", "one line", command)
+    return command.replace("%", r"\%")
+
+
+def require_this_machine_s_zone(expression: CronExpression) -> None:
+    """Refuses a zone whose clock differs from this machine's at any day of the coming year: cron reckons in the machine's own.
+
+    Some crons know CRON_TZ, others (Debian's) take it for any variable and start the run at another hour without a word.
+    """
+    if not expression.zone:
+        return
+    zone, now = zoneinfo.ZoneInfo(expression.zone), time.time()
+    for day in range(366):
+        moment = now + day * 86_400
+        there = datetime.datetime.fromtimestamp(moment, zone).utcoffset()
+        if there != datetime.timedelta(seconds=time.localtime(moment).tm_gmtoff):
+            raise ConfigurationError(
+                f"--cron cannot have TZ={expression.zone} with --local: cron reckons in this machine's time zone "
+                f"({time.tzname[0]}), which differs; give the time in it, without TZ=, or change the machine's zone"
+            )
+
+
+def _entry(line: str) -> Entry | None:
+    found = LINE.fullmatch(line)
+    return Entry(found["name"], found["fields"], found["command"], bool(found["paused"])) if found else None
+
+
+def _is(line: str, name: str) -> bool:
+    entry = _entry(line)
+    return entry is not None and entry.name == name
+
+
+def _change(change: Callable[[list[str]], list[str]]) -> None:
+    before = _read()
+    after = "".join(f"{line}\n" for line in change(_lines(before)))
+    _crontab(["-"], after)
+    if _read() != after:
+        raise ConfigurationError(
+            "the crontab is not as it was written: something else changes it; look at `crontab -l`, try again"
+        )
+
+
+def _lines(text: str) -> list[str]:
+    """Not splitlines, which knows more ends of lines than cron does."""
+    return text.removesuffix("\n").split("\n") if text else []
+
+
+def _read() -> str:
+    status, text, said = _crontab(["-l"], "", accept=(0, 1))
+    if status and "no crontab for" not in said:
+        raise ConfigurationError(f"`crontab -l` failed: {said}")
+    return "" if status else text
+
+
+def _crontab(arguments: list[str], text: str, accept: tuple[int, ...] = (0,)) -> tuple[int, str, str]:
+    """Runs the program; gives its exit status, standard output and standard error."""
+    program = shutil.which("crontab")
+    if program is None:
+        raise ConfigurationError(
+            "this machine has no `crontab`: install it (Debian and Ubuntu: apt-get install cron), or let another scheduler, "
+            "such as a systemd timer, run `flowers run`"
+        )
+    try:
+        # As bytes: in text mode ends of lines would change, and a line that is not UTF-8 would be an error.
+        done = subprocess.run(
+            [program, *arguments], input=os.fsencode(text), capture_output=True, timeout=SECONDS, check=False)  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise ConfigurationError(f"`crontab {arguments[0]}` did not end within {SECONDS} s") from None
+    said = os.fsdecode(done.stderr).strip()
+    if done.returncode not in accept:
+        raise ConfigurationError(f"`crontab {arguments[0]}` refused: {said or f'exit status {done.returncode}'}")
+    return done.returncode, os.fsdecode(done.stdout), said

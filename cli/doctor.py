@@ -1,0 +1,176 @@
+"""`flowers doctor`: what of the machine, the installation, DIR and the configuration would stop or spoil a run. Changes nothing.
+
+What needs TensorFlow is asked in a process of its own (`doctor_libraries`), so that a TensorFlow that cannot be imported, or that
+ends its process, is a finding too.
+"""
+
+import argparse
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+
+import pipeline_config
+from cli import arguments, doctor_libraries, doctor_machine
+from cli.arguments import ExitStatus, add_configuration, add_root
+from cli.doctor_machine import FAIL, OK, WARN, Finding, judge
+from contracts.layout import Layout
+from pipeline_config import Config
+
+# ANSI colours by level, for terminals.
+COLOURS = {OK: "32", WARN: "33", FAIL: "31"}
+
+SMALLEST_CLASS = 2  # one photograph to learn from and one to be judged by, as the source itself demands
+
+# Resident memory of a whole run on 60 photographs with a network of 4 channels: 1.2 GB, nearly all of it the libraries.
+LIBRARIES_BYTES = 1.2e9
+
+# Where TensorFlow Datasets looks for descriptions and prepared data first; most data sets come from hosts of their own.
+TFDS_HOST = "https://storage.googleapis.com/tfds-data/"
+
+
+def add(verbs) -> None:
+    """Adds the verb to what `argparse.ArgumentParser.add_subparsers` returned."""
+    doctor = verbs.add_parser(
+        "doctor", help="say what of this machine and configuration is right or wrong, and how to mend it",
+        description="Looks at the machine, the installation, DIR and the configuration of a run, changes nothing, and prints a line "
+        "for each finding: ok, warn or fail, and how to mend it. Exit status 1 where anything fails.")  # fmt: skip
+    add_configuration(doctor, preset="quick", data="the source of the run in question")
+    add_root(doctor)
+    doctor.set_defaults(verb=_doctor)
+
+
+def _doctor(parsed: argparse.Namespace) -> ExitStatus:
+    return doctor(parsed, Layout.at(parsed.root))
+
+
+def doctor(parsed: argparse.Namespace, layout: Layout) -> ExitStatus:
+    """Prints a line a finding, as it is found.
+
+    Returns:
+      NODE_FAILED (1) where a run would fail, FINISHED (0) otherwise.
+    """
+    levels = []
+    for finding in findings(parsed, layout):
+        levels.append(finding.level)
+        print(line(finding, sys.stdout.isatty()), flush=True)
+    print(f"{levels.count(FAIL)} to mend, {levels.count(WARN)} to know of, {levels.count(OK)} as they should be")
+    return ExitStatus.NODE_FAILED if FAIL in levels else ExitStatus.FINISHED
+
+
+def findings(parsed: argparse.Namespace, layout: Layout) -> Iterator[Finding]:
+    """All findings, the cheap ones first."""
+    yield doctor_machine.python()
+    yield doctor_machine.system()
+    yield doctor_machine.processor()
+    yield from doctor_machine.packages()
+    yield from doctor_machine.variables()
+    config, finding = settings_of(parsed)
+    yield finding
+    yield from doctor_machine.check(layout)
+    overrides = [] if finding.level == FAIL else arguments.overrides(parsed)
+    answers = doctor_libraries.ask(config.preset, overrides, str(layout.datasets), str(layout.registry))
+    yield from imports(answers)
+    yield gpus(answers["gpus"], config)
+    yield from source(answers["source"], config)
+    if not answers["gpus"].get("gpus"):
+        yield doctor_machine.memory(*memory_needed(answers["step"], answers["source"], config))
+    yield registry(answers["registry"])
+
+
+def line(finding: Finding, coloured: bool) -> str:
+    """`finding` in one line: no name of a file or class can break it or reach the terminal as a control sequence."""
+    level = f"{finding.level:<4}"
+    if coloured:
+        level = f"\x1b[{COLOURS[finding.level]}m{level}\x1b[0m"
+    text = f"{finding.subject:<17} {finding.says}" + (f" -> {finding.mend}" if finding.mend else "")
+    return f"{level}  {''.join(character if character.isprintable() else '?' for character in text)}"
+
+
+def settings_of(parsed: argparse.Namespace) -> tuple[Config, Finding]:
+    """The configuration that the arguments name, or the preset's (else the default) where they name none that can be."""
+    try:
+        config = arguments.configuration(parsed)
+    except pipeline_config.ConfigurationError as error:
+        fallback = pipeline_config.PRESETS.get(parsed.preset, pipeline_config.QUICK)
+        return fallback, Finding(FAIL, "configuration", str(error), f"the rest is judged by preset {fallback.preset} as it is")
+    return config, Finding(OK, "configuration", f"preset {config.preset}, {len(parsed.overrides)} settings changed")
+
+
+def imports(answers: dict[str, dict]) -> Iterator[Finding]:
+    """Whether the libraries can be imported."""
+    broken = {name: answers[name]["error"] for name in doctor_libraries.IMPORTED if "error" in answers[name]}
+    for name, error in broken.items():
+        yield Finding(FAIL, name, f"cannot be imported: {error}", "make setup; if that does not help, make clean setup")
+    if not broken:
+        yield Finding(OK, "libraries", ", ".join(f"{name} {answers[name]['version']}" for name in doctor_libraries.IMPORTED))
+
+
+def gpus(answer: dict, config: Config) -> Finding:
+    """Whether TensorFlow sees GPUs, and whether the configuration wants them."""
+    if "error" in answer:
+        return Finding(WARN, "GPU", f"cannot be told: {answer['error']}", "see above")
+    count = len(answer["gpus"])
+    wanted = config.preset == "gpu"
+    return judge(count > 0 or not wanted, "GPU", f"{count or 'none'} seen" + (", none needed" if not count and not wanted else ""),
+                 "install the extra `gpu` or use the image for GPUs (docs/gpu.md), or take --preset cpu", WARN)  # fmt: skip
+
+
+def source(answer: dict, config: Config) -> Iterator[Finding]:
+    """Whether the source of photographs can be read, and whether its classes are large enough."""
+    name = config.data.source
+    if "error" in answer:
+        yield Finding(FAIL, "data", answer["error"], "--data takes synthetic, tfds:NAME or a folder of class folders")
+        return
+    if "to_download" in answer:
+        yield Finding(OK, "data", f"{name} is to be downloaded to {answer['to_download']}")
+        yield tfds_host()
+        return
+    classes = answer["classes"]
+    small = sorted(label for label, count in classes.items() if count is not None and count < SMALLEST_CLASS)
+    says = f"{name}: {answer['images']:,} files of {len(classes)} classes"
+    if small or len(classes) < 2:
+        yield Finding(FAIL, "data", f"{says}; {len(small)} classes with fewer than {SMALLEST_CLASS}: {', '.join(small[:5])}",
+                      f"each of two or more classes needs at least {SMALLEST_CLASS} photographs")  # fmt: skip
+        return
+    yield Finding(OK, "data", says)
+    batch, train = config.pretrain.batch_size, int(answer["images"] * (1 - config.data.eval_fraction))
+    yield judge(batch <= train, "batch", f"{batch} of about {train:,} photographs to learn from",
+                f"--set pretrain.batch_size={max(2, train // 4)}")  # fmt: skip
+
+
+def tfds_host(address: str = TFDS_HOST, seconds: float = 5) -> Finding:
+    """Whether the network can be reached, which only a data set that is not here yet needs."""
+    try:
+        urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=seconds).close()
+    except urllib.error.HTTPError:
+        pass  # whatever it answers, it was reached
+    except OSError as error:
+        return Finding(WARN, "network", f"{address} cannot be reached: {error}",
+                       "connect, or copy the prepared data set to where TFDS_DATA_DIR points")  # fmt: skip
+    return Finding(OK, "network", f"{address} can be reached")
+
+
+def registry(answer: dict) -> Finding:
+    """Whether the registry can be read and all files of its versions are there."""
+    if "error" in answer:
+        return Finding(FAIL, "registry", answer["error"], "restore DIR/registry from a back-up (docs/operations.md)")
+    if not answer["versions"]:
+        return Finding(OK, "registry", "empty: the first run that passes the gate registers version 1")
+    if answer["missing"]:
+        return Finding(FAIL, "registry", f"the files of version {', '.join(answer['missing'])} are gone",
+                       "restore DIR/registry/versions from a back-up (docs/operations.md)")  # fmt: skip
+    return judge(answer["champion"] is not None, "registry",
+                 f"{answer['versions']} versions, champion {answer['champion'] or 'none'}",
+                 "flowers registry promote VERSION", WARN)  # fmt: skip
+
+
+def memory_needed(step: dict, source_answer: dict, config: Config) -> tuple[float, str]:
+    """Bytes that a run needs on a machine without GPU, and of what they are: a sum of the three largest parts."""
+    settings = config.pretrain
+    side = round(settings.resolution * settings.canvas_scale)
+    images = source_answer.get("images") or float("inf")
+    canvases = min(images * side * side * 3, settings.memory_megabytes * 1e6)
+    kept = step.get("bytes", 0)
+    what = f"libraries, {canvases / 1e6:.0f} MB of photographs and {kept / 1e6:.0f} MB for a step of {settings.batch_size}"
+    return LIBRARIES_BYTES + canvases + kept, what

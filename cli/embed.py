@@ -1,0 +1,140 @@
+"""`flowers embed` and `flowers search`: what they print, and their exit status."""
+
+import argparse
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+
+import rich.console
+import rich.progress
+import rich.text
+from rich.table import Table
+
+from cli import arguments
+from cli.arguments import ExitStatus, add_root, add_version
+from cli.console import without_library_noise
+from components.errors import DataRefused, SourceNotFound
+from contracts.text import visible
+from registry.backend import RegistryError
+
+# Where the output is no terminal there is no width to fit.
+WIDTH_OF_FILES = 160
+
+
+def add(verbs) -> None:
+    """Adds both verbs to what `argparse.ArgumentParser.add_subparsers` returned."""
+    embedding = verbs.add_parser(
+        "embed", help="turn images into vectors by the champion",
+        description="Writes the vectors of all images of SOURCE by the champion of the registry, with their paths and content "
+        "hashes. Images that cannot be read are listed and left out.")  # fmt: skip
+    embedding.add_argument(
+        "source", metavar="SOURCE", help="a folder of any layout, an image, tfds:NAME or synthetic").completer = arguments.sources  # fmt: skip
+    embedding.add_argument("-o", "--output", required=True, metavar="FILE", help="FILE.parquet, or FILE.npy for millions of images")
+    add_version(embedding)
+    add_root(embedding)
+    embedding.set_defaults(verb=_embed)
+
+    searching = verbs.add_parser(
+        "search", help="find the photographs most similar to an image",
+        description="Finds the photographs of an index that are most similar to each QUERY, by exact cosine similarity of the "
+        "champion's vectors.")  # fmt: skip
+    searching.add_argument("queries", metavar="QUERY", nargs="+", help="an image file")
+    searching.add_argument("--index", required=True, metavar="FILE", help="what `flowers embed` wrote")
+    searching.add_argument("--top", type=int, default=10, metavar="K", help="matches for each query (default: %(default)s)")
+    searching.add_argument("--page", metavar="FILE.html", help="also write the matches as pictures on a self-contained page")
+    add_version(searching)
+    add_root(searching)
+    searching.set_defaults(verb=_search)
+
+
+def _embed(parsed: argparse.Namespace) -> ExitStatus:
+    return embed(parsed.source, parsed.output, parsed.root, parsed.registered_version, parsed.name)
+
+
+def _search(parsed: argparse.Namespace) -> ExitStatus:
+    return search(
+        parsed.queries, parsed.index, parsed.top, parsed.page, parsed.root, parsed.registered_version, parsed.name)  # fmt: skip
+
+
+def embed(source: str, output: str, root: str, version: str, name: str) -> ExitStatus:
+    """Writes an index; lists on standard error what was left out of it, and says how many images a second it took."""
+    with _terminal() as (out, err), _mistakes(err) as status, _counting(err) as progress:
+        import inference
+
+        def list_unreadable(one):
+            # Not through the bar's console, which would fold long lines.
+            progress.console.print(f"left out: {visible(one.path)}: {visible(f'{one.reason}: {one.detail}')}", markup=False,
+                                   highlight=False, soft_wrap=True)  # fmt: skip
+
+        task = progress.add_task("", total=None)
+        done = inference.embed(
+            source, output, root=root, version=version, name=name, on_unreadable=list_unreadable,
+            on_progress=lambda count: progress.update(task, completed=count))  # fmt: skip
+        left_out = sum(done.unreadable.values())
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(done.unreadable.items()))
+        _say(out, f"{done.images:,} images embedded by version {done.version}, {done.embedding_size:,} numbers each: {output}")
+        if left_out:
+            _say(out, f"{left_out:,} left out ({reasons}), listed above")
+        _say(out, f"{done.seconds:.1f} s, {done.images / done.seconds:.1f} images/s")
+    return status[0]
+
+
+def search(queries: Sequence[str], index: str, top: int, page: str | None, root: str, version: str, name: str) -> ExitStatus:
+    """Prints a table of matches for each query, and writes the page if one is wanted."""
+    with _terminal() as (out, err), _mistakes(err) as status:
+        import inference
+
+        opened = inference.open_index(index)
+        matches = inference.search(queries, opened, top=top, root=root, version=version, name=name)
+        for query, found in zip(queries, matches, strict=True):
+            table = Table(title=rich.text.Text(visible(query)), title_justify="left")
+            table.add_column("", justify="right")
+            table.add_column("similarity", justify="right")
+            table.add_column("photograph", overflow="fold")
+            for rank, match in enumerate(found, start=1):
+                table.add_row(str(rank), f"{match.similarity:.3f}", rich.text.Text(visible(match.path)))
+            out.print(table)
+        if page:
+            from inference import contact_sheet
+
+            contact_sheet.write(page, queries, matches, opened.header, root)
+            _say(out, f"The same as pictures: {page}")
+    return status[0]
+
+
+@contextlib.contextmanager
+def _terminal() -> Iterator[tuple[rich.console.Console, rich.console.Console]]:
+    """Consoles on standard output and on standard error; what libraries write to the latter is dropped meanwhile."""
+    with os.fdopen(os.dup(1), "w") as out, os.fdopen(os.dup(2), "w") as err, without_library_noise():
+        yield tuple(rich.console.Console(file=file, width=None if file.isatty() else WIDTH_OF_FILES) for file in (out, err))
+
+
+@contextlib.contextmanager
+def _mistakes(err: rich.console.Console) -> Iterator[list[ExitStatus]]:
+    """Prints what the user can mend as one line. The list's only element is the exit status."""
+    from inference.index import IndexFileError
+    from inference.search import SearchRefused
+
+    status = [ExitStatus.FINISHED]
+    try:
+        yield status
+    except (RegistryError, SourceNotFound, IndexFileError, SearchRefused) as error:
+        status[0] = ExitStatus.BAD_ARGUMENTS
+        _say(err, f"flowers: {error}")
+    except DataRefused as error:
+        status[0] = ExitStatus.DATA_REFUSED
+        _say(err, f"flowers: {error}")
+    except OSError as error:  # a full disk, a folder that may not be written
+        status[0] = ExitStatus.NODE_FAILED
+        _say(err, f"flowers: {error}")
+
+
+def _counting(err: rich.console.Console) -> rich.progress.Progress:
+    """A line that counts images; nothing where there is no terminal."""
+    return rich.progress.Progress(
+        rich.progress.SpinnerColumn(), rich.progress.TextColumn("{task.completed:,} images"), rich.progress.TimeElapsedColumn(),
+        console=err, transient=True, disable=not err.is_terminal)  # fmt: skip
+
+
+def _say(console: rich.console.Console, line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,64 @@
+"""The command line: `flowers` and `python -m pipeline`. Reads arguments, calls the verb, returns its exit status.
+
+Every start imports all verbs, so that heavy libraries are imported inside a verb, when it is called: help and mistakes answer at
+once.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from cli import completion, doctor, embed, registry, rehearse, report, run, schedule, submit
+from cli.arguments import EXIT_STATUSES, ExitStatus
+from contracts.layout import AnotherRunIsActive
+from pipeline import __version__
+from pipeline_config import ConfigurationError
+from registry.backend import RegistryError
+from vertex import GoogleCloudError
+
+# In the order in which help shows them: what a newcomer looks for first, then by name. A new verb is a new file here and its name
+# in this list.
+VERBS = (run, completion, doctor, embed, registry, rehearse, report, schedule, submit)
+
+# Read by libraries when they are imported. A value that the user has set stays.
+ENVIRONMENT = {
+    # oneDNN is off by default on some processors, where it makes a step several times as fast.
+    "TF_ENABLE_ONEDNN_OPTS": "1",
+    "TF_CPP_MIN_LOG_LEVEL": "2",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one verb and returns the exit status."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    understands = parser()
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks what could follow
+        import argcomplete
+
+        argcomplete.autocomplete(understands)
+    parsed = understands.parse_args(arguments)
+    try:
+        return int(parsed.verb(parsed))
+    except (ConfigurationError, AnotherRunIsActive, RegistryError) as error:
+        print(f"flowers: {error}", file=sys.stderr)
+        return int(ExitStatus.BAD_ARGUMENTS)
+    except GoogleCloudError as error:
+        print(f"flowers: {error}", file=sys.stderr)
+        return int(ExitStatus.NODE_FAILED if error.may_pass else ExitStatus.BAD_ARGUMENTS)
+    except KeyboardInterrupt:
+        return int(ExitStatus.INTERRUPTED)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of everything that `flowers` understands; a parsed line has the function to call in `verb`."""
+    whole = argparse.ArgumentParser(
+        prog="flowers", description="Learns a flower backbone without labels and registers it if a linear probe proves it good.",
+        formatter_class=argparse.RawDescriptionHelpFormatter, epilog=EXIT_STATUSES)  # fmt: skip
+    whole.add_argument("--version", action="version", version=f"flowers {__version__}")
+    verbs = whole.add_subparsers(title="verbs", required=True, metavar="VERB")
+    for verb in VERBS:
+        verb.add(verbs)
+    return whole

@@ -1,0 +1,57 @@
+"""`flowers report`: where the page of a run is, and the page itself where it is not there yet."""
+
+import argparse
+import sys
+import webbrowser
+
+from cli.arguments import ExitStatus, add_root
+from contracts import files
+from contracts.layout import Layout
+from contracts.model_files import RUN_PAGE
+
+NEWEST = 5  # run ids that an error names
+
+
+def add(verbs) -> None:
+    """Adds the verb to what `argparse.ArgumentParser.add_subparsers` returned."""
+    reporting = verbs.add_parser(
+        "report", help="where the page of a run is", description="Prints the path of a run's page, and writes it if it is missing.")  # fmt: skip
+    reporting.add_argument("run", metavar="RUN", nargs="?", help="id of the run (default: the newest)")
+    reporting.add_argument("--open", action="store_true", help="open it in the browser")
+    add_root(reporting)
+    reporting.set_defaults(verb=_report)
+
+
+def _report(parsed: argparse.Namespace) -> ExitStatus:
+
+    return report(Layout.at(parsed.root), parsed.run, parsed.open)
+
+
+def report(layout: Layout, run_id: str | None, show: bool) -> ExitStatus:
+    """Prints the path of a run's page, which is drawn from what the nodes left if it is missing.
+
+    Args:
+      run_id: None is the newest run.
+      show: whether to open the page in the desktop's browser.
+    """
+    folder = layout.run(run_id) if run_id else layout.latest.resolve()
+    # A run id is one name, and leads nowhere else.
+    if "/" in (run_id or "") or not (folder / "run.json").is_file():
+        known = sorted((path.parent.name for path in layout.root.glob("runs/*/run.json")), reverse=True)[:NEWEST]
+        there = f"the newest are {', '.join(known)}" if known else "`flowers run` makes the first"
+        print(f"flowers: there is no recorded run {run_id or 'yet'} below {layout.root}; {there}", file=sys.stderr)
+        return ExitStatus.BAD_ARGUMENTS
+    path = folder / RUN_PAGE
+    if not path.exists():
+        from cli.console import without_library_noise
+
+        with without_library_noise():
+            from pipeline import metadata, run_record
+
+            record = files.read_json(folder / "run.json")
+            run_record.write_page(record, metadata.executions(layout.metadata, record["run_id"]), layout)
+    print(path)
+    if show and not webbrowser.open(path.as_uri()):
+        print("flowers: there is no browser to open it with", file=sys.stderr)
+        return ExitStatus.NODE_FAILED
+    return ExitStatus.FINISHED

@@ -1,0 +1,228 @@
+"""`flowers run`: the whole DAG on this machine, run.json, and the table; what ended it, as an exit status and one paragraph."""
+
+import argparse
+import dataclasses
+import datetime
+import re
+import shlex
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from cli import arguments, settings
+from cli.arguments import EXIT_STATUSES, ExitStatus, add_configuration, add_root, configuration
+from cli.console import TRAINS, Console, Output, console
+from components.errors import DataRefused, SourceNotFound
+from contracts import files, interruption
+from contracts.layout import Layout, new_run_id, point_latest_at, run_lock
+from contracts.model_files import RUN_PAGE
+from pipeline import run_record
+from pipeline.run_record import Outcome, Start
+from pipeline_config import Config, ConfigurationError
+
+if TYPE_CHECKING:
+    from pipeline.metadata import Execution
+
+
+def add(verbs) -> None:
+    """Adds the verb to what `argparse.ArgumentParser.add_subparsers` returned."""
+    run = verbs.add_parser(
+        "run", help="run the whole pipeline on this machine", description="Runs the whole pipeline on this machine.",
+        formatter_class=argparse.RawDescriptionHelpFormatter, epilog=EXIT_STATUSES)  # fmt: skip
+    add_configuration(run, preset="quick", data="synthetic, tfds:NAME, or a folder")
+    add_root(run)
+    run.add_argument("--warm-start", metavar="VERSION",
+                     help="start pre-training from a registered backbone, champion or a number; then pretrain.warm_start_epochs "
+                     "and pretrain.warm_start_learning_rate count").completer = arguments.versions  # fmt: skip
+    run.add_argument("--require-push", action="store_true", help="exit with 4 unless the backbone is in the registry afterwards")
+    amount = run.add_mutually_exclusive_group()
+    amount.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors; DIR/latest/run.json has the result")
+    amount.add_argument("-v", "--verbose", action="store_true", help="print what the libraries log too, line by line")
+    run.set_defaults(verb=_run)
+
+
+def _run(parsed: argparse.Namespace) -> ExitStatus:
+    config = settings.with_absolute_source(configuration(parsed))
+    options = Options(
+        require_push=parsed.require_push,
+        warm_start=parsed.warm_start,
+        output=Output.QUIET if parsed.quiet else Output.VERBOSE if parsed.verbose else Output.NORMAL,
+        command=shlex.join(["flowers", *sys.argv[1:]]),
+    )
+    return run(config, Layout.at(parsed.root), options)
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What a run is told beside its configuration.
+
+    Attributes:
+      require_push: whether a run whose backbone is not in the registry afterwards counts as failed.
+      warm_start: number or alias of the registered version that pre-training starts from.
+      output: how much it shows.
+      command: the command line that started it, by which an interrupted run is continued.
+    """
+
+    require_push: bool = False
+    warm_start: str | None = None
+    output: Output = Output.NORMAL
+    command: str = "flowers run"
+
+
+def run(config: Config, layout: Layout, options: Options) -> ExitStatus:
+    """Runs the pipeline below `layout` and leaves run.json, however the run ends.
+
+    SIGINT and SIGTERM end the node that runs, pre-training after its step and with a checkpoint; the record and the table still
+    follow. A second one ends the process at once.
+
+    Raises:
+      AnotherRunIsActive: another process runs below the same DIR.
+    """
+    shown: Console | None = None
+
+    def ending(name: str) -> None:
+        if shown is not None:
+            shown.interrupting(name)
+
+    def ending_at_once() -> None:
+        if shown is not None:
+            shown.ending_at_once()
+
+    with interruption.listening(ending, ending_at_once), run_lock(layout.lock):
+        now = datetime.datetime.now(datetime.timezone.utc)
+        start = Start(new_run_id(now), now.isoformat(timespec="seconds"), config)
+        folder = layout.run(start.run_id)
+        folder.mkdir(parents=True)
+        with console(folder / "log.txt", options.output) as shown:
+            shown.say(f"Run {start.run_id}: preset {config.preset}, data {config.data.source}")
+            shown.say(f"Full log: {folder / 'log.txt'}")
+            return _run_and_record(start, layout, options, shown)
+
+
+def _run_and_record(start: Start, layout: Layout, options: Options, shown: Console) -> ExitStatus:
+    started = time.monotonic()
+    error: BaseException | None = None
+    try:
+        with interruption.released():
+            # Here, under the console: these imports take seconds and write to standard error.
+            from pipeline import local
+
+            if options.warm_start is not None:
+                start = dataclasses.replace(start, config=local.with_warm_start(start.config, layout, options.warm_start))
+                shown.say(f"Warm start from version {start.config.pretrain.warm_start.version}")
+            shown.why = lambda node: local.because(layout, start.run_id).get(node, [])
+            prepared = local.prepare(start.config, layout)
+            start = dataclasses.replace(start, origin=prepared.origin, recipe=prepared.recipe)
+            local.run(start.config, prepared, layout, start.run_id, shown.expect)
+    except (Exception, KeyboardInterrupt) as caught:
+        traceback.print_exception(caught)  # to descriptor 2, which is the log file
+        error = caught
+        if interruption.requested():
+            # Libraries turn a KeyboardInterrupt into errors of their own.
+            error = KeyboardInterrupt(interruption.requested())
+    # From here on a signal is held back: the record is always written.
+    record, status = _record(start, error, time.monotonic() - started, layout, shown)
+    show(record, status, layout, shown)
+    if status == ExitStatus.INTERRUPTED:
+        shown.fail(kept(record, shown, options.command))
+    if status == ExitStatus.FINISHED and options.require_push and not record["registry"]["version"]:
+        shown.fail(f"Not pushed: {'; '.join(record['registry']['reasons'])} (exit status {int(ExitStatus.NOT_PUSHED)})")
+        return ExitStatus.NOT_PUSHED
+    return status
+
+
+def _record(
+    start: Start, error: BaseException | None, seconds: float, layout: Layout, shown: Console
+) -> tuple[dict, ExitStatus]:
+    """Writes run.json and points DIR/latest at it."""
+    from pipeline import local, metadata
+
+    status, exit_status, words, node = "finished", ExitStatus.FINISHED, None, None
+    if error is not None:
+        (status, exit_status), words = classify(error), paragraph(error)
+        node = getattr(error, "node", shown.node)
+    executions = metadata.executions(layout.metadata, start.run_id)
+    outcome = Outcome(status, seconds, words, node)
+    reports, because = run_record.read_reports(executions), local.because(layout, start.run_id)
+    record = run_record.build(start, outcome, executions, reports, shown.seconds, because)
+    files.write_json(layout.run(start.run_id) / "run.json", record)
+    point_latest_at(layout, start.run_id)
+    write_page(record, executions, layout, shown)
+    return record, exit_status
+
+
+def write_page(record: dict, executions: Sequence["Execution"], layout: Layout, shown: Console) -> None:
+    """Writes the page of a recorded run, unless it is to be continued. What stands in its way is told and changes nothing else."""
+    if record["status"] == "interrupted" or not executions:
+        return
+    try:
+        run_record.write_page(record, executions, layout)
+    except Exception as caught:  # the run itself is over and recorded
+        traceback.print_exception(caught)
+        shown.fail(f"The page of the run could not be written: {type(caught).__name__}: {caught} (traceback in the log)")
+
+
+def show(record: dict, status: ExitStatus, layout: Layout, shown: Console) -> None:
+    """Prints the table of a recorded run and, where it did not finish, why."""
+    from cli import summary
+
+    folder = layout.run(record["run_id"])
+    where = {"Report": str(folder / RUN_PAGE)} if (folder / RUN_PAGE).exists() else {}
+    where |= {"Record": str(folder / "run.json"), "Full log": str(folder / "log.txt")}
+    shown.settle("interrupted" if status == ExitStatus.INTERRUPTED else "failed")
+    if shown.output != Output.QUIET:
+        shown.terminal.print(summary.table(record, where))
+    at = f" in {record['failing_node']}" if record["failing_node"] else ""
+    if status not in (ExitStatus.FINISHED, ExitStatus.INTERRUPTED):
+        shown.fail(f"Run {record['status']}{at}: {record['error']} (exit status {int(status)}; traceback in {where['Full log']})")
+
+
+def kept(record: dict, shown: Console, command: str) -> str:
+    """Where an interrupted run was, what of it is kept, and how to go on."""
+    at = f" in {record['failing_node']}" if record["failing_node"] else ""
+    done = [name for name, node in record["nodes"].items() if node["state"] in ("complete", "cached")]
+    if shown.progress is not None and TRAINS not in done and shown.progress.saved_step:
+        done.append(f"{TRAINS} up to step {shown.progress.saved_step:,} of {shown.progress.steps:,}")
+    return (f"Run {record['error']}{at}. Kept: {', '.join(done) or 'what earlier runs left; no node had ended'}.\n"
+            f"The same command continues from there: {command}")  # fmt: skip
+
+
+# A library's message may hold a whole traceback or graph; the log has all of it.
+LONGEST = 600
+
+STATUS = {
+    DataRefused: ("refused", ExitStatus.DATA_REFUSED),
+    SourceNotFound: ("failed", ExitStatus.BAD_ARGUMENTS),
+    ConfigurationError: ("failed", ExitStatus.BAD_ARGUMENTS),
+    KeyboardInterrupt: ("interrupted", ExitStatus.INTERRUPTED),
+}
+
+
+def classify(error: BaseException) -> tuple[str, ExitStatus]:
+    """run.json's `status` and the process's exit status for `error`."""
+    cause = root_error(error)
+    return next((value for kind, value in STATUS.items() if isinstance(cause, kind)), ("failed", ExitStatus.NODE_FAILED))
+
+
+def paragraph(error: BaseException) -> str:
+    """What went wrong in one paragraph: our own errors in their words, any other with its type, cut at LONGEST characters."""
+    cause = root_error(error)
+    if isinstance(cause, KeyboardInterrupt):
+        return f"interrupted by {cause}" if str(cause) else "interrupted"
+    text = re.sub(r"\s+", " ", str(cause)).strip()
+    if len(text) > LONGEST:
+        text = f"{text[:LONGEST].rstrip()} …"
+    return text if isinstance(cause, tuple(STATUS)) else f"{type(cause).__name__}: {text}"
+
+
+def root_error(error: BaseException) -> BaseException:
+    """The error of ours that `error` was raised from, as Beam and TFX wrap what they catch; else `error` itself."""
+    seen, chain = error, []
+    while seen is not None and seen not in chain:
+        if isinstance(seen, tuple(STATUS)):
+            return seen
+        chain.append(seen)
+        seen = seen.__cause__ or seen.__context__
+    return error

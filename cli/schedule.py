@@ -1,0 +1,214 @@
+"""`flowers schedule`: the pipeline again and again, on Vertex AI or by this machine's cron."""
+
+import argparse
+import json
+import os
+import re
+import shlex
+import sys
+from collections.abc import Sequence
+
+import rich.console
+import rich.markup
+from rich.table import Table
+
+from cli import crontab, settings
+from cli.arguments import (
+    EXIT_STATUSES,
+    ExitStatus,
+    add_configuration,
+    add_place,
+    add_root,
+    add_target,
+    configuration,
+    target_options,
+)
+from cli.console import without_library_noise
+from contracts.layout import Layout
+from contracts.source_code import PROJECT
+from pipeline_config import Config, require
+from vertex.target import Target, require_place
+
+NAME = r"[a-z][a-z0-9-]{0,62}"
+
+ACTIONS = {
+    "list": "a table of all schedules",
+    "pause": "start no further runs; one that is under way goes on",
+    "resume": "start runs again; those that were due meanwhile are not made up for",
+    "delete": "forget a schedule; its runs and what they left stay",
+}
+
+
+def add(verbs) -> None:
+    """Adds the verb to what `argparse.ArgumentParser.add_subparsers` returned."""
+    schedule = verbs.add_parser(
+        "schedule", help="run the pipeline again and again", formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Runs the pipeline again and again, on Vertex AI or with --local by this machine's cron.",
+        epilog=EXIT_STATUSES)  # fmt: skip
+    actions = schedule.add_subparsers(title="actions", required=True, metavar="ACTION")
+    creating = actions.add_parser("create", help="schedule the pipeline; a schedule of that name is changed")
+    creating.add_argument("name", metavar="NAME", help="what to call it: lower-case letters, digits and '-'")
+    creating.add_argument("--cron", required=True, metavar="WHEN",
+                          help='MINUTE HOUR DAY MONTH WEEKDAY, such as "TZ=Europe/Berlin 0 3 * * 1"')  # fmt: skip
+    add_configuration(creating, preset=None, data="gs://BUCKET/FOLDER (with --local a folder), tfds:NAME or synthetic")
+    add_target(creating, required=False)
+    add_root(creating)
+    creating.set_defaults(verb=_create)
+    for action, words in ACTIONS.items():
+        parser = actions.add_parser(action, help=words)
+        if action != "list":
+            parser.add_argument("name", metavar="NAME", help="of the schedule")
+        add_place(parser, required=False)
+        parser.set_defaults(verb=_manage, action=action)
+    for parser in actions.choices.values():
+        parser.add_argument("--local", action="store_true", help="in this user's crontab instead of on Vertex AI")
+
+
+def _create(parsed: argparse.Namespace) -> ExitStatus:
+    _require_place(parsed, "project", "region", "bucket", "image")
+    parsed.preset = parsed.preset or ("quick" if parsed.local else "gpu")
+    config = configuration(parsed)
+
+    if parsed.local:
+        return create_local(parsed.name, parsed.cron, config, parsed.overrides, parsed.root)
+    return create(parsed.name, parsed.cron, config, target_options(parsed))
+
+
+def _manage(parsed: argparse.Namespace) -> ExitStatus:
+    _require_place(parsed, "project", "region")
+
+    name = getattr(parsed, "name", "")
+    if parsed.local:
+        return manage_local(parsed.action, name)
+    return manage(parsed.action, name, parsed.project, parsed.region)
+
+
+def _require_place(parsed: argparse.Namespace, *options: str) -> None:
+    for option in options:
+        given = getattr(parsed, option)
+        require(parsed.local or given is not None, f"--{option}", "given, unless the schedule is --local", given)
+        require(not parsed.local or given is None, f"--{option}", "left out with --local", given)
+
+
+def create(name: str, cron: str, config: Config, target_options: dict) -> ExitStatus:
+    """Compiles the pipeline and schedules it on Vertex AI; a schedule of that name is changed.
+
+    Raises:
+      ConfigurationError: a setting that cannot work; nothing was sent.
+      GoogleCloudError: it was not scheduled.
+    """
+    require_name(name)
+    expression = crontab.parse(cron)
+    target = Target(**target_options)
+    with without_library_noise():
+        from google.cloud.aiplatform_v1.types import PipelineJob
+
+        from pipeline import vertex
+        from vertex import schedules
+        from vertex.client import Connection
+
+        job = PipelineJob.from_json(json.dumps(vertex.pipeline_job(config, target)))
+    job.labels["schedule"] = name
+    connection = Connection(target.project, target.region, config.vertex.call_seconds, config.vertex.retry_seconds)
+    schedule, created = schedules.create(connection, name, str(expression), job)
+    print(f"{'Created' if created else 'Updated'} schedule {name}: {schedule.cron}, {schedule.state.name.lower()}")
+    if schedule.next_run_time:
+        print(f"  Next run  {_time(schedule.next_run_time)}")
+    print(f"  Outcomes  {target.outcomes}/")
+    return ExitStatus.FINISHED
+
+
+def manage(action: str, name: str, project: str, region: str) -> ExitStatus:
+    """Lists, pauses, resumes or deletes on Vertex AI.
+
+    Raises:
+      ConfigurationError: there is no such schedule.
+      GoogleCloudError: it was not done.
+    """
+    require_place(project, region)
+    from vertex import schedules
+    from vertex.client import Connection
+
+    connection = Connection(project, region)
+    if action == "list":
+        rows = [
+            (schedules.short_name(one), one.cron, one.state.name.lower(), _time(one.next_run_time),
+             str(one.started_run_count), one.last_scheduled_run_response.run_response)
+            for one in schedules.listed(connection)
+        ]  # fmt: skip
+        return _table(f"Schedules in {project}, {region}",
+                      ("name", "when", "state", "next run (UTC)", "runs", "last answer"), rows)  # fmt: skip
+    require_name(name)
+    getattr(schedules, action)(connection, name)
+    return _done(action, name)
+
+
+def create_local(name: str, cron: str, config: Config, overrides: Sequence[str], root: str) -> ExitStatus:
+    """Schedules `flowers run` by this user's crontab; a schedule of that name is changed.
+
+    Args:
+      overrides: what was given with --set, for the command in the crontab.
+
+    Raises:
+      ConfigurationError: a setting that cannot work, another time zone, or no crontab; nothing was written.
+    """
+    require_name(name)
+    expression = crontab.parse(cron)
+    crontab.require_this_machine_s_zone(expression)
+    layout = Layout.at(root)
+    source = settings.with_absolute_source(config).data.source
+    log = layout.root / f"schedule-{name}.log"
+    options = [option for one in [*overrides, f"data.source={source}"] for option in ("--set", one)]
+    run = [sys.executable, "-m", "pipeline", "run", "--preset", config.preset, *options, "--root", str(layout.root)]
+    command = f"cd {shlex.quote(str(PROJECT))} && {shlex.join(run)} >> {shlex.quote(str(log))} 2>&1"
+    crontab.entries()  # before anything is made: is there a crontab at all?
+    os.makedirs(layout.root, exist_ok=True)
+    created = crontab.put(crontab.Entry(name, expression.fields, crontab.escaped(command)))
+    print(f"{'Created' if created else 'Updated'} schedule {name}: {expression.fields}, by this user's crontab")
+    print(f"  Command   {command}")
+    print(f"  Outcome   {layout.latest / 'run.json'} of the last run; {log} has what each one printed")
+    return ExitStatus.FINISHED
+
+
+def manage_local(action: str, name: str) -> ExitStatus:
+    """Lists, pauses, resumes or deletes in this user's crontab.
+
+    Raises:
+      ConfigurationError: there is no such schedule, or no crontab.
+    """
+    if action == "list":
+        rows = [(one.name, one.fields, "paused" if one.paused else "active", one.command) for one in crontab.entries()]
+        return _table("Schedules in this user's crontab", ("name", "when", "state", "command"), rows)
+    require_name(name)
+    if action == "delete":
+        crontab.remove(name)
+    else:
+        crontab.set_paused(name, action == "pause")
+    return _done(action, name)
+
+
+def require_name(name: str) -> None:
+    require(re.fullmatch(NAME, name) is not None, "the name of a schedule",
+            "lower-case letters, digits and '-', beginning with a letter, 63 at most", name)  # fmt: skip
+
+
+def _done(action: str, name: str) -> ExitStatus:
+    print(f"{action.removesuffix('e')}ed schedule {name}".capitalize())
+    return ExitStatus.FINISHED
+
+
+def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> ExitStatus:
+    if not rows:
+        print("No schedules yet; `flowers schedule create` makes one.")
+        return ExitStatus.FINISHED
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*(rich.markup.escape(text) for text in row))
+    rich.console.Console(width=None if sys.stdout.isatty() else 160).print(table)
+    return ExitStatus.FINISHED
+
+
+def _time(moment) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S}" if moment else ""

@@ -1,0 +1,107 @@
+"""The TFX component DataGate between the data and the trainers: it succeeds only where the data may be used.
+
+`refusals` judges the ingest report and the anomalies in sentences, each a reason to refuse the data.
+"""
+
+import logging
+import posixpath
+from collections.abc import Iterator, Mapping
+
+from tensorflow_metadata.proto.v0 import anomalies_pb2
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.dsl.io import fileio
+from tfx.types import artifact_utils, standard_artifacts
+
+from components.artifacts import IngestReport
+from components.errors import DataRefused
+from components.example_gen import report as reports
+from contracts.model_files import INGEST_REPORT
+
+NAMED_FILES = 5  # paths that a refusal names; the report has them all
+
+
+def refusals(report: dict, anomalies: Mapping[str, anomalies_pb2.Anomalies], max_bad_fraction: float) -> list[str]:
+    """Why the data cannot be used; empty if it can.
+
+    Args:
+      report: the ingest report, see `flowers_example_gen.report.build`.
+      anomalies: what ExampleValidator found, by split.
+      max_bad_fraction: `data.max_bad_fraction`, share of files that may be quarantined, in [0, 1].
+    """
+    return [
+        *_too_many_quarantined(report, max_bad_fraction),
+        *_classes_on_one_side(report),
+        *(sentence for split in sorted(anomalies) for sentence in _in_words(split, anomalies[split])),
+    ]
+
+
+def _too_many_quarantined(report: dict, max_bad_fraction: float) -> Iterator[str]:
+    if report["bad_fraction"] <= max_bad_fraction:
+        return
+    quarantined = report["quarantined"]
+    files = report["images"] + quarantined["total"]
+    reasons = ", ".join(f"{count} {reason}" for reason, count in quarantined["by_reason"].items())
+    named = ", ".join(f"{file['path']!r}" for file in quarantined["files"][:NAMED_FILES])
+    more = quarantined["total"] - NAMED_FILES
+    and_more = f" and {more} more" if more > 0 else ""
+    yield (
+        f"{quarantined['total']} of {files} files ({report['bad_fraction']:.2%}) cannot be used, "
+        f"more than data.max_bad_fraction={max_bad_fraction:g} allows: {reasons}; {named}{and_more}"
+    )
+
+
+def _classes_on_one_side(report: dict) -> Iterator[str]:
+    for split, without in (("train", "learn from"), ("eval", "be judged by")):
+        for name, count in report["splits"][split]["by_class"].items():
+            if not count:
+                yield f"class {name!r} has no photograph in {split} to {without} ({report['split_rule']})"
+
+
+def _in_words(split: str, found: anomalies_pb2.Anomalies) -> Iterator[str]:
+    for feature, anomaly in sorted(found.anomaly_info.items()):
+        yield f"{split}, feature {feature!r}: {_sentence(anomaly)}"
+    if found.HasField("dataset_anomaly_info"):
+        yield f"{split}: {_sentence(found.dataset_anomaly_info)}"
+    if found.data_missing:
+        yield f"{split}: the split holds no examples"
+
+
+def _sentence(anomaly: anomalies_pb2.AnomalyInfo) -> str:
+    words = f"{anomaly.short_description}: {anomaly.description}" if anomaly.short_description else anomaly.description
+    return words.strip().rstrip(".")
+
+
+logger = logging.getLogger(__name__)
+
+ANOMALIES_FILE = "SchemaDiff.pb"
+
+
+@component
+def DataGate(
+    ingest_report: InputArtifact[IngestReport],
+    anomalies: InputArtifact[standard_artifacts.ExampleAnomalies],
+    accepted: OutputArtifact[standard_artifacts.String],
+    max_bad_fraction: Parameter[float],
+    code_version: Parameter[str],
+):
+    """Raises DataRefused, with every reason in words, or writes what it accepted.
+
+    `accepted` exists so that TFX can cache this node; `code_version` makes the cache follow the code. The trainers run after
+    this node without reading it (`trainer.add_upstream_node(data_gate)`).
+    """
+    del code_version
+    report = reports.read(posixpath.join(ingest_report.uri, INGEST_REPORT))
+    found = {
+        split: _read(posixpath.join(artifact_utils.get_split_uri([anomalies], split), ANOMALIES_FILE))
+        for split in artifact_utils.decode_split_names(anomalies.split_names)
+    }
+    if reasons := refusals(report, found, max_bad_fraction):
+        raise DataRefused(f"The data of {report['source']} was refused. " + "; ".join(reasons) + ".")
+    accepted.write(reports.in_words(report))
+    logger.info("The data is accepted: no anomalies, %.2f %% of the files quarantined.", 100 * report["bad_fraction"])
+
+
+def _read(path: str) -> anomalies_pb2.Anomalies:
+    with fileio.open(path, "rb") as file:
+        return anomalies_pb2.Anomalies.FromString(file.read())

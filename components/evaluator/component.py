@@ -1,0 +1,237 @@
+"""The TFX component GateEvaluator: one TFMA run over the eval split, the gate's verdict, and the blessing.
+
+The random-init baseline is measured here, on the same photographs and by the same code as the candidate; the trainer's own figures
+are not read. The champion's probe is compared with its registered hash before it is measured.
+"""
+
+import dataclasses
+import hashlib
+import json
+import logging
+import math
+import posixpath
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import apache_beam as beam
+import tensorflow as tf
+from tfx.components.evaluator import constants
+from tfx.components.util import examples_utils
+from tfx.dsl.component.experimental.annotations import BeamComponentParameter, InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types import standard_artifacts
+from tfx.utils import path_utils
+
+from components.evaluator.gate import Champion, EvaluationError, Measured, Verdict, judge
+from components.evaluator.measure import measure
+from contracts import examples as features
+from contracts import files, model_files
+from contracts.content_hash import content_hash
+from pipeline_config import Gate
+from registry import reading
+from registry.opening import open_registry
+
+EVAL_SPLIT = "eval"
+
+
+def eval_files(examples: standard_artifacts.Examples) -> list[str]:
+    """File patterns of the eval split, each of which matches a file."""
+    patterns = examples_utils.get_split_file_patterns([examples], EVAL_SPLIT)
+    if not any(tf.io.gfile.glob(pattern) for pattern in patterns):
+        raise EvaluationError(f"the eval split holds no file ({', '.join(patterns)}); the gate needs a photograph")
+    return patterns
+
+
+def eval_split_hash(patterns: Sequence[str]) -> str:
+    """SHA-256 (hex) over the sorted class names and stored images of gzip TFRecord files.
+
+    Neither the files that they are divided into nor their order count, nor where a photograph lay in its source.
+    """
+    files = sorted(path for pattern in patterns for path in tf.io.gfile.glob(pattern))
+    records = tf.data.TFRecordDataset(files, compression_type="GZIP")
+    spec = {name: tf.io.FixedLenFeature([], tf.string) for name in (features.CLASS_NAME, features.IMAGE)}
+    photographs = []
+    for record in records.as_numpy_iterator():
+        example = tf.io.parse_single_example(record, spec)
+        class_name, image = example[features.CLASS_NAME].numpy(), example[features.IMAGE].numpy()
+        # Hashed each, so that memory stays small and no bytes can move from one to the other unnoticed.
+        photographs.append(hashlib.sha256(class_name).digest() + hashlib.sha256(image).digest())
+    return hashlib.sha256(b"".join(sorted(photographs))).hexdigest()
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The registered probe that a candidate is compared with; `probe_dir` is its SavedModel."""
+
+    version: str
+    probe_dir: str
+    classes: tuple[str, ...]
+
+
+def champion_now(registry: str, name: str) -> str:
+    """The `champion` parameter for the version that is champion at this moment, "" where none is.
+
+    For a DAG that was built without a look at its registry, as on Vertex AI.
+
+    Args:
+      registry: its place, as `registry.opening` understands it.
+      name: the registered model.
+
+    Raises:
+      RegistryError, GoogleCloudError: the registry cannot be read. That is not the same as having no champion.
+    """
+    found = reading.champion_for_gate(open_registry(registry, name))
+    return json.dumps(found, sort_keys=True) if found else ""
+
+
+def load_baseline(champion: str) -> Baseline | None:
+    """Reads the `champion` parameter: JSON with `version`, `probe_uri` and the probe's `content_hash`, or "" without a champion.
+
+    Raises:
+      EvaluationError: the probe's files are gone or not what was registered. Judging without them would let any backbone pass
+        that beats the floors, so it is an error rather than a first run.
+    """
+    if not champion:
+        return None
+    reference = json.loads(champion)
+    version, directory = reference["version"], reference["probe_uri"]
+    try:
+        found = content_hash(directory)
+    except (FileNotFoundError, tf.errors.NotFoundError):
+        raise _unusable(version, f"there are no files at {directory}") from None
+    if found != reference["content_hash"]:
+        raise _unusable(version, f"{directory} has content hash {found}, registered was {reference['content_hash']}")
+    return Baseline(version, directory, probe_classes(directory))
+
+
+def probe_classes(directory: str) -> tuple[str, ...]:
+    """The class names of a probe directory, in the order of its probabilities."""
+    path = posixpath.join(directory, model_files.PROBE_RECORD)
+    try:
+        return tuple(files.read_json(path)["classes"])
+    except (FileNotFoundError, ValueError, KeyError) as error:
+        raise EvaluationError(f"{path} should be a JSON record with the probe's classes: {error}") from error
+
+
+def _unusable(version: str, problem: str) -> EvaluationError:
+    return EvaluationError(
+        f"champion version {version} cannot be evaluated: {problem}. `flowers registry verify` lists what differs; restore the "
+        "files from a copy and run again, or give another --root to start a registry without a champion"
+    )
+
+
+logger = logging.getLogger(__name__)
+
+CANDIDATE, UNTRAINED, CHAMPION = "candidate", "untrained", "champion"
+
+# Custom properties of the blessing beyond TFX's own `blessed`, `current_model` (URI) and `current_model_id`.
+PROBE_CONTENT_HASH = "probe_content_hash"
+PROBE_ID = "probe_id"  # as text: Vertex AI hands properties on as JSON, in which its ids of 63 bits are rounded
+BASELINE_VERSION = "baseline_version"
+
+
+@component(use_beam=True)
+def GateEvaluator(
+    examples: InputArtifact[standard_artifacts.Examples],
+    probe: InputArtifact[standard_artifacts.Model],
+    probe_run: InputArtifact[standard_artifacts.ModelRun],
+    evaluation: OutputArtifact[standard_artifacts.ModelEvaluation],
+    blessing: OutputArtifact[standard_artifacts.ModelBlessing],
+    gate: Parameter[str],
+    champion: Parameter[str] = "",
+    registry: Parameter[str] = "",
+    name: Parameter[str] = "",
+    code_version: Parameter[str] = "",
+    beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,
+) -> None:
+    """Judges a probe; succeeds whatever the verdict is.
+
+    Args:
+      examples: with a split `eval`, of contracts.examples.
+      probe: LinearEval's model.
+      probe_run: LinearEval's model_run, with contracts.model_files.UNTRAINED_PROBE.
+      evaluation: receives TFMA's results and contracts.model_files.VERDICT.
+      blessing: receives the file BLESSED or NOT_BLESSED and the custom properties `blessed`, `current_model`,
+        `current_model_id`, `probe_id`, `probe_content_hash` and `baseline_version` ("" without a champion).
+      gate: a pipeline_config.Gate as JSON.
+      champion: JSON with `version`, `probe_uri` and `content_hash` of the champion's probe; "" where there is none.
+      registry: place of the registry whose champion is looked up now, in place of `champion`; "" where it was before.
+      name: the registered model, for `registry`.
+      code_version: only tells executions of different code apart.
+
+    Raises:
+      EvaluationError: no eval photographs, a damaged model or champion, classes that do not fit together.
+    """
+    del code_version
+    probe_dir = path_utils.serving_model_path(probe.uri)
+    untrained_dir = posixpath.join(probe_run.uri, model_files.UNTRAINED_PROBE)
+    for directory in (probe_dir, untrained_dir):
+        if not tf.saved_model.contains_saved_model(directory):
+            raise EvaluationError(f"{directory} should be a probe's SavedModel and is not: run LinearEval again")
+    classes = probe_classes(probe_dir)
+    probe_hash = content_hash(probe_dir)
+    baseline = load_baseline(champion_now(registry, name) if registry else champion)
+
+    models = {CANDIDATE: probe_dir, UNTRAINED: untrained_dir}
+    if baseline is not None and baseline.classes == classes:
+        models[CHAMPION] = baseline.probe_dir
+    photographs = eval_files(examples)
+    measured = measure(beam_pipeline, models, classes, photographs, evaluation.uri)
+    compared = baseline and Champion(baseline.version, baseline.classes, measured.get(CHAMPION))
+    settings = Gate(**json.loads(gate))
+    verdict = judge(settings, classes, measured[CANDIDATE], measured[UNTRAINED], compared)
+
+    record = verdict_record(verdict, measured, classes, baseline.version if baseline else None) | {
+        # By these the Pusher knows what was judged, by which thresholds and on which photographs.
+        "gate": dataclasses.asdict(settings),
+        "eval_split": eval_split_hash(photographs),
+        "probe": {"uri": probe.uri, "content_hash": probe_hash},
+    }
+    files.write_json(posixpath.join(evaluation.uri, model_files.VERDICT), record)
+    _bless(blessing, verdict.blessed, probe, probe_hash, baseline.version if baseline else "")
+    logger.info(
+        "%s on %d held-out photographs: %s.",
+        "Blessed" if verdict.blessed else "Not blessed", measured[CANDIDATE].examples, "; ".join(verdict.reasons),
+    )  # fmt: skip
+
+
+def verdict_record(
+    verdict: Verdict, measured: dict[str, Measured], classes: tuple[str, ...], baseline_version: str | None
+) -> dict:
+    """The figures and the verdict as verdict.json has them; figures that are not numbers become null."""
+    candidate = measured[CANDIDATE]
+    return {
+        "schema_version": 1,
+        "blessed": verdict.blessed,
+        "reasons": list(verdict.reasons),
+        "baseline_version": baseline_version,
+        "metrics": {name: _figures(measured[name]) if name in measured else None for name in (CANDIDATE, UNTRAINED, CHAMPION)},
+        "per_class": {name: _number(accuracy) for name, accuracy in candidate.per_class.items()},
+        "confusion_matrix": candidate.confusion_matrix,
+        "classes": list(classes),
+        "eval_examples": candidate.examples,
+    }
+
+
+def _figures(one: Measured) -> dict[str, float | None]:
+    return {name: _number(getattr(one, name)) for name in ("accuracy", "macro_f1", "cross_entropy")}
+
+
+def _number(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _bless(blessing: standard_artifacts.ModelBlessing, blessed: bool, probe: standard_artifacts.Model, probe_hash: str,
+           baseline_version: str) -> None:  # fmt: skip
+    """Fills the blessing artifact as TFX's own Evaluator does, and with what the Pusher verifies beyond that."""
+    blessing.set_string_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY, probe.uri)
+    blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY, probe.id)
+    blessing.set_string_custom_property(PROBE_ID, str(probe.id))
+    blessing.set_string_custom_property(PROBE_CONTENT_HASH, probe_hash)
+    blessing.set_string_custom_property(BASELINE_VERSION, baseline_version)
+    value, name = (
+        (constants.BLESSED_VALUE, constants.BLESSED_FILE_NAME) if blessed
+        else (constants.NOT_BLESSED_VALUE, constants.NOT_BLESSED_FILE_NAME)
+    )  # fmt: skip
+    blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY, value)
+    files.write_text(posixpath.join(blessing.uri, name), "")

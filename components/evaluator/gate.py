@@ -1,0 +1,140 @@
+"""The gate: from figures to a verdict, in words. Pure, with no library behind it.
+
+A backbone is blessed when every check passes; the reasons name every check, passed or failed, with its figures.
+"""
+
+import math
+from dataclasses import dataclass
+
+from pipeline_config import Gate
+
+
+class EvaluationError(RuntimeError):
+    """The eval split or a model cannot be evaluated; the message says which and what to do."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one probe reached on the eval split.
+
+    Attributes:
+      accuracy: share of photographs whose most probable class is the true one, in [0, 1].
+      macro_f1: unweighted mean of the classes' F1, in [0, 1].
+      cross_entropy: mean of -log(probability of the true class) in nats, at least 0; NaN where the probe answers NaN.
+      per_class: accuracy by true class; None for a class without a photograph in the eval split.
+      confusion_matrix: counts of photographs, [true class][predicted class], in the order of the probe's classes.
+      examples: number of photographs.
+    """
+
+    accuracy: float
+    macro_f1: float
+    cross_entropy: float
+    per_class: dict[str, float | None]
+    confusion_matrix: list[list[int]]
+    examples: int
+
+
+# Thresholds are inclusive. Differences of accuracies are not exact in floating point (0.58 - 0.55 < 0.03), so a figure within
+# this distance of its threshold counts as equal; one photograph in a million would be a thousand times as much.
+TOLERANCE = 1e-9
+MOST_NAMES = 5  # classes that a reason names
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The registered version to compare with; `measured` is None where its classes are not the candidate's."""
+
+    version: str
+    classes: tuple[str, ...]
+    measured: Measured | None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the backbone may be registered, and one sentence a check."""
+
+    blessed: bool
+    reasons: tuple[str, ...]
+
+
+def judge(gate: Gate, classes: tuple[str, ...], candidate: Measured, untrained: Measured, champion: Champion | None) -> Verdict:
+    """Judges a candidate by the gate's settings.
+
+    Args:
+      gate: the thresholds, accuracies in [0, 1].
+      classes: the candidate's classes, in the order of its labels.
+      candidate, untrained: the probe on the trained backbone and the same probe on the same network untrained, both measured on
+        the same eval split.
+      champion: the version in use, measured on that split as well; None on a first run, which the floors alone decide.
+    """
+    broken = [
+        f"{name} gave figures that are not numbers (accuracy {one.accuracy}, macro F1 {one.macro_f1}, "
+        f"cross-entropy {one.cross_entropy}): not judged"
+        for name, one in _measured(candidate, untrained, champion)
+        if not all(map(math.isfinite, (one.accuracy, one.macro_f1, one.cross_entropy)))
+    ]
+    if broken:
+        return Verdict(False, tuple(broken))
+    checks = [
+        _accuracy(gate, candidate.accuracy),
+        _gain(gate, candidate.accuracy, untrained.accuracy),
+        _regression(gate, classes, candidate.accuracy, champion),
+    ]
+    return Verdict(all(passed for passed, _ in checks), tuple(reason for _, reason in checks))
+
+
+def _measured(candidate: Measured, untrained: Measured, champion: Champion | None) -> list[tuple[str, Measured]]:
+    named = [("the candidate", candidate), ("the untrained network", untrained)]
+    if champion is not None and champion.measured is not None:
+        named.append((f"champion version {champion.version}", champion.measured))
+    return named
+
+
+def _accuracy(gate: Gate, accuracy: float) -> tuple[bool, str]:
+    passed = accuracy >= gate.min_accuracy - TOLERANCE
+    relation = "at least" if passed else "below"
+    return passed, f"accuracy {_text(accuracy)} is {relation} gate.min_accuracy {_text(gate.min_accuracy)}"
+
+
+def _gain(gate: Gate, accuracy: float, floor: float) -> tuple[bool, str]:
+    passed = accuracy - floor >= gate.min_gain_over_random - TOLERANCE
+    return passed, (
+        f"accuracy {_text(accuracy)} is {_distance(accuracy, floor)} the untrained floor {_text(floor)}, "
+        f"{'at least' if passed else 'less than'} gate.min_gain_over_random {_text(gate.min_gain_over_random)}"
+    )
+
+
+def _regression(gate: Gate, classes: tuple[str, ...], accuracy: float, champion: Champion | None) -> tuple[bool, str]:
+    if champion is None:
+        return True, "there is no champion to compare with: the floors alone decide"
+    if champion.measured is None:
+        return False, (
+            f"not comparable with champion version {champion.version}, which tells apart other classes "
+            f"({_only('champion', champion.classes, classes)}; {_only('probe', classes, champion.classes)}): run on data of the "
+            "same classes, or start a line of versions without a champion by --set registry.name=NAME"
+        )
+    reached = champion.measured.accuracy
+    passed = reached - accuracy <= gate.max_regression + TOLERANCE
+    return passed, (
+        f"accuracy {_text(accuracy)} is {_distance(accuracy, reached)} champion version {champion.version} ({_text(reached)}), "
+        f"{'within' if passed else 'more than'} gate.max_regression {_text(gate.max_regression)}"
+        f"{'' if passed else ' below'}"
+    )
+
+
+def _only(whose: str, classes: tuple[str, ...], others: tuple[str, ...]) -> str:
+    """What one of two probes knows alone, shortened: a reason is read by people."""
+    alone = [name for name in classes if name not in set(others)]
+    more = f" and {len(alone) - MOST_NAMES} more" if len(alone) > MOST_NAMES else ""
+    return f"{whose} alone: {', '.join(alone[:MOST_NAMES]) or 'none'}{more}"
+
+
+def _distance(accuracy: float, other: float) -> str:
+    if abs(accuracy - other) <= TOLERANCE:
+        return "equal to"
+    return f"{_text(abs(accuracy - other))} {'above' if accuracy > other else 'below'}"
+
+
+def _text(value: float) -> str:
+    """Four decimals at most: a ten-thousandth is below one photograph of any eval split up to 10,000."""
+    return f"{value:.4f}".rstrip("0").rstrip(".") if value else "0"

@@ -1,0 +1,190 @@
+"""A data set of TensorFlow Datasets as a source, downloaded and prepared: read with `tfds.beam`, image bytes undecoded.
+
+Opened by `source`, for `tfds:NAME` and for the synthetic flowers, which are a TFDS data set of ours.
+"""
+
+import difflib
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+import tensorflow_datasets as tfds
+
+from components.errors import DataRefused, SourceNotFound
+from components.example_gen.photograph import Encoded
+from contracts import files
+
+NO_LABEL = "no label"
+CHUNK_BYTES = 1 << 20
+# The flowers are drawn by this project's code, under its licence.
+SYNTHETIC_LICENCE = "Apache-2.0"
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A prepared builder, which of its splits is train and which eval, and the names of the two features that are used."""
+
+    name: str
+    kind: str
+    builder: Any  # tfds.core.DatasetBuilder
+    splits: dict[str, str]  # "train" and "eval" to what TFDS calls them
+    split_rule: str
+    image: str
+    label: str
+    unused: tuple[str, ...]
+    given_splits: bool = True
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(sorted(self.builder.info.features[self.label].names))
+
+    @property
+    def licence(self) -> str:
+        """As the data set states it; "" where it states none."""
+        return SYNTHETIC_LICENCE if self.kind == "synthetic" else self.builder.info.redistribution_info.license
+
+    @property
+    def citation(self) -> str:
+        """BibTeX, as the data set gives it; "" where it gives none."""
+        return self.builder.info.citation or ""
+
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) over name, configuration, version, splits and the content of the record files."""
+        total = hashlib.sha256(f"{self.builder.info.full_name}\0{sorted(self.splits.items())}\n".encode())
+        for split in sorted(self.builder.info.splits):
+            for path in sorted(str(path) for path in self.builder.info.splits[split].filepaths):
+                total.update(f"{path.rsplit('/', 1)[-1]}\0{files.sha256(path)}\n".encode())
+        return total.hexdigest()
+
+    def encoded(self, enough: set[str], max_bytes: int) -> Iterator[Encoded]:
+        """Example after example, leaving out classes once the caller has put them into `enough`."""
+        del max_bytes  # a record that TFDS holds was read whole already
+        for split, instruction in self.splits.items():
+            for example in self.builder.as_dataset(split=instruction, **self._reading()):
+                found = self._encoded(example, split)
+                if found.class_name not in enough:
+                    yield found
+
+    def read_all(self, max_bytes: int) -> beam.PTransform:
+        """Beam: both splits as Encoded, a worker a record file, image bytes as they are stored."""
+        del max_bytes
+        return _ReadSplits(self)
+
+    def _reading(self) -> dict:
+        return {
+            "decoders": tfds.decode.PartialDecoding(
+                {self.image: True, self.label: True}, decoders={self.image: tfds.decode.SkipDecoding()}),
+            "read_config": tfds.ReadConfig(add_tfds_id=True, try_autocache=False),
+            "shuffle_files": False,
+        }  # fmt: skip
+
+    def _encoded(self, example: dict, split: str) -> Encoded:
+        path, label = example["tfds_id"].numpy().decode(), int(example[self.label])
+        if label < 0:  # what TFDS stores where a published split has no labels
+            return Encoded(path, "", split, b"", NO_LABEL, f"label {label}")
+        return Encoded(path, self.builder.info.features[self.label].int2str(label), split, example[self.image].numpy())
+
+
+class _ReadSplits(beam.PTransform):
+    def __init__(self, data_set: DataSet):
+        super().__init__()
+        self.data_set = data_set
+
+    def expand(self, pbegin):
+        return tuple(
+            pbegin
+            | f"Read[{split}]" >> tfds.beam.ReadFromTFDS(self.data_set.builder, split=instruction, **self.data_set._reading())
+            | f"Encoded[{split}]" >> beam.Map(self.data_set._encoded, split)
+            for split, instruction in self.data_set.splits.items()
+        ) | beam.Flatten()
+
+
+def prepare(name: str, data_dir: str | None = None):
+    """The builder of a TFDS data set (`name`, `name/config`, `name:version`), downloaded and prepared if it is not yet.
+
+    Args:
+      data_dir: where data sets are kept; None is TFDS's own default, which the variable TFDS_DATA_DIR moves.
+
+    Raises:
+      SourceNotFound: TFDS knows no such data set (the message names the nearest), or it cannot be had.
+    """
+    try:
+        builder = tfds.builder(name, data_dir=data_dir)
+    except (tfds.core.DatasetNotFoundError, ValueError, AssertionError) as error:
+        known = sorted(set(tfds.list_builders(with_community_datasets=False)))
+        nearest = difflib.get_close_matches(name.split("/")[0].split(":")[0], known, n=3)
+        hint = f"; the nearest are {', '.join(nearest)}" if nearest else ""
+        raise SourceNotFound(f"data.source: TensorFlow Datasets has no {name!r}{hint} ({str(error).splitlines()[0]})") from error
+    try:
+        builder.download_and_prepare()
+    except Exception as error:  # the network, the disk, a checksum, a missing package: all mean that there is no data
+        raise SourceNotFound(
+            f"data.source: tfds:{name} could not be downloaded and prepared: {type(error).__name__}: {error}"
+        ) from error
+    return builder
+
+
+def open_data_set(source: str, kind: str, builder, eval_fraction: float) -> DataSet:
+    """Picks splits and features of a prepared data set.
+
+    `train` is train; `validation`, else `test`, else the last `eval_fraction` of train is eval, so that tf_flowers is divided
+    as in published results (train[:85%], train[85%:]).
+
+    Raises:
+      DataRefused: the data set has no split `train`, or not exactly one image and one class label.
+    """
+    available = builder.info.splits
+    if "train" not in available:
+        raise DataRefused(f"{source} has the splits {', '.join(available) or 'none'}; expected one called train")
+    held_out = next((name for name in ("eval", "validation", "test") if name in available), "")
+    if held_out:
+        splits = {"train": "train", "eval": held_out}
+    else:
+        border = _border(available["train"].num_examples, eval_fraction)
+        splits = {"train": f"train[:{border}]", "eval": f"train[{border}:]"}
+    used = {"train", held_out}
+    return DataSet(
+        name=source,
+        kind=kind,
+        builder=builder,
+        splits=splits,
+        split_rule=f"{splits['train']} and {splits['eval']} of the data set",
+        image=_only_feature(source, builder, tfds.features.Image, "image"),
+        label=_only_feature(source, builder, tfds.features.ClassLabel, "label"),
+        unused=tuple(sorted(set(available) - used)),
+    )
+
+
+def images(source: str, builder) -> Iterator[Encoded]:
+    """Every image of every split of a prepared data set, labels aside, example after example.
+
+    Raises:
+      DataRefused: the data set has not exactly one image feature.
+    """
+    image = _only_feature(source, builder, tfds.features.Image, "image")
+    reading = {
+        "decoders": tfds.decode.PartialDecoding({image: True}, decoders={image: tfds.decode.SkipDecoding()}),
+        "read_config": tfds.ReadConfig(add_tfds_id=True, try_autocache=False),
+        "shuffle_files": False,
+    }  # fmt: skip
+    for split in builder.info.splits:
+        for example in builder.as_dataset(split=split, **reading).as_numpy_iterator():
+            yield Encoded(example["tfds_id"].decode(), "", "", example[image])
+
+
+def _border(examples: int, eval_fraction: float) -> str:
+    percent = 100 * (1 - eval_fraction)
+    if abs(percent - round(percent)) < 1e-9:
+        return f"{round(percent)}%"
+    return str(min(examples - 1, max(1, round(examples * (1 - eval_fraction)))))
+
+
+def _only_feature(source: str, builder, kind: type, what: str) -> str:
+    names = [name for name, feature in builder.info.features.items() if isinstance(feature, kind)]
+    if what in names:
+        return what
+    if len(names) != 1:
+        raise DataRefused(f"{source} has {len(names)} features that are an {kind.__name__}; expected one, or one called {what}")
+    return names[0]

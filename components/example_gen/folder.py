@@ -1,0 +1,263 @@
+"""A folder of photographs as a source: `CLASS/*`, or `train/CLASS/*` with `eval/CLASS/*` (else `val`, else `test`).
+
+Opened by `source`. Nothing outside the folder is ever read: links that lead out are reported instead, links to folders are not
+followed, and devices and pipes are not opened.
+"""
+
+import functools
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import apache_beam as beam
+import numpy as np
+import tensorflow as tf
+
+from components.errors import SourceNotFound
+from components.example_gen.photograph import TOO_MANY_BYTES, Encoded, printable
+from contracts import files
+
+LINK_OUT = "link out of the folder"
+LINK_TO_FOLDER = "link to a folder"
+NOT_A_FILE = "not a regular file"
+UNREADABLE = "unreadable"
+
+HELD_OUT_NAMES = ("eval", "val", "test")  # the first that exists is the eval split
+HASHING_THREADS = 8
+CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One file below a class folder: `location` is what to open; `reason` is set where it must not be opened."""
+
+    path: str
+    class_name: str
+    split: str
+    location: str
+    reason: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """What a folder holds, by name alone; no image has been read yet."""
+
+    name: str
+    classes: tuple[str, ...]
+    candidates: tuple[Candidate, ...]
+    given_splits: bool
+    split_rule: str
+    unused: tuple[str, ...]
+    kind: str = "folder"
+    licence: str = ""  # a folder states none
+    citation: str = ""
+
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) over the paths and contents of all candidates: times, owners and modes do not count."""
+        return self._hashes[0]
+
+    def photographs(self) -> np.ndarray:
+        """`[candidates, 2]` uint64: of each a hash of its split and path, and one of its content."""
+        return self._hashes[1]
+
+    @functools.cached_property
+    def _hashes(self) -> tuple[str, np.ndarray]:
+        """Both of the above, from one reading of all files."""
+        total, each = hashlib.sha256(), np.empty((len(self.candidates), 2), np.uint64)
+        with ThreadPoolExecutor(HASHING_THREADS) as threads:
+            for index, (candidate, content) in enumerate(zip(self.candidates, threads.map(_content, self.candidates), strict=True)):
+                total.update(f"{candidate.split}\0{candidate.path}\0{content}\n".encode())
+                each[index] = _short(f"{candidate.split}\0{candidate.path}"), _short(content)
+        return total.hexdigest(), each
+
+    def encoded(self, enough: set[str], max_bytes: int) -> Iterator[Encoded]:
+        """Reads file after file, leaving out classes once the caller has put them into `enough`."""
+        for candidate in self.candidates:
+            if candidate.class_name not in enough:
+                yield read(candidate, max_bytes)
+
+    def read_all(self, max_bytes: int) -> beam.PTransform:
+        """Beam: the whole folder as Encoded. Files are opened by the workers, and their bytes go no further than they must."""
+        return beam.Create(self.candidates) | beam.Map(read, max_bytes=max_bytes)
+
+
+def open_folder(source: str, eval_fraction: float) -> Folder:
+    """Lists a folder, local or remote.
+
+    Raises:
+      SourceNotFound: there is no such folder, or it holds no class folder.
+    """
+    root = os.path.realpath(os.path.expanduser(source)) if _is_local(source) else source.rstrip("/")
+    if not _is_folder(root):
+        raise SourceNotFound(
+            f"data.source: there is no folder {source!r}; expected `synthetic`, `tfds:NAME`, or a folder of class folders"
+        )
+    top = _folders(root)
+    if not top:
+        raise SourceNotFound(f"data.source: {source!r} holds no folders; expected one folder of images for each class")
+    held_out = next((name for name in HELD_OUT_NAMES if name in top), "")
+    if "train" in top and (held_out or len(top) == 1) and not _is_link(_join(root, "train")) and _folders(_join(root, "train")):
+        splits = {"train": "train"} | ({held_out: "eval"} if held_out else {})
+    else:
+        splits, held_out = {}, ""
+    class_folders = [
+        (f"{folder}/{name}", printable(name), split if held_out else "")
+        for folder, split in splits.items()
+        for name in _folders(_join(root, folder))
+    ] or [(name, printable(name), "") for name in top]
+    percent = 100 * eval_fraction
+    return Folder(
+        name=source,
+        classes=tuple(sorted({class_name for _, class_name, _ in class_folders})),
+        candidates=tuple(sorted(
+            (candidate for folder in class_folders for candidate in _list_class(root, *folder)),
+            key=lambda candidate: (candidate.path, candidate.location))),
+        given_splits=bool(held_out),
+        split_rule=f"train/ and {held_out}/ of the folder" if held_out else
+        f"{100 - percent:g} % and {percent:g} % of each class, divided by content",
+        unused=tuple(f"{printable(name)}/" for name in top if splits and name not in splits),
+    )  # fmt: skip
+
+
+def read(candidate: Candidate, max_bytes: int) -> Encoded:
+    """The candidate's bytes, or why it has none: it was marked when listed, is larger than `max_bytes`, or cannot be read."""
+    encoded = Encoded(candidate.path, candidate.class_name, candidate.split, b"", candidate.reason, candidate.detail)
+    if candidate.reason:
+        return encoded
+    try:
+        size = _size(candidate.location)
+        if size > max_bytes:
+            return replace(encoded, reason=TOO_MANY_BYTES, detail=f"{size} bytes; at most {max_bytes} are read")
+        return replace(encoded, data=b"".join(_chunks(candidate.location)))
+    except (OSError, tf.errors.OpError) as error:
+        return replace(encoded, reason=UNREADABLE, detail=_short(error))
+
+
+def list_any(source: str) -> Iterator[Candidate]:
+    """What a folder of any layout holds, at any depth and by name, or the one file that `source` is; local or remote.
+
+    Candidates have no class and no split. Memory holds the names of the folders that lead to the current one, not the whole list.
+
+    Raises:
+      SourceNotFound: there is neither folder nor file.
+    """
+    root = os.path.realpath(os.path.expanduser(source)) if _is_local(source) else source.rstrip("/")
+    if _is_folder(root):
+        yield from _list_below(root, _names(root))
+    elif os.path.isfile(root) if _is_local(root) else tf.io.gfile.exists(root):
+        yield Candidate(printable(root.rsplit("/", 1)[-1]), "", "", root)
+    else:
+        raise SourceNotFound(f"there is no folder or file {source!r}; expected `synthetic`, `tfds:NAME`, a folder or an image")
+
+
+def candidate_at(source: str, path: str) -> Candidate:
+    """The file of a source that `list_any` listed as `path`; marked as not to be opened where `path` leads out of the source."""
+    root = os.path.realpath(os.path.expanduser(source)) if _is_local(source) else source.rstrip("/")
+    if not _is_folder(root):
+        found = Candidate(printable(root.rsplit("/", 1)[-1]), "", "", root)
+        return found if found.path == path else replace(found, path=path, reason=UNREADABLE, detail="no such file")
+    found = Candidate(path, "", "", _join(root, path))
+    inside = all(part not in ("", ".", "..") for part in path.split("/"))
+    if inside and _is_local(root):
+        inside = os.path.commonpath([root, os.path.realpath(found.location)]) == root
+    if not inside:
+        return replace(found, reason=LINK_OUT, detail="it is not inside the folder")
+    if _is_local(root) and os.path.exists(found.location) and not os.path.isfile(found.location):
+        return replace(found, reason=NOT_A_FILE, detail="a folder, device, pipe or socket")
+    return found
+
+
+def _list_class(root: str, folder: str, class_name: str, split: str) -> Iterator[Candidate]:
+    """Everything below a class folder."""
+    return _list_below(root, [folder], class_name, split)
+
+
+def _list_below(root: str, paths: list[str], class_name: str = "", split: str = "") -> Iterator[Candidate]:
+    """The files at and below `paths` of `root`, at any depth, but for names that begin with a dot."""
+    waiting = paths[::-1]
+    while waiting:
+        path = waiting.pop()
+        found = Candidate(printable(path), class_name, split, _join(root, path))
+        if _is_link(found.location):
+            yield _follow(root, found)
+        elif _is_folder(found.location):
+            try:
+                waiting += [f"{path}/{name}" for name in reversed(_names(found.location))]
+            except OSError as error:
+                yield replace(found, reason=UNREADABLE, detail=_short(error))
+        elif _is_local(root) and not stat.S_ISREG(os.lstat(found.location).st_mode):
+            yield replace(found, reason=NOT_A_FILE, detail="a device, pipe or socket")
+        else:
+            yield found
+
+
+def _follow(root: str, link: Candidate) -> Candidate:
+    target = os.path.realpath(link.location)
+    if os.path.commonpath([root, target]) != root:
+        return replace(link, reason=LINK_OUT, detail="links are followed only inside the folder")
+    if os.path.isdir(target):
+        return replace(link, reason=LINK_TO_FOLDER, detail="only links to files are followed")
+    if not os.path.isfile(target):
+        return replace(link, reason=UNREADABLE, detail="a broken link")
+    return replace(link, location=target)
+
+
+def _short(text: str) -> int:
+    """The first 64 bits of a SHA-256."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+
+def _content(candidate: Candidate) -> str:
+    """SHA-256 of a candidate's bytes; for one that must not or cannot be opened, the reason stands for them."""
+    if candidate.reason:
+        return candidate.reason
+    try:
+        return files.sha256(candidate.location)
+    except (OSError, tf.errors.OpError):
+        return UNREADABLE
+
+
+def _chunks(location: str) -> Iterator[bytes]:
+    with open(location, "rb") if _is_local(location) else tf.io.gfile.GFile(location, "rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk
+
+
+def _folders(path: str) -> list[str]:
+    return [name for name in _names(path) if _is_folder(_join(path, name))]
+
+
+def _names(path: str) -> list[str]:
+    names = os.listdir(path) if _is_local(path) else [name.rstrip("/") for name in tf.io.gfile.listdir(path)]
+    return sorted(name for name in names if name and not name.startswith("."))
+
+
+# Local paths go through os, not tf.io.gfile: file names need not be UTF-8, and only os tells links from files.
+
+
+def _is_local(path: str) -> bool:
+    return "://" not in path
+
+
+def _is_folder(path: str) -> bool:
+    return os.path.isdir(path) if _is_local(path) else tf.io.gfile.isdir(path)
+
+
+def _is_link(path: str) -> bool:
+    return _is_local(path) and os.path.islink(path)
+
+
+def _size(path: str) -> int:
+    return os.path.getsize(path) if _is_local(path) else tf.io.gfile.stat(path).length
+
+
+def _join(root: str, path: str) -> str:
+    return f"{root.rstrip('/')}/{path}"
+
+
+def _short(error: Exception) -> str:
+    return f"{type(error).__name__}: {getattr(error, 'strerror', None) or error}".splitlines()[0][:200]

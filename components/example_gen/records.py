@@ -1,0 +1,175 @@
+"""The Beam pipeline of ExampleGen, one path for every source: read, normalise, divide, write TFRecords and the report.
+
+`component` calls `ingest`. Image bytes never meet in one place: a worker normalises a file, sets the record down in a scratch
+file and passes on its description (path, hash, thumbnail, where the record lies: about a kilobyte). Descriptions are gathered,
+divided and sent out again, shard by shard, to workers that copy the records to where they belong. So memory stays flat for any
+amount of data.
+"""
+
+import hashlib
+import posixpath
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import apache_beam as beam
+import tensorflow as tf
+from tfx.dsl.io import fileio
+
+from components.example_gen import division, photograph, report
+from components.example_gen.data_set import DataSet
+from components.example_gen.folder import Folder
+from components.example_gen.photograph import Encoded
+from contracts import examples
+
+# A shard is what one reader handles: small enough to spread over workers, large enough to read in one go.
+SHARD_EXAMPLES = 1000
+SHARD_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class Description:
+    """One file of the source: quarantined for `reason`, or usable, with its record at `offset` of the scratch file `part`."""
+
+    path: str
+    class_name: str
+    split: str
+    reason: str = ""
+    detail: str = ""
+    content_hash: str = ""
+    width: int = 0
+    height: int = 0
+    thumbnail: bytes = b""
+    part: str = ""
+    offset: int = 0
+    length: int = 0
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One output file and where its records lie, in their order: tuples of part, offset, length."""
+
+    path: str
+    records: tuple[tuple[str, int, int], ...]
+
+
+def ingest(
+    pipeline: beam.Pipeline, source: Folder | DataSet, max_side: int, max_pixels: int, eval_fraction: float, fingerprint: str,
+    examples_uri: str, report_path: str,
+) -> None:  # fmt: skip
+    """Runs `pipeline` to its end: writes `Split-train/` and `Split-eval/` below `examples_uri`, and the report.
+
+    Files that cannot be used never stop it; the report lists them. Records are sorted by content hash, so that classes are
+    mixed and the same source gives the same files.
+    """
+    scratch = posixpath.join(examples_uri, f"scratch-{uuid.uuid4().hex}")
+    fileio.makedirs(scratch)
+    for split in examples.SPLITS:
+        fileio.makedirs(posixpath.join(examples_uri, f"Split-{split}"))
+    try:
+        with pipeline as p:
+            divided = (
+                p
+                | "Read" >> source.read_all(photograph.max_file_bytes(max_pixels))
+                | "Normalise" >> beam.ParDo(Normalise(scratch, source.classes, max_side, max_pixels))
+                | "Gather" >> beam.combiners.ToList()
+                | "Divide" >> beam.Map(divide, source.given_splits, eval_fraction)
+            )
+            divided | "Report" >> beam.Map(
+                report.write, path=report_path, source=source.name, kind=source.kind, fingerprint=fingerprint,
+                classes=source.classes, split_rule=source.split_rule, unused=source.unused, licence=source.licence,
+                citation=source.citation)  # fmt: skip
+            shards = divided | "Plan" >> beam.FlatMap(plan_shards, examples_uri) | beam.Reshuffle()
+            shards | "Write" >> beam.Map(write_shard, scratch)
+    finally:
+        fileio.rmtree(scratch)
+
+
+class Normalise(beam.DoFn):
+    """Encoded files in, descriptions out; the records go to scratch files, one for each bundle of work."""
+
+    def __init__(self, scratch: str, classes: tuple[str, ...], max_side: int, max_pixels: int):
+        self.scratch = scratch
+        self.labels = {name: label for label, name in enumerate(classes)}
+        self.max_side = max_side
+        self.max_pixels = max_pixels
+
+    def start_bundle(self):
+        self.part = posixpath.join(self.scratch, uuid.uuid4().hex)
+        self.file = None
+        self.offset = 0
+
+    def process(self, encoded: Encoded) -> Iterator[Description]:
+        try:
+            if encoded.reason:
+                raise photograph.Unusable(encoded.reason, encoded.detail)
+            prepared = photograph.prepare(encoded.data, self.max_side, self.max_pixels)
+        except photograph.Unusable as unusable:
+            yield Description(encoded.path, encoded.class_name, encoded.split, unusable.reason, unusable.detail)
+            return
+        content_hash = hashlib.sha256(encoded.data).hexdigest()
+        record = _record(prepared.jpeg, self.labels[encoded.class_name], encoded, content_hash)
+        if self.file is None:
+            self.file = fileio.open(self.part, "wb")
+        self.file.write(record)
+        yield Description(
+            encoded.path, encoded.class_name, encoded.split, content_hash=content_hash, width=prepared.width,
+            height=prepared.height, thumbnail=prepared.descriptor, part=self.part, offset=self.offset, length=len(record),
+        )  # fmt: skip
+        self.offset += len(record)
+
+    def finish_bundle(self):
+        if self.file is not None:
+            self.file.close()
+
+
+def divide(descriptions: list[Description], given_splits: bool, eval_fraction: float) -> report.Divided:
+    """Decides each usable photograph's split; see `splits` and `near_duplicates`."""
+    usable = sorted((d for d in descriptions if not d.reason), key=lambda d: (d.content_hash, d.path))
+    quarantined = sorted((d for d in descriptions if d.reason), key=lambda d: d.path)
+    groups = division.group([d.thumbnail for d in usable])
+    if given_splits:
+        chosen = division.keep_given([d.split for d in usable], groups)
+    else:
+        chosen = division.divide([d.class_name for d in usable], [d.content_hash for d in usable], groups, eval_fraction)
+    return report.Divided(usable, chosen, groups.tolist(), quarantined)
+
+
+def plan_shards(divided: report.Divided, examples_uri: str) -> Iterator[Shard]:
+    """The output files of each split, records in the order of their content hashes."""
+    for split in examples.SPLITS:
+        chosen = [d for d, side in zip(divided.usable, divided.splits, strict=True) if side == split]
+        shards = max(1, -(-len(chosen) // SHARD_EXAMPLES), -(-sum(d.length for d in chosen) // SHARD_BYTES))
+        for shard in range(shards):
+            part = chosen[len(chosen) * shard // shards : len(chosen) * (shard + 1) // shards]
+            path = posixpath.join(examples_uri, f"Split-{split}", f"data_tfrecord-{shard:05d}-of-{shards:05d}.gz")
+            yield Shard(path, tuple((d.part, d.offset, d.length) for d in part))
+
+
+def write_shard(shard: Shard, scratch: str) -> None:
+    """Copies the shard's records from the scratch files into one gzip TFRecord file, which appears when it is complete."""
+    unfinished = posixpath.join(scratch, uuid.uuid4().hex)
+    # JPEG does not compress any further: the lowest level only saves time.
+    options = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=1)
+    parts = {part: fileio.open(part, "rb") for part in sorted({part for part, _, _ in shard.records})}
+    try:
+        with tf.io.TFRecordWriter(unfinished, options) as writer:
+            for part, offset, length in shard.records:
+                parts[part].seek(offset)
+                writer.write(parts[part].read(length))
+    finally:
+        for file in parts.values():
+            file.close()
+    fileio.rename(unfinished, shard.path, overwrite=True)
+
+
+def _record(jpeg: bytes, label: int, encoded: Encoded, content_hash: str) -> bytes:
+    values = {
+        examples.IMAGE: jpeg,
+        examples.CLASS_NAME: encoded.class_name.encode(),
+        examples.CONTENT_HASH: content_hash.encode(),
+        examples.SOURCE_PATH: encoded.path.encode(),
+    }
+    features = {name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value])) for name, value in values.items()}
+    features[examples.LABEL] = tf.train.Feature(int64_list=tf.train.Int64List(value=[label]))
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)

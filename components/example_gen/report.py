@@ -1,0 +1,150 @@
+"""The ingest report: what was read, how it was divided, what was quarantined and why, and how the photographs look.
+
+`build` documents its schema. Brightness, contrast and colours are exact over all photographs and cost next to nothing, as they come
+from the thumbnails that ingest makes anyway: what changed between two data sets shows here before it shows in an accuracy.
+"""
+
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from components.example_gen.division import LEFT_OUT
+from components.example_gen.photograph import DESCRIPTOR_SIDE
+from contracts import examples, files
+
+# ITU-R BT.601 luma.
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+BINS = 20
+MEASURES = ("brightness", "contrast", "saturation")
+# Photographs measured at a time, which bounds the memory.
+CHUNK = 4096
+
+
+def appearance(descriptors: Sequence[bytes]) -> dict:
+    """Histograms of photographs' appearance, ready for JSON.
+
+    Args:
+      descriptors: thumbnails, RGB of 16 x 16 pixels, 768 bytes each, as `photograph.prepare` makes them.
+
+    Returns:
+      By measure, photographs in each of BINS equal steps of [0, 1]: `brightness`, the mean luma; `contrast`, twice the standard
+      deviation of the luma (1: half the thumbnail black, half white); `saturation`, the mean of HSV's. And `mean_colour`, red,
+      green and blue in [0, 1] over all, null where there is no photograph.
+    """
+    counts = {measure: np.zeros(BINS, int) for measure in MEASURES}
+    colour = np.zeros(3)
+    for start in range(0, len(descriptors), CHUNK):
+        part = descriptors[start : start + CHUNK]
+        thumbnails = np.frombuffer(b"".join(part), np.uint8).reshape(len(part), DESCRIPTOR_SIDE**2, 3).astype(np.float32) / 255
+        for measure, values in _measure(thumbnails).items():
+            counts[measure] += np.histogram(np.clip(values, 0, 1), BINS, (0, 1))[0]
+        colour += thumbnails.mean(axis=1, dtype=np.float64).sum(axis=0)
+    histograms = {measure: found.tolist() for measure, found in counts.items()}
+    return histograms | {"mean_colour": (colour / len(descriptors)).tolist() if descriptors else None}
+
+
+def _measure(thumbnails: np.ndarray) -> dict[str, np.ndarray]:
+    """Each measure of `[count, pixels, 3]` in [0, 1]: `[count]`."""
+    luma = thumbnails @ LUMA
+    largest, smallest = thumbnails.max(axis=2), thumbnails.min(axis=2)
+    saturation = (largest - smallest) / np.maximum(largest, 1e-6)
+    return {"brightness": luma.mean(axis=1), "contrast": 2 * luma.std(axis=1), "saturation": saturation.mean(axis=1)}
+
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Divided:
+    """Descriptions (`records.Description`) of all files: the usable ones with split and near-duplicate group, and the rest."""
+
+    usable: Sequence[Any]
+    splits: Sequence[str]
+    groups: Sequence[int]
+    quarantined: Sequence[Any]
+
+
+def build(
+    divided: Divided, source: str, kind: str, fingerprint: str, classes: Sequence[str], split_rule: str, unused: Sequence[str],
+    licence: str, citation: str,
+) -> dict:  # fmt: skip
+    """The report as a dictionary ready for JSON:
+
+    - `schema_version`, `source` (as given), `kind` (synthetic, tfds, folder), `fingerprint`, `classes` (sorted);
+    - `images`: usable photographs, including those left out of train;
+    - `quarantined`: `total`, `by_reason` (reason to count), `files` (each `path`, `reason`, `detail`);
+    - `bad_fraction`: quarantined over all files, in [0, 1];
+    - `splits`: for train and eval `images` and `by_class` (every class, also with 0);
+    - `sizes`: pixels of the upright photographs as they were written, for width and height `min`, `median`, `max`;
+    - `licence`: `text` and `citation` as the source states them, "" where it does not;
+    - `appearance`: for train and eval, see `appearance`;
+    - `split_rule`: in words; `unused`: parts of the source that were not read;
+    - `near_duplicates`: `groups` of two or more photographs that show the same picture, `images` in them, `left_out_of_train`
+      because they show one of eval, and the paths of those as `files`.
+    """
+    sizes = Counter(divided.groups)
+    left_out = sorted(d.path for d, split in zip(divided.usable, divided.splits, strict=True) if split == LEFT_OUT)
+    total = len(divided.usable) + len(divided.quarantined)
+    by_class = {split: dict.fromkeys(classes, 0) for split in examples.SPLITS}
+    for description, split in zip(divided.usable, divided.splits, strict=True):
+        if split != LEFT_OUT:
+            by_class[split][description.class_name] += 1
+    thumbnails: dict[str, list[bytes]] = {split: [] for split in (*examples.SPLITS, LEFT_OUT)}
+    for description, split in zip(divided.usable, divided.splits, strict=True):
+        thumbnails[split].append(description.thumbnail)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "source": source,
+        "kind": kind,
+        "fingerprint": fingerprint,
+        "classes": list(classes),
+        "images": len(divided.usable),
+        "quarantined": {
+            "total": len(divided.quarantined),
+            "by_reason": dict(sorted(Counter(d.reason for d in divided.quarantined).items())),
+            "files": [{"path": d.path, "reason": d.reason, "detail": d.detail} for d in divided.quarantined],
+        },
+        "bad_fraction": len(divided.quarantined) / total if total else 0.0,
+        "splits": {split: {"images": sum(counts.values()), "by_class": counts} for split, counts in by_class.items()},
+        "sizes": {side: _spread([getattr(d, side) for d in divided.usable]) for side in ("width", "height")},
+        "licence": {"text": licence, "citation": citation},
+        "appearance": {split: appearance(thumbnails[split]) for split in examples.SPLITS},
+        "split_rule": split_rule,
+        "unused": list(unused),
+        "near_duplicates": {
+            "groups": sum(size > 1 for size in sizes.values()),
+            "images": sum(size for size in sizes.values() if size > 1),
+            "left_out_of_train": len(left_out),
+            "files": left_out,
+        },
+    }
+
+
+def _spread(values: Sequence[int]) -> dict:
+    return {"min": min(values), "median": statistics.median_low(values), "max": max(values)} if values else {}
+
+
+def write(divided: Divided, path: str, **about: Any) -> None:
+    """Writes `build(divided, **about)` to `path`."""
+    files.write_json(path, build(divided, **about))
+
+
+def read(path: str) -> dict:
+    """The report at `path`."""
+    return files.read_json(path)
+
+
+def in_words(found: dict) -> str:
+    """One sentence for the console."""
+    train, held_out = found["splits"]["train"]["images"], found["splits"]["eval"]["images"]
+    words = f"{found['images']:,} photographs of {len(found['classes'])} classes: {train:,} to learn from, {held_out:,} held out"
+    if left_out := found["near_duplicates"]["left_out_of_train"]:
+        words += f", {left_out:,} left out of train because eval has the same picture"
+    if quarantined := found["quarantined"]["total"]:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in found["quarantined"]["by_reason"].items())
+        words += f"; {quarantined:,} files quarantined ({reasons})"
+    return words + "."

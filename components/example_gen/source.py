@@ -1,0 +1,135 @@
+"""What `data.source` names, and whether it can be used: the check before any component starts.
+
+`inspect` finds its fingerprint before the DAG is built; ExampleGen opens the same source again to read it.
+"""
+
+import functools
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+import pipeline_config
+from components.errors import DataRefused
+from components.example_gen import data_set, folder, photograph
+from components.example_gen.data_set import DataSet
+from components.example_gen.folder import Folder
+from components.example_gen.photograph import Encoded
+from components.synthetic_flowers import builder as synthetic_builder
+from components.synthetic_flowers import species
+
+TFDS_PREFIX = "tfds:"
+MIN_CLASSES = 2
+MIN_IMAGES = 2  # a class: one to learn from and one to be judged by
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a look at a source finds.
+
+    Attributes:
+      kind: synthetic, tfds or folder.
+      classes: sorted names.
+      fingerprint: SHA-256 (hex) of the source's content.
+      photographs: `[count, 2]` uint64, of each photograph a hash of its path and one of its content; None where they come as one.
+    """
+
+    kind: str
+    classes: tuple[str, ...]
+    fingerprint: str
+    photographs: np.ndarray | None = None
+
+
+def inspect(data: pipeline_config.Data, datasets_dir: str) -> Inspection:
+    """Looks a source over: names, contents' hash, and enough images to know that each class can be used.
+
+    Args:
+      data: the configuration's section; `data.source` is what is looked at.
+      datasets_dir: where synthetic flowers are kept; nothing is drawn here yet.
+
+    Raises:
+      SourceNotFound: no such folder, no class folders in it, no such TFDS data set.
+      DataRefused: fewer than two classes, or a class with fewer than two usable images.
+    """
+    if data.source == "synthetic":
+        return Inspection("synthetic", tuple(sorted(species.NAMES)), _synthetic_fingerprint(data))
+    source = open_source(data, datasets_dir)
+    if len(source.classes) < MIN_CLASSES:
+        raise DataRefused(
+            f"{data.source} has one class only, {source.classes[0]!r}; a probe needs two or more classes (one folder each)")
+    _require_usable_images(source, data)
+    photographs = source.photographs() if isinstance(source, Folder) else None
+    return Inspection(source.kind, source.classes, source.fingerprint(), photographs)
+
+
+def open_source(data: pipeline_config.Data, datasets_dir: str) -> Folder | DataSet:
+    """Opens what `data.source` names; downloads and prepares a TFDS data set, draws the synthetic one where it is missing."""
+    if data.source == "synthetic":
+        return data_set.open_data_set(data.source, "synthetic", _synthetic(data, datasets_dir), data.eval_fraction)
+    if data.source.startswith(TFDS_PREFIX):
+        builder = data_set.prepare(data.source.removeprefix(TFDS_PREFIX))
+        return data_set.open_data_set(data.source, "tfds", builder, data.eval_fraction)
+    return folder.open_folder(data.source, data.eval_fraction)
+
+
+def every_image(source: str, datasets_dir: str, max_bytes: int) -> Iterator[Callable[[], Encoded]]:
+    """All images of a source of any layout, labelled or not: what `flowers embed` goes through.
+
+    A folder needs no class folders, and can be a single file; of a data set all splits count, also those a run leaves aside.
+
+    Args:
+      source: as `data.source`, or an image file.
+      datasets_dir: where synthetic flowers are kept, and drawn if they are missing.
+      max_bytes: larger files are not read.
+
+    Yields:
+      Functions that read one image each, on whatever thread calls them: listing files costs no memory for their content.
+
+    Raises:
+      SourceNotFound, DataRefused: as `open_source`.
+    """
+    synthetic = source == "synthetic"
+    if synthetic or source.startswith(TFDS_PREFIX):
+        name = source.removeprefix(TFDS_PREFIX)
+        builder = _synthetic(pipeline_config.Data(), datasets_dir) if synthetic else data_set.prepare(name)
+        return ((lambda encoded=encoded: encoded) for encoded in data_set.images(source, builder))
+    return (functools.partial(folder.read, candidate, max_bytes) for candidate in folder.list_any(source))
+
+
+def _require_usable_images(source: Folder | DataSet, data: pipeline_config.Data) -> None:
+    usable = dict.fromkeys(source.classes, 0)
+    problems: dict[str, str] = {}
+    enough: set[str] = set()
+    for encoded in source.encoded(enough, photograph.max_file_bytes(data.max_pixels)):
+        try:
+            if encoded.reason:
+                raise photograph.Unusable(encoded.reason, encoded.detail)
+            photograph.prepare(encoded.data, data.max_side, data.max_pixels)
+        except photograph.Unusable as unusable:
+            problems.setdefault(encoded.class_name, f"{encoded.path}: {unusable}")
+            continue
+        usable[encoded.class_name] += 1
+        if usable[encoded.class_name] >= MIN_IMAGES:
+            enough.add(encoded.class_name)
+            if len(enough) == len(usable):
+                return
+    lacking = [
+        f"class {name!r} has {usable[name]} usable image{'' if usable[name] == 1 else 's'}"
+        + (f" (for example {problems[name]})" if name in problems else "")
+        for name in source.classes
+        if name not in enough
+    ]
+    raise DataRefused(f"{data.source}: every class needs at least {MIN_IMAGES} usable images, but {'; '.join(lacking[:5])}")
+
+
+def _synthetic(data: pipeline_config.Data, datasets_dir: str):
+    return synthetic_builder.prepare(
+        datasets_dir, data.synthetic_images, data.synthetic_side, data.synthetic_seed, data.eval_fraction)  # fmt: skip
+
+
+def _synthetic_fingerprint(data: pipeline_config.Data) -> str:
+    drawn = {name: value for name, value in pipeline_config.to_dict(data).items() if name.startswith("synthetic_")}
+    drawn |= {"eval_fraction": data.eval_fraction, "code": synthetic_builder.drawing_code()}
+    return hashlib.sha256(json.dumps(drawn, sort_keys=True).encode()).hexdigest()

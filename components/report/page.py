@@ -1,0 +1,173 @@
+"""Puts a run into one HTML page: no network, no file beside it, nothing in it executed but the script of ours.
+
+The Report node writes the page of what the nodes left. What only the runner knows (times, what was cached, how the run ended, the
+champion's data) goes into slots of it: `with_run` fills them when the run has ended, without drawing anything again.
+"""
+
+import base64
+import hashlib
+import pathlib
+import re
+import unicodedata
+from collections.abc import Callable
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from components.report import pictures, sections
+from components.report.artifacts import Artifacts
+from components.report.sections import drift
+
+# Characters of a name that are shown: a path may have 4,096.
+LONGEST = 80
+# Format characters that emoji and some scripts are written with: joiners and non-joiners change no direction and hide nothing.
+HARMLESS = {"\u200c", "\u200d"}
+
+
+def name(text: object) -> str:
+    """A file's or class's name as it may stand in a page: what is invisible or turns the direction is spelt out, the middle of
+    what is too long is left out.
+
+    Escaping for HTML is not done here: the template escapes everything.
+    """
+    text = str(text)
+    if len(text) > LONGEST:
+        text = f"{text[: LONGEST // 2]}…{text[-LONGEST // 2 + 1 :]}"
+    return "".join(_visible(character) for character in text)
+
+
+def sentence(text: object) -> str:
+    """A sentence of ours that may hold such names: in full, with the same characters spelt out."""
+    return "".join(_visible(character) for character in str(text))
+
+
+def _visible(character: str) -> str:
+    hidden = unicodedata.category(character) in ("Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp") and character not in HARMLESS
+    return f"\\u{ord(character):04x}" if hidden else character
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """A share in [0, 1]; what was not measured is a dash."""
+    return "–" if share is None else f"{100 * share:.{digits}f} %"
+
+
+def points(difference: float) -> str:
+    """A difference of shares, with its sign: percentage points."""
+    return f"{'+' if difference >= 0 else '−'}{abs(100 * difference):.1f}"
+
+
+def count(number: float | None) -> str:
+    return "–" if number is None else f"{number:,.0f}".replace(",", "\u202f")
+
+
+def decimal(number: float | None, digits: int = 3) -> str:
+    return "–" if number is None else f"{number:.{digits}f}".replace("-", "−")
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as people say them."""
+    if seconds is None:
+        return "–"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+FILTERS = {function.__name__: function for function in (name, sentence, percent, points, count, decimal, duration)}
+
+
+TEMPLATES = pathlib.Path(__file__).parent / "templates"
+# Parts of the page, each a template, that are filled again when the run has ended.
+SLOTS = ("run_summary", "drift", "run_nodes")
+
+
+def render(found: Artifacts, run: dict | None = None, champion: dict | None = None) -> str:
+    """The page.
+
+    Args:
+      found: what the nodes left.
+      run: run.json of the run; None while it goes on.
+      champion: see `with_run`.
+    """
+    environment = _environment()
+    script = (TEMPLATES / "map.js").read_text(encoding="utf-8")
+    return environment.get_template("page.html").render(
+        style=Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        found=found,
+        headline=_headline(found, run),
+        **_sections(found),
+        **_run(run, champion),
+    )
+
+
+def with_run(page: str, run: dict, champion: dict | None = None) -> str:
+    """`page`, as the Report node wrote it, with the slots of its run filled.
+
+    Args:
+      run: run.json of the run that ended.
+      champion: what the gate compared with: `version`, and the section `data` of the run.json that it came from (None where
+        that is gone). None where there was no champion.
+    """
+    environment = _environment()
+    for slot in SLOTS:
+        filled = environment.get_template(f"{slot}.html").render(**_run(run, champion))
+        # Names are escaped, so that no name can look like the border of a slot.
+        page = re.sub(f"(<!-- slot {slot} -->).*?(<!-- end {slot} -->)", lambda found: found[1] + filled + found[2], page,
+                      count=1, flags=re.DOTALL)  # fmt: skip
+    return page
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined)  # fmt: skip
+    environment.filters |= FILTERS
+    return environment
+
+
+def _run(run: dict | None, champion: dict | None) -> dict[str, Any]:
+    then = champion["data"] if champion else None
+    return {
+        "run": run,
+        "champion": champion,
+        "same_data": bool(run and run["data"] and then and run["data"]["fingerprint"] == then["fingerprint"]),
+        "moved": drift(run["data"], then) if run and run["data"] and then else None,
+    }
+
+
+def _headline(found: Artifacts, run: dict | None) -> dict:
+    if run is None or run["status"] == "finished":
+        return sections.headline(found)
+    where = f" in {run['failing_node']}" if run["failing_node"] else ""
+    return {"title": f"{run['status'].capitalize()}{where}", "mood": "bad", "reasons": [run["error"]]}
+
+
+def _sections(found: Artifacts) -> dict[str, Any]:
+    """Each section's content, None of what the run did not reach."""
+
+    def of(condition: object, make: Callable[[], Any]) -> Any:
+        return make() if condition else None
+
+    judged, learnt, ingest = found.verdict, found.predictions and found.records, found.ingest
+    return {
+        "comparison": of(judged, lambda: sections.comparison(judged)),
+        "by_class": of(judged, lambda: sections.by_class(judged)),
+        "confusions": of(judged, lambda: sections.confusions(judged)),
+        "curves": of(found.pretrain, lambda: pictures.curves(found)),
+        "views": of(found.views, lambda: pictures.views(found)),
+        "mistakes": of(learnt, lambda: pictures.mistakes(found)),
+        "neighbours": of(learnt, lambda: pictures.neighbours(found)),
+        "map": of(learnt, lambda: pictures.eval_map(found)),
+        "counts": of(ingest, lambda: sections.counts(ingest)),
+        "appearance": of(ingest, lambda: sections.appearance(ingest)),
+        "mean_colours": of(ingest, lambda: sections.mean_colours(ingest)),
+        "quarantined": of(ingest, lambda: sections.quarantined(ingest)),
+        "differences": of(found.configuration, lambda: sections.differences(found.configuration, found.preset)),
+        "versions": sections.versions(found),
+        "lineage": sections.lineage(found),
+    }

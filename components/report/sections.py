@@ -1,0 +1,245 @@
+"""The sections of a run's page that are words and figures: the verdict, the photographs, their drift, the recipe. Pure.
+
+Every accuracy stands beside its random-init baseline and its interval. Drift says how far the photographs have moved from those that
+the champion came from: distances are Jensen-Shannon's (J. Lin, IEEE Trans. Inf. Theory 37, 1991) to base 2: 0, the same
+distribution, to 1, nothing in common. Each stands beside what is usual: the distance between train and eval of this run, which come
+from one source.
+"""
+
+import importlib.metadata
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from scipy.spatial.distance import jensenshannon
+from scipy.stats import binomtest
+
+from components.report import charts
+from components.report.artifacts import Artifacts
+
+CONFIDENCE = 0.95
+# Rows of the table by class; what a reader looks for are the worst.
+CLASSES = 60
+# Classes up to which the confusion matrix can be read.
+MATRIX_CLASSES = 15
+CONFUSIONS = 20
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """A share of photographs with its Wilson interval (E. B. Wilson, JASA 22, 1927), all in [0, 1]."""
+
+    value: float
+    low: float
+    high: float
+
+
+def accuracy(correct: int, total: int) -> Accuracy:
+    """`correct` of `total` photographs, total over 0."""
+    interval = binomtest(correct, total).proportion_ci(CONFIDENCE, method="wilson")
+    return Accuracy(correct / total, float(interval.low), float(interval.high))
+
+
+def headline(found: Artifacts) -> dict:
+    """`title` in a few words, `mood` (good, bad, open) and `reasons` in sentences."""
+    push, verdict = found.push, found.verdict
+    if push is None:
+        return {"title": "Not judged", "mood": "open", "reasons": []} if verdict is None else {
+            "title": "Judged, and not pushed yet", "mood": "open", "reasons": verdict["reasons"]}  # fmt: skip
+    reasons = [reason for reason in push["reasons"] if reason not in verdict["reasons"]]
+    if not push["pushed"]:
+        return {"title": "Not registered", "mood": "bad", "reasons": verdict["reasons"]}
+    what = f"{'Registered' if push['created'] else 'Registered before'} as version {push['version']}"
+    title = f"{what}, the champion" if push["alias"] else f"{what}, not champion"
+    return {"title": title, "mood": "good" if push["alias"] else "open", "reasons": verdict["reasons"] + reasons}
+
+
+def comparison(verdict: dict) -> list[dict]:
+    """The candidate, its floor and the champion, each with `accuracy` and the other measures; `kind` is by what to colour."""
+    total = verdict["eval_examples"]
+    titles = {"candidate": "This backbone", "untrained": "The same network, untrained"}
+    if verdict["metrics"]["champion"]:
+        titles["champion"] = f"Champion, version {verdict['baseline_version']}"
+    return [
+        {
+            "kind": kind,
+            "title": title,
+            "accuracy": accuracy(round(verdict["metrics"][kind]["accuracy"] * total), total),
+            "macro_f1": verdict["metrics"][kind]["macro_f1"],
+            "cross_entropy": verdict["metrics"][kind]["cross_entropy"],
+        }
+        for kind, title in titles.items()
+    ]
+
+
+def by_class(verdict: dict) -> dict:
+    """`rows`, the worst classes first: `name`, `total`, `correct`, `accuracy`, `confused_with` and `confused`; `of` how many."""
+    rows, classes = [], verdict["classes"]
+    for label, (name, row) in enumerate(zip(classes, verdict["confusion_matrix"], strict=True)):
+        total = sum(row)
+        wrong = [0 if other == label else count for other, count in enumerate(row)]
+        confused = max(range(len(wrong)), key=wrong.__getitem__)
+        rows.append({
+            "name": name, "total": total, "correct": row[label],
+            "accuracy": accuracy(row[label], total) if total else None,
+            "confused_with": classes[confused] if wrong[confused] else None, "confused": wrong[confused],
+        })  # fmt: skip
+    rows.sort(key=lambda row: (row["accuracy"].value if row["accuracy"] else 2, row["name"]))
+    return {"rows": rows[:CLASSES], "of": len(rows)}
+
+
+def confusions(verdict: dict) -> dict:
+    """`matrix`, rows of the confusion matrix with each cell's `count` and `share` of its row, or None where it could not be read;
+    and `pairs`, the most frequent confusions, of how many kinds (`of`)."""
+    classes, counts = verdict["classes"], verdict["confusion_matrix"]
+    pairs = sorted(
+        ({"name": classes[true], "taken_for": classes[predicted], "count": count, "share": count / sum(row)}
+         for true, row in enumerate(counts) for predicted, count in enumerate(row) if count and predicted != true),
+        key=lambda pair: -pair["count"])  # fmt: skip
+    matrix = None
+    if len(classes) <= MATRIX_CLASSES:
+        matrix = [
+            {"name": classes[true],
+             "cells": [{"count": count, "share": count / max(1, sum(row)), "right": predicted == true}
+                       for predicted, count in enumerate(row)]}
+            for true, row in enumerate(counts)]  # fmt: skip
+    return {"matrix": matrix, "classes": classes, "pairs": pairs[:CONFUSIONS], "of": len(pairs)}
+
+
+# Files that a list shows; all of them are in run.json.
+FILES = 50
+DESCRIBED = {
+    "brightness": "mean luma; 0 is black, 1 is white",
+    "contrast": "spread of the luma; 0 is one plain grey",
+    "saturation": "0 is grey, 1 is pure colour",
+}
+
+
+def counts(ingest: dict) -> dict:
+    """`rows`: `name` and photographs in `train` and `eval`, with their share of the largest class; `of` how many classes."""
+    train, held_out = (ingest["splits"][split]["by_class"] for split in ("train", "eval"))
+    largest = max((train[name] + held_out[name] for name in train), default=0) or 1
+    rows = [
+        {"name": name, "train": train[name], "eval": held_out[name],
+         "train_width": train[name] / largest, "eval_width": held_out[name] / largest}
+        for name in ingest["classes"]]  # fmt: skip
+    return {"rows": rows[:CLASSES], "of": len(rows)}
+
+
+def appearance(ingest: dict) -> list[dict]:
+    """A `chart` for each measure of appearance, with `title` and `note`."""
+    train, held_out = (ingest["appearance"][split] for split in ("train", "eval"))
+    return [
+        {"title": measure.capitalize(), "note": note, "chart": charts.histogram(
+            train[measure], held_out[measure], f"{measure.capitalize()} of the photographs in train and eval, as histograms")}
+        for measure, note in DESCRIBED.items()]  # fmt: skip
+
+
+def mean_colours(ingest: dict) -> dict[str, str]:
+    """The mean colour of each split as CSS has it."""
+    found = {split: ingest["appearance"][split]["mean_colour"] for split in ("train", "eval")}
+    return {split: f"#{bytes(round(255 * channel) for channel in colour).hex()}" for split, colour in found.items() if colour}
+
+
+def quarantined(ingest: dict) -> dict:
+    """As in the ingest report, with no more `files` than are shown, and `of` how many."""
+    found = ingest["quarantined"]
+    return found | {"files": found["files"][:FILES], "of": len(found["files"])}
+
+
+MEASURES = ("brightness", "contrast", "saturation")
+
+
+def drift(now: dict, then: dict) -> list[dict]:
+    """`what`, its `distance` from then to now, and its `floor`; None where one of the two has nothing to compare.
+
+    Args:
+      now, then: the section `data` of run.json, of this run and of the run that the champion came from.
+    """
+    rows = [{
+        "what": "share of each class",
+        "distance": _distance(_classes(now), _classes(then)),
+        "floor": _distance(now["train_by_class"], now["eval_by_class"]),
+    }]  # fmt: skip
+    for measure in MEASURES:
+        train, held_out = (now["appearance"][split][measure] for split in ("train", "eval"))
+        earlier = then.get("appearance", {})
+        rows.append({
+            "what": measure,
+            "distance": _distance(_both(now["appearance"], measure), _both(earlier, measure)) if earlier else None,
+            "floor": _distance(_numbered(train), _numbered(held_out)),
+        })  # fmt: skip
+    return rows
+
+
+def _classes(data: dict) -> dict[str, int]:
+    return {name: count + data["eval_by_class"][name] for name, count in data["train_by_class"].items()}
+
+
+def _both(appearance: Mapping[str, dict], measure: str) -> dict[int, int]:
+    return _numbered([train + held_out for train, held_out in zip(*(appearance[split][measure] for split in ("train", "eval")))])
+
+
+def _numbered(counts: Sequence[int]) -> dict[int, int]:
+    return dict(enumerate(counts))
+
+
+def _distance(one: Mapping, other: Mapping) -> float | None:
+    """Between two tables of counts; what one of them lacks counts 0."""
+    if not sum(one.values()) or not sum(other.values()):
+        return None
+    keys = sorted(one.keys() | other.keys())
+    distance = jensenshannon([one.get(key, 0) for key in keys], [other.get(key, 0) for key in keys], base=2)
+    return max(0.0, float(distance))
+
+
+LIBRARIES = ("tfx", "tensorflow", "keras", "tensorflow-model-analysis", "scikit-learn", "mlflow", "numpy", "pillow")
+
+
+def differences(configuration: dict, preset: dict) -> list[dict]:
+    """Each setting that is not the preset's: `key` as `--set` has it, `value`, and what it is in the `preset`."""
+    preset = dict(_flat(preset))
+    return [
+        {"key": key, "value": _text(value), "preset": _text(preset[key])}
+        for key, value in _flat(configuration)
+        if key in preset and _text(value) != _text(preset[key])
+    ]
+
+
+def _flat(section: dict, above: str = "") -> Iterator[tuple[str, object]]:
+    for key, value in section.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
+
+
+def _text(value: object) -> str:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value)) or "none"
+    return str(value)
+
+
+def versions(found: Artifacts) -> list[tuple[str, str]]:
+    """What ran: this project's code by its hashes, Python, and the libraries that a result depends on."""
+    installed = [(name, importlib.metadata.version(name)) for name in LIBRARIES]
+    return [("this project", found.code or "not known"), ("Python", platform.python_version()), *installed]
+
+
+def lineage(found: Artifacts) -> list[dict]:
+    """From the photographs to the registry: `what`, its `identity`, and in words what it is to the one before."""
+    chain = []
+    if found.ingest:
+        chain.append({"what": "Photographs", "identity": found.ingest["fingerprint"], "note": found.ingest["source"]})
+    if found.probe:
+        chain.append({"what": "Backbone", "identity": found.probe["backbone_content_hash"], "note": "pre-trained on train"})
+    if found.verdict:
+        chain.append({"what": "Probe", "identity": found.verdict["probe"]["content_hash"], "note": "fitted on that backbone"})
+        baseline = found.verdict["baseline_version"]
+        against = f"champion version {baseline}" if baseline else "the floors alone"
+        judged = "blessed" if found.verdict["blessed"] else "not blessed"
+        chain.append({"what": "Verdict", "identity": judged, "note": f"of that probe, on eval, against {against}"})
+    if found.push:
+        version = f"{found.push['name']} version {found.push['version']}" if found.push["version"] else "no version"
+        chain.append({"what": "Registry", "identity": version, "note": "that backbone with that probe"})
+    return chain

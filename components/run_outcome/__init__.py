@@ -1,1 +1,0 @@
-"""The TFX component that reports how a run on Vertex AI ended."""

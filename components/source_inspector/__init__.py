@@ -1,1 +1,0 @@
-"""The TFX component that looks at the source where the DAG was built without a look at it."""

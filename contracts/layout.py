@@ -1,0 +1,109 @@
+"""Where a run leaves things below DIR (`--root`), and the lock that lets one run at a time work there.
+
+    DIR/metadata.sqlite        ML Metadata: every execution and artifact
+    DIR/artifacts/             what the nodes wrote
+    DIR/checkpoints/KEY/       of a pre-training, by what determines it
+    DIR/datasets/              generated data sets
+    DIR/photographs/           which photographs a source had, by its fingerprint: 16 bytes each
+    DIR/registry/              registered versions
+    DIR/runs/RUN_ID/           run.json and log.txt of a run
+    DIR/latest                 link to the newest run that left a run.json
+
+ML Metadata's SQLite file and a pre-training's checkpoints take one writer. The operating system drops the lock with the process,
+however it ends, so that a killed run never blocks the next one.
+"""
+
+import contextlib
+import dataclasses
+import datetime
+import fcntl
+import os
+import pathlib
+import secrets
+from collections.abc import Iterator
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """The paths below one DIR, which is absolute: artifacts are found again from any working directory."""
+
+    root: pathlib.Path
+
+    @classmethod
+    def at(cls, directory: str) -> "Layout":
+        """The layout below `directory`, made absolute (`~` is the home directory)."""
+        return cls(pathlib.Path(os.path.abspath(os.path.expanduser(directory))))
+
+    @property
+    def metadata(self) -> pathlib.Path:
+        return self.root / "metadata.sqlite"
+
+    @property
+    def artifacts(self) -> pathlib.Path:
+        return self.root / "artifacts"
+
+    @property
+    def datasets(self) -> pathlib.Path:
+        return self.root / "datasets"
+
+    @property
+    def registry(self) -> pathlib.Path:
+        return self.root / "registry"
+
+    @property
+    def checkpoints(self) -> pathlib.Path:
+        return self.root / "checkpoints"
+
+    @property
+    def lock(self) -> pathlib.Path:
+        return self.root / "lock"
+
+    @property
+    def latest(self) -> pathlib.Path:
+        return self.root / "latest"
+
+    def photographs(self, fingerprint: str) -> pathlib.Path:
+        return self.root / "photographs" / f"{fingerprint}.npy"
+
+    def run(self, run_id: str) -> pathlib.Path:
+        return self.root / "runs" / run_id
+
+
+def new_run_id(now: datetime.datetime) -> str:
+    """A run id that sorts by time, such as `20260131-184502-3fa9`: UTC to the second, and 4 random hex digits."""
+    return f"{now.astimezone(datetime.timezone.utc):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def point_latest_at(layout: Layout, run_id: str) -> None:
+    """Makes DIR/latest a link to the run's folder, in one step: a reader sees the old run or the new one, never neither."""
+    beside = layout.root / f"latest.{run_id}"
+    beside.unlink(missing_ok=True)
+    beside.symlink_to(pathlib.Path("runs") / run_id)
+    os.replace(beside, layout.latest)
+
+
+class AnotherRunIsActive(RuntimeError):
+    """Another process runs the pipeline below the same DIR."""
+
+
+@contextlib.contextmanager
+def run_lock(path: pathlib.Path) -> Iterator[None]:
+    """Holds the lock at `path` (made if it is missing, with its folder) for the length of the block.
+
+    Raises:
+      AnotherRunIsActive: another process holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            raise AnotherRunIsActive(
+                f"another run (process {holder}) is active below {path.parent}; wait for it, or give this one its own --root"
+            ) from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield

@@ -1,0 +1,161 @@
+"""A search as one HTML page: each query above its matches, as small pictures. Called by `flowers search --page`.
+
+The page is self-contained, asks for nothing and has no script, and its names are text: file names come from anywhere. Pictures
+are decoded and encoded anew, so that no byte of a photograph's file gets into the page.
+"""
+
+import base64
+import hashlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import jinja2
+from PIL import Image
+
+import pipeline_config
+from components.example_gen import folder, photograph
+from components.example_gen.photograph import Encoded
+from components.example_gen.source import TFDS_PREFIX, every_image
+from contracts import files
+from contracts.layout import Layout
+from contracts.text import visible
+from inference.index import Header
+from inference.search import Match, read_query
+
+# Pixels of a picture's longer side: twice what a phone shows of it, for sharp displays. About 10 kB each.
+THUMBNAIL_SIDE = 240
+JPEG_QUALITY = 80
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What a page shows of one photograph: `uri` is a data: URI, or empty where there is no picture, and `note` says why."""
+
+    name: str
+    uri: str
+    note: str = ""
+
+
+def write(path: str, queries: Sequence[str], matches: Sequence[Sequence[Match]], header: Header, root: str) -> None:
+    """Writes the page of a search.
+
+    Args:
+      path: the file, which appears complete.
+      queries, matches: what `search` was asked, and what it answered.
+      header: of the index that was searched; its source is where the pictures of matches come from.
+      root: as of `search`; synthetic flowers are kept below it.
+    """
+    wanted = {match.path: match.content_hash for found in matches for match in found}
+    shown = _pictures(header.source, wanted, root)
+    sheets = [
+        (_picture(read_query(query, _LIMIT)), [(shown[match.path], f"{match.similarity:.3f}") for match in found])
+        for query, found in zip(queries, matches, strict=True)
+    ]
+    page = _TEMPLATE.render(sheets=sheets, header=header)
+    files.write_text(path, page)
+
+
+_LIMIT = photograph.max_file_bytes(pipeline_config.Data.max_pixels)
+
+
+def _pictures(source: str, wanted: dict[str, str], root: str) -> dict[str, Picture]:
+    """The pictures of `wanted` (path to content hash). A data set gives no single image: it is read until all are found."""
+    if source != "synthetic" and not source.startswith(TFDS_PREFIX):
+        return {path: _picture(folder.read(folder.candidate_at(source, path), _LIMIT), wanted[path]) for path in wanted}
+    found: dict[str, Picture] = {}
+    for read in every_image(source, str(Layout.at(root).datasets), _LIMIT):
+        encoded = read()
+        if encoded.path in wanted and encoded.path not in found:
+            found[encoded.path] = _picture(encoded, wanted[encoded.path])
+            if len(found) == len(wanted):
+                break
+    return {path: found.get(path, Picture(visible(path), "", "not in the data set any more")) for path in wanted}
+
+
+def _picture(encoded: Encoded, content_hash: str = "") -> Picture:
+    name = visible(encoded.path)
+    try:
+        if encoded.reason:
+            raise photograph.Unusable(encoded.reason, encoded.detail)
+        prepared = photograph.prepare(encoded.data, THUMBNAIL_SIDE, pipeline_config.Data.max_pixels)
+    except photograph.Unusable as unusable:
+        return Picture(name, "", visible(str(unusable)))
+    changed = content_hash and hashlib.sha256(encoded.data).hexdigest() != content_hash
+    return Picture(name, _thumbnail(prepared.jpeg), "the file has changed since it was embedded" if changed else "")
+
+
+def _thumbnail(jpeg: bytes) -> str:
+    with Image.open(io.BytesIO(jpeg), formats=("JPEG",)) as image:
+        image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+        clean = Image.frombytes("RGB", image.size, image.convert("RGB").tobytes())  # without the file's metadata
+    buffer = io.BytesIO()
+    clean.save(buffer, "JPEG", quality=JPEG_QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+_ENVIRONMENT = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+_TEMPLATE = _ENVIRONMENT.from_string(
+    """\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<title>Nearest photographs</title>
+<style>
+:root { color-scheme: light dark; --line: light-dark(#d8d8d2, #3c3d42); --quiet: light-dark(#5c5c58, #a9aab0);
+  --ground: light-dark(#fbfaf7, #17181b); --card: light-dark(#fff, #212226); --accent: light-dark(#0a6b4f, #6fd0ad); }
+* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 80rem; padding: 1rem; font: 1rem/1.45 system-ui, sans-serif; background: var(--ground);
+  color: light-dark(#1c1c1a, #ececee); }
+h1 { font-size: 1.4rem; margin: .5rem 0 0; }
+h2 { font-size: 1rem; margin: 0; overflow-wrap: anywhere; }
+p { margin: .3rem 0; color: var(--quiet); overflow-wrap: anywhere; }
+section { margin: 1.5rem 0; padding-top: 1rem; border-top: 1px solid var(--line); }
+.query { display: flex; gap: 1rem; align-items: center; margin-bottom: 1rem; }
+.query > .picture { width: 7rem; border-color: var(--accent); border-width: 2px; flex: none; }
+ol { list-style: none; margin: 0; padding: 0; display: grid; gap: .75rem;
+  grid-template-columns: repeat(auto-fill, minmax(min(8.5rem, 44%), 1fr)); }
+.picture { display: block; width: 100%; aspect-ratio: 1; object-fit: cover; border: 1px solid var(--line); border-radius: .4rem;
+  background: var(--card); }
+span.picture { display: grid; place-items: center; padding: .5rem; font-size: .75rem; text-align: center; color: var(--quiet);
+  overflow: hidden; }
+.similarity { font-weight: 600; font-variant-numeric: tabular-nums; color: var(--accent); }
+.name, .note { font-size: .8rem; overflow-wrap: anywhere; margin: 0; }
+@media print { body { background: none; max-width: none; } section { break-inside: avoid-page; } }
+</style>
+</head>
+<body>
+{% macro picture(shown, alt) %}
+{% if shown.uri %}<img class="picture" src="{{ shown.uri }}" alt="{{ alt }}">
+{% else %}<span class="picture">{{ shown.note }}</span>
+{% endif %}
+{% endmacro %}
+<main>
+<h1>Nearest photographs</h1>
+<p>Cosine similarity by {{ header.name }} version {{ header.version }}, among the photographs of {{ header.source }}</p>
+{% for query, matches in sheets %}
+<section>
+<div class="query">
+{{ picture(query, "The query") }}
+<div><h2>{{ query.name }}</h2><p>query {{ loop.index }} of {{ sheets|length }}, {{ matches|length }} nearest</p></div>
+</div>
+<ol>
+{% for match, similarity in matches %}
+<li>
+{{ picture(match, "Match " ~ loop.index) }}
+<p class="name"><span class="similarity">{{ similarity }}</span> {{ match.name }}</p>
+{% if match.uri and match.note %}<p class="note">{{ match.note }}</p>
+{% endif %}
+</li>
+{% endfor %}
+</ol>
+</section>
+{% endfor %}
+</main>
+</body>
+</html>
+"""
+)

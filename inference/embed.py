@@ -1,0 +1,260 @@
+"""`embed`: a source in, an index out, by a registered backbone whose files were checked.
+
+Photographs are read and checked as at ingest. Threads read and decode while the network works; memory holds a window of views,
+whatever the number of photographs.
+"""
+
+import collections
+import functools
+import hashlib
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+import pipeline_config
+from components.errors import DataRefused
+from components.example_gen import photograph
+from components.example_gen.photograph import Encoded
+from components.example_gen.source import TFDS_PREFIX, every_image
+from contracts.content_hash import content_hash
+from contracts.layout import Layout
+from inference import index
+from registry import reading
+from registry.backend import CHAMPION, CONTENT_HASH, RegistryError
+from registry.files import BACKBONE
+from registry.opening import open_registry
+from trainer.export import load_backbone
+from trainer.photographs import evaluation_view
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A version's backbone: registered model, version number, directory and `contracts.content_hash` of the directory."""
+
+    name: str
+    version: str
+    directory: str
+    content_hash: str
+
+
+def find(root: str, version: str, name: str) -> Registered:
+    """The backbone of a version (number or alias) in the registry below `root`. Its files are not looked at yet.
+
+    Raises:
+      RegistryError: there is no such version.
+    """
+    found = reading.get_version(open_registry(str(Layout.at(root).registry), name), version)
+    return Registered(found.name, found.version, os.path.join(found.path, BACKBONE), found.tags[CONTENT_HASH])
+
+
+class Backbone:
+    """A loaded backbone.
+
+    Attributes:
+      embedding_size: numbers in a vector.
+      max_side: pixels of the shorter side to which ingest reduced the photographs that the backbone was proven on.
+    """
+
+    def __init__(self, registered: Registered):
+        """Loads a backbone; nothing in its files is executed.
+
+        Raises:
+          RegistryError: the files are not those that were registered.
+        """
+        try:
+            found = content_hash(registered.directory)
+        except FileNotFoundError:
+            found = "none, as there is no file"
+        if found != registered.content_hash:
+            raise RegistryError(
+                f"version {registered.version} of {registered.name} is not as it was registered: {registered.directory} has "
+                f"content hash {found}, expected {registered.content_hash}; `flowers registry verify` names the files that "
+                "differ; restore them, or choose another version with --version"
+            )
+        network, record = load_backbone(registered.directory)
+        side = record["photograph_side"]
+        self.embedding_size: int = record["embedding_size"]
+        # Records of earlier releases lack it; it was the default for those.
+        self.max_side: int = record.get("max_side", pipeline_config.Data.max_side)
+        self._view = tf.function(
+            functools.partial(evaluation_view, resolution=side), input_signature=[tf.TensorSpec([], tf.string)])  # fmt: skip
+        # One trace for batches of any size.
+        self._network = tf.function(
+            functools.partial(network, training=False), input_signature=[tf.TensorSpec([None, side, side, 3])])  # fmt: skip
+
+        # Traced and optimised now, so that a rate counts photographs alone.
+        self.vectors([np.zeros((side, side, 3), np.float32)])
+
+    def view(self, prepared: photograph.Photograph) -> np.ndarray:
+        """What the network sees of a photograph, `[side, side, 3]` float32 in [0, 1]. May be called by several threads.
+
+        Raises:
+          Unusable: TensorFlow cannot decode what Pillow could.
+        """
+        try:
+            return self._view(prepared.jpeg).numpy()
+        except tf.errors.InvalidArgumentError as error:
+            raise photograph.Unusable(photograph.DAMAGED, str(error).splitlines()[0]) from error
+
+    def vectors(self, views: Sequence[np.ndarray]) -> np.ndarray:
+        """Embeddings of views, `[len(views), embedding_size]` float32, 0 or more."""
+        return self._network(np.stack(views)).numpy()
+
+
+# Photographs a step of the network: 8, 16 and 32 took 26, 22 and 21 ms of processor time an image at the preset cpu
+# (benchmarks/embed.py), so more would gain little, and the feature maps of few stay small.
+BATCH = 32
+# One for each core: decoding is a small share of the work, and a hostile file of data.max_pixels takes 400 MB of its thread.
+THREADS = min(os.cpu_count() or 1, 8)
+# Batches decoded ahead of the network.
+AHEAD = 3
+
+
+@dataclass(frozen=True)
+class Described:
+    """One photograph: its path in the source, SHA-256 (hex) of the file's bytes, and its view; or the reason why it has none."""
+
+    path: str
+    content_hash: str = ""
+    view: np.ndarray | None = None
+    reason: str = ""
+    detail: str = ""
+
+
+def batches(backbone: Backbone, images: Iterable[Callable[[], Encoded]]) -> Iterator[tuple[list[Described], np.ndarray]]:
+    """Describes `images` in their order, a batch at a time.
+
+    Args:
+      images: functions that read one image each, as components.example_gen.source.every_image gives them.
+
+    Yields:
+      Photographs, among them those that cannot be used, and the vectors `[count, embedding_size]` of the others.
+    """
+    threads = ThreadPoolExecutor(THREADS)
+    try:
+        batch, usable = [], []
+        for one in _in_order(threads, lambda read: describe(backbone, read()), images, AHEAD * BATCH):
+            batch.append(one)
+            if one.view is not None:
+                usable.append(one.view)
+            if len(usable) == BATCH or len(batch) == AHEAD * BATCH:
+                yield batch, _vectors(backbone, usable)
+                batch, usable = [], []
+        if batch:
+            yield batch, _vectors(backbone, usable)
+    finally:
+        threads.shutdown(cancel_futures=True)
+
+
+def describe(backbone: Backbone, encoded: Encoded) -> Described:
+    """Checks and decodes one image exactly as a run does: what the gate measured is what comes out."""
+    try:
+        if encoded.reason:
+            raise photograph.Unusable(encoded.reason, encoded.detail)
+        prepared = photograph.prepare(encoded.data, backbone.max_side, pipeline_config.Data.max_pixels)
+        return Described(encoded.path, hashlib.sha256(encoded.data).hexdigest(), backbone.view(prepared))
+    except photograph.Unusable as unusable:
+        return Described(encoded.path, reason=unusable.reason, detail=unusable.detail)
+
+
+def _vectors(backbone: Backbone, usable: list[np.ndarray]) -> np.ndarray:
+    return backbone.vectors(usable) if usable else np.empty((0, backbone.embedding_size), np.float32)
+
+
+def _in_order(threads: ThreadPoolExecutor, function: Callable, items: Iterable, ahead: int) -> Iterator:
+    """`map` by threads, that takes at most `ahead` items before the first result is asked for."""
+    waiting = collections.deque()
+    for item in items:
+        waiting.append(threads.submit(function, item))
+        if len(waiting) > ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """What `embed` did.
+
+    images: how many are in the index. unreadable: how many were left out, by reason. seconds: from the first file to the last.
+    version: that of the backbone. embedding_size: numbers in a vector.
+    """
+
+    images: int
+    unreadable: dict[str, int]
+    seconds: float
+    version: str
+    embedding_size: int
+
+
+def embed(
+    source: str,
+    output: str,
+    *,
+    root: str = "runs",
+    version: str = CHAMPION,
+    name: str = pipeline_config.Registry.name,
+    on_unreadable: Callable[[Described], None] | None = None,
+    on_progress: Callable[[int], None] | None = None,
+) -> Embedded:
+    """Writes an index of all images of a source, in flat memory. Those that cannot be used are left out.
+
+    Args:
+      source: a folder of any layout, an image file, `tfds:NAME` or `synthetic`.
+      output: FILE.parquet or FILE.npy; replaced if it exists, once the new one is complete.
+      root: where the registry is, as `--root`.
+      version: number or alias of the registered backbone; `name` is the registered model.
+      on_unreadable: called with each image that is left out; by default they are logged.
+      on_progress: called with the number of images done so far, after each batch.
+
+    Raises:
+      IndexFileError: nothing can be written at `output`.
+      RegistryError: there is no such version, or its files were changed.
+      SourceNotFound: there is no such source.
+      DataRefused: not one image of the source can be used.
+    """
+    index.check_name(output)
+    registered = find(root, version, name)
+    network = Backbone(registered)
+    header = index.Header(registered.content_hash, network.embedding_size, registered.name, registered.version, absolute(source))
+    images = every_image(source, str(Layout.at(root).datasets), photograph.max_file_bytes(pipeline_config.Data.max_pixels))
+    report = on_unreadable or _log
+    unreadable, started = collections.Counter(), time.perf_counter()
+    with index.new_index(output, header) as writer:
+        for batch, vectors in batches(network, images):
+            usable = [one for one in batch if one.view is not None]
+            writer.add([one.path for one in usable], [one.content_hash for one in usable], vectors)
+            for one in batch:
+                if one.view is None:
+                    unreadable[one.reason] += 1
+                    report(one)
+            if on_progress:
+                on_progress(writer.count)
+        if not writer.count:
+            raise DataRefused(f"{source} has no image that can be used ({_in_words(unreadable)}); nothing was written")
+        seconds = time.perf_counter() - started
+    return Embedded(writer.count, dict(unreadable), seconds, registered.version, network.embedding_size)
+
+
+def absolute(source: str) -> str:
+    """A source as it is found again from any working directory."""
+    if source == "synthetic" or source.startswith(TFDS_PREFIX) or "://" in source:
+        return source
+    return os.path.realpath(os.path.expanduser(source))
+
+
+def _in_words(unreadable: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {reason}" for reason, count in sorted(unreadable.items())) or "it is empty"
+
+
+def _log(one: Described) -> None:
+    logger.warning("Left out %r: %s: %s", one.path, one.reason, one.detail)

@@ -1,0 +1,137 @@
+"""What a registered version is, and what a registry has to answer: the seam between decisions and where versions are kept.
+
+A backend keeps versions of one registered model: rows (number, tags, alias), tags of the model as a whole, and a directory of
+files for each version. It makes no decision: which version is champion, what is pruned and what a crash left behind is worked out by
+`publishing` and `lifecycle`, of which every function that changes something does so inside `writing()`. Another backend is a further
+file here and a line in `opening`.
+
+What they rely on, so that a crash between any two calls loses nothing:
+
+- each call takes effect completely or not at all, and whoever reads next sees it;
+- `create_version` makes the row together with its tags;
+- numbers count up and are never given twice, not even after `delete_version`;
+- tags hold at least 4,000 characters of any text (where a service allows fewer, keep them in a file beside the version's).
+"""
+
+import datetime
+import hashlib
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+CHAMPION = "champion"  # alias of the one version that is in use and that candidates are compared with
+
+# Tags by which the registry itself works; `registry_pusher` adds the others.
+CONTENT_HASH = "content_hash"  # of the backbone directory, by contracts.content_hash
+PROBE_CONTENT_HASH = "probe_content_hash"  # of the probe directory
+BASELINE_VERSION = "baseline_version"  # the champion that this version was judged against; empty: there was none
+CARD_HASH = "card_sha256"  # SHA-256 of MODEL_CARD.md
+WITHHELD = "champion_withheld"  # why a blessed version did not become champion when it was published; empty: it did
+ACCURACY = "accuracy"  # of the probe on the eval split, in [0, 1], as the gate measured it
+EVAL_SPLIT = "eval_split"  # SHA-256 of the eval split's content: accuracies on the same one can be compared
+RUN_ID = "run_id"  # the run that published it last
+RECIPE = "recipe"  # SHA-256 of everything that determines a candidate
+
+
+def recipe_with_data(recipe_without_data: str, data_fingerprint: str) -> str:
+    """The tag RECIPE: SHA-256 (hex) of the part that settings and code give, and of the data's fingerprint."""
+    return hashlib.sha256(f"{recipe_without_data}\0{data_fingerprint}".encode()).hexdigest()
+
+
+class RegistryError(RuntimeError):
+    """The registry cannot do what was asked; the message says why and what would help."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """One registered version.
+
+    Attributes:
+      name: the registered model.
+      version: "1", "2", …; a string, as every registry has it.
+      aliases: sorted; `champion` is in it for the version in use.
+      tags: names to text.
+      path: directory that holds backbone/ and probe/, absolute at the time of reading.
+      created: UTC.
+    """
+
+    name: str
+    version: str
+    aliases: tuple[str, ...]
+    tags: dict[str, str]
+    path: str
+    created: datetime.datetime
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One way in which the files of a version are not what was registered.
+
+    Attributes:
+      version: the version.
+      path: file below the version's directory, or "." for the directory as a whole.
+      problem: in words.
+    """
+
+    version: str
+    path: str
+    problem: str
+
+
+class Backend(Protocol):
+    """The versions of one registered model at one place.
+
+    Attributes:
+      name: the registered model.
+      place: where it is kept, in words for messages.
+    """
+
+    name: str
+    place: str
+
+    def versions(self) -> list[Version]:
+        """All versions, oldest first, with their aliases and tags; empty where nothing was registered yet. Makes nothing."""
+        ...
+
+    def model_tags(self) -> dict[str, str]:
+        """Tags of the registered model as a whole; empty where it does not exist yet."""
+        ...
+
+    def writing(self) -> AbstractContextManager[None]:
+        """Makes what is missing (database, registered model) and keeps other writers out for the length of the block.
+
+        A process that dies inside must not keep the others out for good. Not re-entrant.
+        """
+        ...
+
+    def files_path(self, content_hash: str) -> str:
+        """The directory, local or remote, for the files of the backbone with that hash; nothing is made yet.
+
+        `files.publish_files` fills it through tf.io.gfile, before `create_version`.
+        """
+        ...
+
+    def create_version(self, content_hash: str, tags: Mapping[str, str]) -> str:
+        """Registers the files at `files_path(content_hash)` with these tags and returns the new number."""
+        ...
+
+    def set_version_tag(self, version: str, key: str, value: str) -> None:
+        """Sets one tag of a version, in place of its former value."""
+        ...
+
+    def set_model_tag(self, key: str, value: str) -> None:
+        """Sets one tag of the registered model, in place of its former value."""
+        ...
+
+    def set_alias(self, alias: str, version: str) -> None:
+        """Lets `alias` name this version and no other, in one step: at any moment it names the former or the new one."""
+        ...
+
+    def delete_version(self, version: str) -> None:
+        """Removes the row of a version that has no alias. Its files become leftovers."""
+        ...
+
+    def leftovers(self) -> list[str]:
+        """Directories of files that belong to no version, left by an interrupted publication or deletion. Call in `writing()`."""
+        ...

@@ -1,0 +1,134 @@
+"""The files of a version: copied in, published by a manifest that is written last, compared with it later.
+
+Called by `reading` and `publishing`. A directory without a manifest is an unfinished copy: nobody reads it, and the next
+publication replaces it. Works through tf.io.gfile, without renaming directories, so that an object store would do as well.
+"""
+
+import logging
+import posixpath
+
+import tensorflow as tf
+
+from contracts.content_hash import content_hash
+from contracts.files import read_json, size_and_sha256, write_json, write_text
+from registry.backend import CARD_HASH, CONTENT_HASH, PROBE_CONTENT_HASH, RegistryError
+
+logger = logging.getLogger(__name__)
+
+MANIFEST = "manifest.json"
+BACKBONE = "backbone"
+PROBE = "probe"
+MODEL_CARD = "MODEL_CARD.md"
+
+
+def publish_files(target: str, backbone: str, probe: str, identity: dict[str, str], card: str) -> str:
+    """Copies the two directories to target/backbone and target/probe, writes target/MODEL_CARD.md, then target/manifest.json.
+
+    A complete and undamaged copy that is already there is left alone, its card included; anything else at `target` is replaced.
+
+    Args:
+      target, backbone, probe: directories.
+      identity: the directories' content hashes, see `differences`; with CARD_HASH where the registry has one.
+      card: text of the model card.
+
+    Returns:
+      SHA-256 (hex) of the card that is in place now.
+
+    Raises:
+      RegistryError: what was copied does not have the given content hashes (`contracts.content_hash`); nothing is published.
+    """
+    if tf.io.gfile.exists(target):
+        problems = differences(target, identity) or _without_card(target)
+        if not problems:
+            return _manifest(target)["files"][MODEL_CARD]["sha256"]
+        logger.info("Replacing an incomplete or damaged copy at %s (%s: %s).", target, *problems[0])
+        remove(target)
+    files = {}
+    for folder, source, expected in ((BACKBONE, backbone, identity[CONTENT_HASH]), (PROBE, probe, identity[PROBE_CONTENT_HASH])):
+        for name in _walk(source):
+            files[f"{folder}/{name}"] = _copy(posixpath.join(source, name), posixpath.join(target, folder, name))
+        copied = content_hash(posixpath.join(target, folder))
+        if copied != expected:
+            raise RegistryError(
+                f"the {folder} at {source} changed while it was copied: content hash {copied}, expected {expected}; run again"
+            )
+    write_text(posixpath.join(target, MODEL_CARD), card)
+    size, digest = size_and_sha256(posixpath.join(target, MODEL_CARD))
+    files[MODEL_CARD] = {"bytes": size, "sha256": digest}
+    hashes = {key: identity[key] for key in (CONTENT_HASH, PROBE_CONTENT_HASH)}
+    manifest = {"schema_version": 1, **hashes, "files": files}
+    write_json(posixpath.join(target, MANIFEST), manifest)
+    return digest
+
+
+def differences(target: str, identity: dict[str, str]) -> list[tuple[str, str]]:
+    """Every (path, problem) in which the files at `target` differ from the manifest and from `identity`.
+
+    Args:
+      target: a version's directory.
+      identity: the content hashes that the registry has, under CONTENT_HASH, PROBE_CONTENT_HASH and, unless the version is older
+        than model cards, CARD_HASH. They are compared with the manifest and with the files, so that files and manifest changed
+        together are noticed too.
+    """
+    if not tf.io.gfile.exists(target):
+        return [(".", "the directory is missing")]
+    try:
+        manifest = _manifest(target)
+        listed = {str(path): (int(entry["bytes"]), str(entry["sha256"])) for path, entry in manifest["files"].items()}
+    except FileNotFoundError:
+        return [(MANIFEST, "missing: the copy was never finished, or the file was removed")]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return [(MANIFEST, f"not a manifest ({error})")]
+
+    present = set(_walk(target)) - {MANIFEST}
+    problems = [(path, "missing") for path in sorted(listed.keys() - present)]
+    problems += [(path, "not part of what was registered") for path in sorted(present - listed.keys())]
+    for path in sorted(present & listed.keys()):
+        size, digest = size_and_sha256(posixpath.join(target, path))
+        if size != listed[path][0]:
+            problems.append((path, f"{size} bytes, registered with {listed[path][0]}"))
+        elif digest != listed[path][1]:
+            problems.append((path, f"changed: SHA-256 {digest}, registered with {listed[path][1]}"))
+
+    for folder, key in ((BACKBONE, CONTENT_HASH), (PROBE, PROBE_CONTENT_HASH)):
+        if manifest.get(key) != identity[key]:
+            problems.append((MANIFEST, f"{key} is {manifest.get(key)}, the registry has {identity[key]}"))
+        directory = posixpath.join(target, folder)
+        # Where a file already differs the hash of the whole can say nothing new.
+        if not any(path.startswith(folder + "/") for path, _ in problems) and content_hash(directory) != identity[key]:
+            problems.append((folder, f"content hash {content_hash(directory)}, the registry has {identity[key]}"))
+    card, registered = listed.get(MODEL_CARD, (0, ""))[1], identity.get(CARD_HASH)
+    if registered and card != registered:
+        problems.append((MODEL_CARD, f"SHA-256 {card or 'missing'} in the manifest, the registry has {registered}"))
+    return problems
+
+
+def remove(directory: str) -> None:
+    """Deletes a directory of files that belong to no version, the manifest first: what is left half deleted is no copy."""
+    manifest = posixpath.join(directory, MANIFEST)
+    if tf.io.gfile.exists(manifest):
+        tf.io.gfile.remove(manifest)
+    tf.io.gfile.rmtree(directory)
+
+
+def _manifest(target: str) -> dict:
+    return read_json(posixpath.join(target, MANIFEST))
+
+
+def _without_card(target: str) -> list[tuple[str, str]]:
+    return [] if MODEL_CARD in _manifest(target)["files"] else [(MODEL_CARD, "missing")]
+
+
+def _walk(directory: str) -> list[str]:
+    return sorted(
+        posixpath.relpath(posixpath.join(folder, name), directory)
+        for folder, _, names in tf.io.gfile.walk(directory)
+        for name in names
+    )
+
+
+def _copy(source: str, target: str) -> dict:
+    tf.io.gfile.makedirs(posixpath.dirname(target))
+    tf.io.gfile.copy(source, target, overwrite=True)
+    size, digest = size_and_sha256(target)
+    return {"bytes": size, "sha256": digest}

@@ -1,0 +1,213 @@
+"""The backend for one machine: MLflow's model registry on SQLite, the files beside it.
+
+    DIR/registry/mlflow.db                      names, versions, tags, the alias `champion`
+    DIR/registry/versions/CONTENT_HASH/         backbone/, probe/, MODEL_CARD.md and, written last, manifest.json
+    DIR/registry/lock                           held by whoever writes
+
+Paths are stored relative to DIR/registry, so that DIR can be moved or restored elsewhere as a whole. MLflow numbers the versions
+of a name from 1 and keeps the row of a deleted one, so that no number comes twice. MLflow is imported on first use (it takes
+seconds), never with this module, and its telemetry stays off.
+"""
+
+import contextlib
+import datetime
+import fcntl
+import logging
+import os
+import urllib.parse
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from registry.backend import RegistryError, Version
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+
+logger = logging.getLogger(__name__)
+
+DATABASE = "mlflow.db"
+LOCK = "lock"
+
+
+def registry_path(directory: str) -> str:
+    """`directory` (DIR/registry) made absolute.
+
+    Raises:
+      RegistryError: it is remote.
+    """
+    if "://" in directory:
+        raise RegistryError(
+            f"a registry cannot be kept at {directory}: SQLite and its lock need a disk of this machine; "
+            "the files of a version could be remote, the registry's database cannot"
+        )
+    return os.path.abspath(directory)
+
+
+def exists(directory: str) -> bool:
+    """Whether anything was ever registered below `directory`."""
+    return os.path.exists(os.path.join(registry_path(directory), DATABASE))
+
+
+def uri(database: str) -> str:
+    """The address of an SQLite file as MLflow takes it; `?`, `#` and `%` in the path are quoted."""
+    return "sqlite:///" + urllib.parse.quote(os.path.abspath(database))
+
+
+def connect(directory: str) -> "MlflowClient":
+    """A client of the existing registry at `directory`; no global state of MLflow is read or changed.
+
+    Raises:
+      FileNotFoundError: there is no registry. (MLflow would retry for minutes, or make an empty one.)
+    """
+    database = os.path.join(registry_path(directory), DATABASE)
+    if not os.path.exists(database):
+        raise FileNotFoundError(f"no registry: {database} is missing; `flowers run` makes it with the first version")
+    return _client(database)
+
+
+def create(directory: str) -> None:
+    """Makes an empty registry at `directory` unless there is one. Call it with the lock held.
+
+    MLflow builds its schema in dozens of migrations; a crash in between would leave a database that it refuses. So they run on
+    a file aside, which becomes the registry in one rename.
+    """
+    database = os.path.join(registry_path(directory), DATABASE)
+    if os.path.exists(database):
+        return
+    unfinished = f"{database}.{os.getpid()}.unfinished"
+    for leftover in os.listdir(registry_path(directory)):
+        if leftover.startswith(DATABASE) and ".unfinished" in leftover:
+            os.remove(os.path.join(registry_path(directory), leftover))
+    _prepare_import()
+    from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
+
+    SqlAlchemyStore(uri(unfinished)).engine.dispose()
+    os.replace(unfinished, database)
+
+
+@contextlib.contextmanager
+def lock(directory: str) -> Iterator[None]:
+    """Holds the registry's lock: one writer at a time among the processes of this machine. A dead process holds nothing."""
+    os.makedirs(registry_path(directory), exist_ok=True)
+    with open(os.path.join(registry_path(directory), LOCK), "ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            logger.info("Waiting for another run that is writing to the registry at %s.", directory)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _client(database: str) -> "MlflowClient":
+    _prepare_import()
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=uri(database), registry_uri=uri(database))
+
+
+def _prepare_import() -> None:
+    # Both are read when mlflow is imported: usage reports are not ours to send, and its own stderr handler would break into
+    # the run's display.
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.environ["MLFLOW_CONFIGURE_LOGGING"] = "false"
+
+
+VERSIONS = "versions"  # directory below DIR/registry
+
+
+@dataclass(frozen=True)
+class MlflowBackend:
+    """The registered model `name` in DIR/registry, which is `directory`; see `backend.Backend` for each method.
+
+    Raises:
+      RegistryError: `directory` is remote.
+    """
+
+    directory: str
+    name: str
+
+    def __post_init__(self):
+        registry_path(self.directory)
+
+    @property
+    def place(self) -> str:
+        return self.directory
+
+    def versions(self) -> list[Version]:
+        if not exists(self.directory):
+            return []
+        client = connect(self.directory)
+        models = client.search_registered_models(f"name = '{self.name}'")
+        if not models:
+            return []
+        aliases = {alias: str(version) for alias, version in models[0].aliases.items()}
+        found = [self._version(entry, aliases) for entry in _all_entries(client, f"name = '{self.name}'")]
+        return sorted(found, key=lambda version: int(version.version))
+
+    def model_tags(self) -> dict[str, str]:
+        if not exists(self.directory):
+            return {}
+        models = connect(self.directory).search_registered_models(f"name = '{self.name}'")
+        return dict(models[0].tags) if models else {}
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        with lock(self.directory):
+            create(self.directory)
+            client = connect(self.directory)
+            if not client.search_registered_models(f"name = '{self.name}'"):
+                client.create_registered_model(self.name)
+            yield
+
+    def files_path(self, content_hash: str) -> str:
+        return os.path.join(registry_path(self.directory), VERSIONS, content_hash)
+
+    def create_version(self, content_hash: str, tags: Mapping[str, str]) -> str:
+        # One transaction: no reader sees the version without its tags.
+        made = connect(self.directory).create_model_version(self.name, f"{VERSIONS}/{content_hash}", tags=dict(tags))
+        return str(made.version)
+
+    def set_version_tag(self, version: str, key: str, value: str) -> None:
+        connect(self.directory).set_model_version_tag(self.name, version, key, value)
+
+    def set_model_tag(self, key: str, value: str) -> None:
+        connect(self.directory).set_registered_model_tag(self.name, key, value)
+
+    def set_alias(self, alias: str, version: str) -> None:
+        connect(self.directory).set_registered_model_alias(self.name, alias, version)
+
+    def delete_version(self, version: str) -> None:
+        connect(self.directory).delete_model_version(self.name, version)
+
+    def leftovers(self) -> list[str]:
+        # Of all names: two registered models that hold the same backbone share its files.
+        used = {os.path.basename(entry.source) for entry in _all_entries(connect(self.directory), "")}
+        versions = os.path.join(registry_path(self.directory), VERSIONS)
+        present = os.listdir(versions) if os.path.isdir(versions) else []
+        return [os.path.join(versions, folder) for folder in sorted(set(present) - used)]
+
+    def _version(self, entry: "ModelVersion", aliases: dict[str, str]) -> Version:
+        return Version(
+            name=entry.name,
+            version=str(entry.version),
+            aliases=tuple(sorted(alias for alias, version in aliases.items() if version == str(entry.version))),
+            tags=dict(entry.tags),
+            path=os.path.join(registry_path(self.directory), entry.source),
+            created=datetime.datetime.fromtimestamp(entry.creation_timestamp / 1000, datetime.UTC),
+        )
+
+
+def _all_entries(client: "MlflowClient", condition: str) -> "list[ModelVersion]":
+    """The rows of existing versions that satisfy MLflow's search condition, page after page."""
+    found, token = [], None
+    while True:
+        page = client.search_model_versions(condition, page_token=token)
+        found += page
+        token = page.token
+        if not token:
+            return found

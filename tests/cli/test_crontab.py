@@ -1,0 +1,169 @@
+"""Schedules on one machine: real runs of the command line against a `crontab` program that keeps its file in a folder."""
+
+import pathlib
+import shlex
+import subprocess
+import sys
+import time
+
+import pytest
+
+from cli import crontab
+from cli.crontab import Entry, parse
+from cli.main import main
+from contracts.layout import run_lock
+from pipeline_config import ConfigurationError
+
+# As Debian's: -l prints, - reads; without a crontab -l fails and says so.
+CRONTAB = """#!{python}
+import pathlib, sys
+file = pathlib.Path({file!r})
+if sys.argv[1:] == ["-l"]:
+    if not file.exists():
+        sys.exit("no crontab for flora")
+    sys.stdout.buffer.write(file.read_bytes())
+elif sys.argv[1:] == ["-"]:
+    file.write_bytes(sys.stdin.buffer.read())
+else:
+    sys.exit("usage error")
+"""
+OTHERS = "# mine\nMAILTO=flora@example.com\n\n0 5 * * * backup --to 100\\%  # flowers schedules\n@reboot   start\r\n"
+NOT_UTF8 = b"# caf\xe9\x0b\n"
+
+
+@pytest.fixture
+def table(tmp_path, monkeypatch):
+    """The file that is the user's crontab; `instead` replaces the program."""
+    file, folder = tmp_path / "crontab.txt", tmp_path / "bin"
+    folder.mkdir()
+    program(folder, CRONTAB.format(python=sys.executable, file=str(file)))
+    monkeypatch.setenv("PATH", str(folder))
+    return file
+
+
+def program(folder: pathlib.Path, text: str) -> None:
+    (folder / "crontab").write_text(text)
+    (folder / "crontab").chmod(0o755)
+
+
+@pytest.fixture
+def flowers(capsys):
+    def run(*arguments):
+        assert main(["schedule", *arguments, "--local"]) == 0
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_the_verbs_from_creation_to_deletion(table, flowers, tmp_path):
+    root = tmp_path / "my runs"
+    said = flowers("create", "weekly", "--cron", "0 3 * * 1", "--data", "photos", "--root", str(root))
+    assert said.startswith("Created schedule weekly: 0 3 * * 1, by this user's crontab")
+    (line,) = table.read_text().splitlines()
+    assert line.startswith("0 3 * * 1 cd ") and line.endswith(" # flowers schedule weekly")
+    said = flowers("create", "weekly", "--cron", "0 4 * * *", "--root", str(root))
+    assert said.startswith("Updated schedule weekly: 0 4 * * *")
+    assert len(table.read_text().splitlines()) == 1
+    assert "active" in flowers("list")
+    assert flowers("pause", "weekly") == "Paused schedule weekly\n"
+    assert table.read_text().startswith("#") and "paused" in flowers("list")
+    assert flowers("pause", "weekly") and flowers("resume", "weekly") == "Resumed schedule weekly\n"
+    assert table.read_text().startswith("0 4 * * *")
+    assert flowers("delete", "weekly") == "Deleted schedule weekly\n" and table.read_text() == ""
+    assert flowers("list") == "No schedules yet; `flowers schedule create` makes one.\n"
+
+
+def test_the_command_in_the_crontab_runs_the_pipeline_as_it_was_configured(table, flowers, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    root = tmp_path / "100% runs"
+    flowers("create", "weekly", "--cron", "0 3 * * 1", "--data", "it's mine", "--set", "pretrain.epochs=3", "--root", str(root))
+    command = crontab.existing("weekly").command.replace(r"\%", "%")  # as cron hands it to the shell
+    words = shlex.split(command.partition(" >> ")[0].partition(" && ")[2])
+    assert words == [
+        sys.executable, "-m", "pipeline", "run", "--preset", "quick", "--set", "pretrain.epochs=3",
+        "--set", f"data.source={tmp_path}/it's mine", "--root", str(root)]  # fmt: skip
+
+
+def test_a_run_that_is_due_while_another_one_runs_is_left_out(table, flowers, tmp_path):
+    flowers("create", "weekly", "--cron", "0 3 * * 1", "--root", str(tmp_path / "runs"))
+    command = ["/bin/sh", "-c", crontab.existing("weekly").command]
+    with run_lock(tmp_path / "runs/lock"):
+        # For real, as cron does it: from another folder, and with little environment.
+        done = subprocess.run(command, cwd="/", env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}, check=False, timeout=300)
+    assert done.returncode == 2
+    assert "another run (process" in (tmp_path / "runs/schedule-weekly.log").read_text()
+    assert not (tmp_path / "runs/latest").exists()
+
+
+def test_whatever_else_the_crontab_has_stays_byte_for_byte(table):
+    table.write_bytes(OTHERS.encode() + NOT_UTF8)
+    crontab.put(Entry("weekly", "0 3 * * 1", "true"))
+    crontab.put(Entry("daily", "0 3 * * *", "true"))
+    crontab.put(Entry("weekly", "0 4 * * 1", "true", paused=True))
+    ours = b"#paused# 0 4 * * 1 true # flowers schedule weekly\n0 3 * * * true # flowers schedule daily\n"
+    assert table.read_bytes() == OTHERS.encode() + NOT_UTF8 + ours
+    for name in ("weekly", "daily"):
+        crontab.remove(name)
+    assert table.read_bytes() == OTHERS.encode() + NOT_UTF8
+
+
+def test_only_lines_of_ours_are_ours(table):
+    table.write_text(OTHERS)
+    assert crontab.entries() == []
+    with pytest.raises(ConfigurationError, match="no schedule 'weekly' in this user's crontab; there are none"):
+        crontab.remove("weekly")
+    crontab.put(Entry("daily", "0 3 * * *", "true"))
+    with pytest.raises(ConfigurationError, match="there are daily"):
+        crontab.set_paused("weekly", True)
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    (None, "this machine has no `crontab`: install it"),
+    ("#!/bin/sh\necho 'You (flora) are not allowed to use this program' >&2; exit 1",
+     "`crontab -l` failed: You .* are not allowed"),
+    ("#!/bin/sh\n[ $1 = -l ] || { echo 'cannot write: disk full' >&2; exit 1; }", "`crontab -` refused: cannot write: disk full"),
+    ("#!/bin/sh\n[ $1 = -l ] && echo '0 1 * * * else'; exit 0", "the crontab is not as it was written"),
+    ("#!/bin/sh\nexec /bin/sleep 60", "`crontab -l` did not end within 0.5 s"),
+])  # fmt: skip
+def test_a_crontab_that_does_not_work_is_told(table, tmp_path, monkeypatch, text, message):
+    monkeypatch.setattr(crontab, "SECONDS", 0.5 if text and "sleep" in text else 30)
+    (tmp_path / "bin/crontab").unlink()
+    if text is not None:
+        program(tmp_path / "bin", text)
+    with pytest.raises(ConfigurationError, match=message):
+        crontab.put(Entry("weekly", "0 3 * * 1", "true"))
+
+
+def test_without_a_crontab_nothing_is_made(table, tmp_path, capsys):
+    (tmp_path / "bin/crontab").unlink()
+    assert main(["schedule", "create", "w", "--cron", "0 3 * * 1", "--local", "--root", str(tmp_path / "runs")]) == 2
+    assert "apt-get install cron" in capsys.readouterr().err and not (tmp_path / "runs").exists()
+
+
+@pytest.fixture
+def machine_in(monkeypatch):
+    def change(zone):
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+
+    yield change
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize(("machine", "zone", "accepted"), [
+    ("Europe/Berlin", "Europe/Berlin", True),
+    ("Europe/Paris", "Europe/Berlin", True),  # the same clock all year
+    ("UTC", "Etc/UTC", True),
+    ("UTC", "Europe/London", False),  # the same clock in winter alone
+    ("UTC", "Europe/Berlin", False),
+    ("UTC", "", True),
+])  # fmt: skip
+def test_another_time_zone_than_the_machine_s_is_refused(machine_in, machine, zone, accepted):
+    machine_in(machine)
+    expression = parse(f"TZ={zone} 0 3 * * 1" if zone else "0 3 * * 1")
+    if accepted:
+        crontab.require_this_machine_s_zone(expression)
+        return
+    with pytest.raises(ConfigurationError, match=f"--cron cannot have TZ={zone} with --local"):
+        crontab.require_this_machine_s_zone(expression)

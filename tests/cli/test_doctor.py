@@ -1,0 +1,50 @@
+"""`flowers doctor` as a user starts it, where something is wrong. (That it finds nothing wrong where all is well, docs show.)"""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from cli.doctor import Finding, line
+
+PROJECT = pathlib.Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="module")
+def ill(tmp_path_factory):
+    """What the doctor prints where TensorFlow cannot be imported, the registry is damaged and a setting does not exist."""
+    folder = tmp_path_factory.mktemp("ill")
+    for name in ("tensorflow", "tfx", "tensorflow_data_validation", "tensorflow_model_analysis"):
+        (folder / "broken" / name).mkdir(parents=True)
+        (folder / "broken" / name / "__init__.py").write_text("raise ImportError('GLIBCXX_3.4.32 not found')")
+    (folder / "DIR" / "registry").mkdir(parents=True)
+    (folder / "DIR" / "registry" / "mlflow.db").write_text("this is no database")
+    process = subprocess.run(
+        [sys.executable, "-m", "pipeline", "doctor", "--root", str(folder / "DIR"), "--data", str(folder / "nowhere"),
+         "--set", "pretrain.epoch=3"],
+        cwd=PROJECT, env={**os.environ, "PYTHONPATH": f"{folder / 'broken'}:{PROJECT}"}, capture_output=True, text=True, timeout=300,
+        check=False)  # fmt: skip
+    return process, {text.split()[1]: text for text in process.stdout.splitlines()}
+
+
+def test_it_ends_with_1_and_still_says_all_that_can_be_told(ill):
+    process, lines = ill
+    assert process.returncode == 1 and "Traceback" not in process.stderr, process.stderr
+    assert lines["Python"].startswith("ok") and lines["DIR"].startswith("ok") and lines["disk"].startswith(("ok", "warn"))
+
+
+def test_what_cannot_be_imported_is_named_with_its_error_and_mend(ill):
+    assert ill[1]["tensorflow"].startswith("fail") and "GLIBCXX_3.4.32 not found" in ill[1]["tensorflow"]
+    assert "-> make setup" in ill[1]["tensorflow"] and ill[1]["tfx"].startswith("fail")
+
+
+def test_a_damaged_registry_and_a_wrong_setting_are_named(ill):
+    assert ill[1]["registry"].startswith("fail") and "back-up" in ill[1]["registry"]
+    assert ill[1]["configuration"].startswith("fail") and "did you mean 'pretrain.epochs'?" in ill[1]["configuration"]
+
+
+def test_a_name_that_is_found_cannot_break_the_line_or_reach_the_terminal():
+    shown = line(Finding("ok", "data", "a\nclass\x1b[2J called ‮x"), coloured=False)
+    assert "\n" not in shown and "\x1b" not in shown and "‮" not in shown

@@ -1,0 +1,165 @@
+"""Each finding of the doctor, from facts that are given: what is right is ok, what is wrong is named with its mend."""
+
+import importlib.metadata
+import os
+import socket
+
+import pytest
+
+import pipeline_config
+from cli import doctor, doctor_libraries
+from contracts.layout import Layout, run_lock
+
+
+@pytest.mark.parametrize(("version", "level"), [((3, 10, 14), "fail"), ((3, 11, 0), "ok"), ((3, 13, 9), "ok"), ((3, 14, 0), "fail")])
+def test_python_is_judged_by_what_the_packages_exist_for(version, level):
+    finding = doctor.python(version)
+    assert finding.level == level and (level == "ok") == (finding.mend == "")
+
+
+@pytest.mark.parametrize(("name", "processor", "libc", "level"), [
+    ("Linux", "x86_64", "glibc 2.34", "ok"), ("Linux", "x86_64", "glibc 2.41", "ok"), ("Linux", "x86_64", "glibc 2.31", "fail"),
+    ("Linux", "aarch64", "glibc 2.41", "fail"), ("Darwin", "x86_64", "", "fail"),
+])  # fmt: skip
+def test_the_system_is_judged_by_processor_and_glibc(name, processor, libc, level):
+    assert doctor.system(name, processor, libc).level == level
+
+
+@pytest.mark.parametrize(("flags", "level"), [("fpu avx avx2 fma", "ok"), ("fpu avx", "warn"), ("fpu sse2", "fail")])
+def test_the_processor_is_judged_by_its_instructions(tmp_path, flags, level):
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: {flags}\n")
+    assert doctor.processor(tmp_path / "cpuinfo").level == level
+
+
+def test_packages_that_are_missing_or_of_another_version_are_named():
+    def version_of(name):
+        if name == "tfx":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return {"keras": "3.15.1", "numpy": "1.26.4"}[name]
+
+    (finding,) = doctor.packages(["tfx==1.21.0", "keras==3.15.1", "numpy==2.4.6", "x==1; extra == 'gpu'"], version_of)
+    assert finding.level == "fail" and finding.says == "tfx is missing; numpy is 1.26.4, not ==2.4.6" and finding.mend == "make setup"
+
+
+@pytest.mark.parametrize(("environment", "levels"), [
+    ({"TF_ENABLE_ONEDNN_OPTS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}, ["ok", "ok"]),
+    ({"TF_ENABLE_ONEDNN_OPTS": "0", "MLFLOW_DISABLE_TELEMETRY": "false"}, ["warn", "warn"]),
+    ({"MLFLOW_DISABLE_TELEMETRY": "true", "TF_CONFIG": "{}"}, ["ok", "ok", "fail"]),
+])  # fmt: skip
+def test_variables_that_change_what_libraries_do_are_judged(environment, levels):
+    assert [finding.level for finding in doctor.variables(environment)] == levels
+
+
+@pytest.mark.parametrize(("limit", "level"), [("max\n", "ok"), ("2000000000\n", "warn")])
+def test_memory_counts_within_the_limit_of_a_container(tmp_path, limit, level):
+    (tmp_path / "meminfo").write_text("MemTotal: 9000000 kB\nMemAvailable: 8000000 kB\n")
+    (tmp_path / "memory.max").write_text(limit)
+    assert doctor.memory(3_000_000_000, "this", tmp_path / "meminfo", tmp_path / "memory.max").level == level
+
+
+def test_the_memory_that_is_needed_is_the_sum_of_its_parts():
+    # 1,000 photographs as squares of 1.5 x 64 pixels in three bytes, and a step of which the backbone keeps 5 MB.
+    needed, _ = doctor.memory_needed({"bytes": 5e6}, {"images": 1000}, pipeline_config.CPU)
+    assert needed == doctor.LIBRARIES_BYTES + 1000 * 96 * 96 * 3 + 5e6
+    # As many as one likes are streamed once they fill pretrain.memory_megabytes.
+    needed, _ = doctor.memory_needed({}, {"images": 10**9}, pipeline_config.CPU)
+    assert needed == doctor.LIBRARIES_BYTES + 2000e6
+
+
+@pytest.mark.parametrize(("free", "level"), [(50e9, "ok"), (1e9, "warn"), (100e6, "fail")])
+def test_room_on_the_disk(tmp_path, free, level):
+    finding = doctor.room(tmp_path, int(free))
+    assert finding.level == level and (level == "ok") == (finding.mend == "")
+
+
+@pytest.mark.parametrize(("kind", "level"), [("ext4", "ok"), ("nfs4", "fail"), ("fuse.sshfs", "warn")])
+def test_the_file_system_is_that_of_the_longest_mount_point(tmp_path, kind, level):
+    inner = tmp_path / "a folder"
+    inner.mkdir()
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"/dev/a / ext4 rw 0 0\nx {str(inner).replace(' ', chr(92) + '040')} {kind} rw 0 0\ny {tmp_path}/ab nfs rw 0 0\n")
+    assert doctor.file_system(inner, mounts).level == level
+    assert doctor.file_system(tmp_path, mounts).level == "ok"
+
+
+def test_a_root_that_does_not_exist_yet_is_judged_by_where_it_would_be_and_not_made(tmp_path):
+    levels = {finding.subject: finding.level for finding in doctor.check(Layout.at(str(tmp_path / "a" / "b")))}
+    assert levels["DIR"] == "ok" and levels["lock"] == "ok" and levels["checkpoints"] == "ok" and levels["clock"] == "ok"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_root_that_cannot_be_written_to_fails(tmp_path):
+    (tmp_path / "file").touch()
+    (finding,) = doctor.check(Layout.at(str(tmp_path / "file")))
+    assert finding.level == "fail" and "cannot be written to" in finding.says
+
+
+def test_a_run_that_is_active_is_named(tmp_path):
+    layout = Layout.at(str(tmp_path))
+    with run_lock(layout.lock):
+        finding = doctor.lock(layout)
+    assert finding.level == "fail" and f"process {os.getpid()}" in finding.says
+    assert doctor.lock(layout).level == "ok"
+
+
+def test_checkpoints_that_nobody_touched_for_a_month_are_stale(tmp_path):
+    layout = Layout.at(str(tmp_path))
+    (layout.checkpoints / "0123").mkdir(parents=True)
+    (layout.checkpoints / "0123" / "ckpt-1").write_bytes(b"x" * 1000)
+    written = (layout.checkpoints / "0123" / "ckpt-1").stat().st_mtime
+    assert doctor.checkpoints(layout, now=written + 29 * 86400).level == "ok"
+    finding = doctor.checkpoints(layout, now=written + 31 * 86400)
+    assert finding.level == "warn" and finding.mend == f"rm -r {layout.checkpoints / '0123'}"
+
+
+@pytest.mark.parametrize(("answer", "level", "words"), [
+    ({"classes": {"rose": 40, "tulip": 60}, "images": 100}, "ok", "100 files of 2 classes"),
+    ({"classes": {"rose": 1, "tulip": 99}, "images": 100}, "fail", "fewer than 2: rose"),
+    ({"classes": {"rose": 99}, "images": 99}, "fail", "1 classes"),
+    ({"error": "SourceNotFound: no folder"}, "fail", "no folder"),
+])  # fmt: skip
+def test_the_source_is_judged_by_its_classes(answer, level, words):
+    finding, *_ = doctor.source(answer, pipeline_config.QUICK)
+    assert finding.level == level and words in finding.says
+
+
+def test_a_batch_larger_than_the_train_split_names_one_that_fits():
+    *_, finding = doctor.source({"classes": {"rose": 10, "tulip": 10}, "images": 20}, pipeline_config.QUICK)
+    assert finding.level == "fail" and finding.mend == "--set pretrain.batch_size=4"  # 17 to learn from, of which a quarter
+
+
+def test_only_a_data_set_that_is_not_here_yet_needs_the_network(monkeypatch):
+    with socket.socket() as nobody_listens:
+        nobody_listens.bind(("127.0.0.1", 0))
+        finding = doctor.tfds_host(f"http://127.0.0.1:{nobody_listens.getsockname()[1]}/", 1)
+    assert finding.level == "warn" and "cannot be reached" in finding.says and "TFDS_DATA_DIR" in finding.mend
+    asked = []
+    monkeypatch.setattr(doctor, "tfds_host", lambda: asked.append(1) or finding)
+    list(doctor.source({"classes": {"a": None, "b": None}, "images": 3000}, pipeline_config.CPU))
+    assert asked == []
+    list(doctor.source({"classes": {}, "images": None, "to_download": "/data"}, pipeline_config.CPU))
+    assert asked == [1]
+
+
+@pytest.mark.parametrize(("answer", "level"), [
+    ({"versions": 0, "champion": None, "missing": []}, "ok"),
+    ({"versions": 2, "champion": "1", "missing": []}, "ok"),
+    ({"versions": 2, "champion": None, "missing": []}, "warn"),
+    ({"versions": 2, "champion": "1", "missing": ["2"]}, "fail"),
+    ({"error": "OperationalError: file is not a database"}, "fail"),
+])  # fmt: skip
+def test_the_registry_is_judged_by_its_champion_and_files(answer, level):
+    assert doctor.registry(answer).level == level
+
+
+def test_the_preset_gpu_wants_a_gpu_and_no_other_does():
+    assert doctor.gpus({"gpus": []}, pipeline_config.GPU).level == "warn"
+    assert doctor.gpus({"gpus": []}, pipeline_config.CPU).level == "ok"
+    assert doctor.gpus({"gpus": ["GPU:0"]}, pipeline_config.GPU).level == "ok"
+
+
+def test_every_question_has_an_answer_where_the_process_that_is_asked_dies(monkeypatch):
+    monkeypatch.setattr(doctor_libraries.sys, "executable", "/bin/false")
+    answers = doctor_libraries.ask("quick", [], "/d", "/r")
+    assert set(answers) == {*doctor_libraries.IMPORTED, "gpus", "source", "step", "registry"}
+    assert all("ended with status 1" in answer["error"] for answer in answers.values())

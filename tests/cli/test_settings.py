@@ -1,0 +1,112 @@
+"""`--set KEY=VALUE`: what is accepted, and what an error says."""
+
+import pathlib
+
+import pytest
+
+from cli import settings
+from pipeline_config import PRESETS, ConfigurationError
+
+
+def test_no_override_is_the_preset():
+    assert settings.configuration("cpu") == PRESETS["cpu"]
+
+
+def test_overrides_are_typed_by_their_field():
+    config = settings.configuration("quick", [
+        "pretrain.epochs=20", "pretrain.backbone=resnet18", "data.max_bad_fraction=0.5", "pretrain.views.hue=0.02",
+        "linear_eval.regularisation=0.1, 1,10", "data.source=a=b", "gate.min_accuracy=1"])  # fmt: skip
+    assert config.pretrain.epochs == 20 and type(config.pretrain.epochs) is int
+    assert config.pretrain.backbone == "resnet18"
+    assert config.data.max_bad_fraction == 0.5
+    assert config.pretrain.views.hue == 0.02
+    assert config.linear_eval.regularisation == (0.1, 1.0, 10.0)
+    assert config.data.source == "a=b"  # only the first = divides
+    assert config.gate.min_accuracy == 1.0 and type(config.gate.min_accuracy) is float
+
+
+def test_what_is_not_overridden_stays_as_the_preset_has_it():
+    config = settings.configuration("quick", ["pretrain.views.hue=0.02"])
+    assert config.pretrain.views.saturation == PRESETS["quick"].pretrain.views.saturation
+    assert config.pretrain.epochs == PRESETS["quick"].pretrain.epochs
+    assert config.data == PRESETS["quick"].data
+
+
+def test_the_last_of_two_overrides_counts():
+    assert settings.configuration("quick", ["pretrain.epochs=2", "pretrain.epochs=3"]).pretrain.epochs == 3
+
+
+def test_two_fields_that_limit_each_other_can_be_changed_together():
+    # Either alone is refused: the smallest sigma may not exceed the largest, which is 2.
+    both = ["pretrain.views.blur_min_sigma=3", "pretrain.views.blur_max_sigma=4"]
+    assert settings.configuration("quick", both).pretrain.views.blur_min_sigma == 3
+    with pytest.raises(ConfigurationError, match="blur_min_sigma"):
+        settings.configuration("quick", both[:1])
+
+
+def as_text(value):
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+def test_every_field_of_every_preset_can_be_set_to_what_it_is():
+    for name, config in PRESETS.items():
+        overrides = []
+        for key in settings.field_types():
+            value = config
+            for part in key.split("."):
+                value = getattr(value, part)
+            overrides.append(f"{key}={as_text(value)}")
+        assert settings.configuration(name, overrides) == config
+
+
+@pytest.mark.parametrize(("key", "nearest"), [
+    ("pretrain.epoch", "pretrain.epochs"),
+    ("pretain.batch_size", "pretrain.batch_size"),
+    ("epochs", "pretrain.epochs"),
+    ("hue", "pretrain.views.hue"),
+    ("gate.min_acuracy", "gate.min_accuracy"),
+])  # fmt: skip
+def test_an_unknown_key_is_refused_with_the_nearest(key, nearest):
+    with pytest.raises(ConfigurationError, match=f"unknown setting '{key}'; did you mean '{nearest}'"):
+        settings.configuration("quick", [f"{key}=1"])
+
+
+def test_a_key_like_no_other_is_refused_with_all_that_there_are():
+    with pytest.raises(ConfigurationError, match="valid are data.source, .*registry.name"):
+        settings.configuration("quick", ["zzzzzz=1"])
+
+
+@pytest.mark.parametrize(("override", "message"), [
+    ("pretrain.epochs=many", "pretrain.epochs must be a whole number, got 'many'"),
+    ("pretrain.epochs=1.5", "pretrain.epochs must be a whole number, got '1.5'"),
+    ("gate.min_accuracy=nan", "gate.min_accuracy must be a number, got 'nan'"),
+    ("gate.min_accuracy=", "gate.min_accuracy must be a number, got ''"),
+    ("linear_eval.regularisation=1,,2", "linear_eval.regularisation must be numbers separated by commas, got '1,,2'"),
+    ("pretrain.views=1", "pretrain.views is a group of settings"),
+    ("pretrain.epochs", "--set takes KEY=VALUE, got 'pretrain.epochs'"),
+    ("preset=cpu", "unknown setting 'preset'"),
+    ("pretrain.resolution=50", "pretrain.resolution must be a multiple of 8"),
+    ("data.max_bad_fraction=2", "data.max_bad_fraction must be between 0 and 1, got 2"),
+])  # fmt: skip
+def test_what_cannot_be_meant_is_refused_in_words(override, message):
+    with pytest.raises(ConfigurationError) as error:
+        settings.configuration("quick", [override])
+    assert message in str(error.value)
+
+
+def test_an_unknown_preset_is_refused_with_the_nearest():
+    with pytest.raises(ConfigurationError, match="one of quick, cpu, gpu, got 'quik'; did you mean 'quick'"):
+        settings.configuration("quik")
+
+
+@pytest.mark.parametrize(("source", "expected"), [
+    ("synthetic", "synthetic"),
+    ("tfds:tf_flowers", "tfds:tf_flowers"),
+    ("gs://bucket/flowers", "gs://bucket/flowers"),
+    ("some/folder/", str(pathlib.Path.cwd() / "some" / "folder")),
+])  # fmt: skip
+def test_only_a_local_folder_is_made_absolute(source, expected):
+    config = settings.with_absolute_source(settings.configuration("quick", [f"data.source={source}"]))
+    assert config.data.source == expected

@@ -1,0 +1,110 @@
+"""The gate as a function: which figures pass, and what the reasons say."""
+
+import math
+
+import pytest
+
+from components.evaluator.gate import Champion, Measured, judge
+from pipeline_config import Gate
+
+CLASSES = ("daisy", "rose")
+GATE = Gate(min_accuracy=0.55, min_gain_over_random=0.03, max_regression=0.01)
+
+
+def reached(accuracy, macro_f1=0.5, cross_entropy=1.0):
+    return Measured(accuracy, macro_f1, cross_entropy, {}, [], 100)
+
+
+def version_3(accuracy):
+    return Champion("3", CLASSES, reached(accuracy))
+
+
+def test_a_first_run_is_judged_by_the_floors():
+    verdict = judge(GATE, CLASSES, reached(0.612), reached(0.51), None)
+    assert verdict.blessed
+    assert verdict.reasons == (
+        "accuracy 0.612 is at least gate.min_accuracy 0.55",
+        "accuracy 0.612 is 0.102 above the untrained floor 0.51, at least gate.min_gain_over_random 0.03",
+        "there is no champion to compare with: the floors alone decide",
+    )
+
+
+def test_every_check_is_reported_whether_it_passed_or_failed():
+    verdict = judge(GATE, CLASSES, reached(0.5), reached(0.49), version_3(0.6))
+    assert not verdict.blessed
+    assert verdict.reasons == (
+        "accuracy 0.5 is below gate.min_accuracy 0.55",
+        "accuracy 0.5 is 0.01 above the untrained floor 0.49, less than gate.min_gain_over_random 0.03",
+        "accuracy 0.5 is 0.1 below champion version 3 (0.6), more than gate.max_regression 0.01 below",
+    )
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "floor", "champion", "blessed"),
+    [
+        (0.55, 0.40, None, True),  # exactly at min_accuracy
+        (0.5499, 0.40, None, False),
+        (0.58, 0.55, None, True),  # exactly at the gain; 0.58 - 0.55 is 0.02999… in floating point
+        (0.5799, 0.55, None, False),
+        (0.60, 0.40, 0.61, True),  # exactly at the regression; 0.61 - 0.60 is 0.01000… + 9e-18
+        (0.5999, 0.40, 0.61, False),
+        (0.60, 0.40, 0.60, True),
+        (0.70, 0.40, 0.60, True),
+        (0.60, 0.70, None, False),  # worse than untrained
+    ],
+)
+def test_thresholds_are_inclusive(accuracy, floor, champion, blessed):
+    compared = None if champion is None else version_3(champion)
+    assert judge(GATE, CLASSES, reached(accuracy), reached(floor), compared).blessed is blessed
+
+
+@pytest.mark.parametrize(
+    ("failing", "candidate", "floor", "champion"),
+    [(0, 0.54, 0.4, 0.54), (1, 0.60, 0.58, 0.60), (2, 0.60, 0.40, 0.62)],
+    ids=["min_accuracy", "min_gain_over_random", "max_regression"],
+)
+def test_each_check_alone_can_refuse(failing, candidate, floor, champion):
+    verdict = judge(GATE, CLASSES, reached(candidate), reached(floor), version_3(champion))
+    assert not verdict.blessed
+    words = ("is below", "less than", "more than")
+    assert [any(word in reason for word in words[i : i + 1]) for i, reason in enumerate(verdict.reasons)] == [
+        i == failing for i in range(3)
+    ]
+
+
+def test_being_as_good_as_the_floor_is_said_plainly():
+    verdict = judge(GATE, CLASSES, reached(0.6), reached(0.6), None)
+    assert verdict.reasons[1] == "accuracy 0.6 is equal to the untrained floor 0.6, less than gate.min_gain_over_random 0.03"
+
+
+def test_a_champion_of_other_classes_refuses_the_comparison():
+    champion = Champion("3", ("daisy", "rose", "tulip"), None)
+    verdict = judge(GATE, CLASSES, reached(0.9), reached(0.4), champion)
+    assert not verdict.blessed
+    assert verdict.reasons[2] == (
+        "not comparable with champion version 3, which tells apart other classes (champion alone: tulip; probe alone: none): run on "
+        "data of the same classes, or start a line of versions without a champion by --set registry.name=NAME"
+    )
+
+
+def test_of_many_other_classes_a_reason_names_a_few():
+    champion = Champion("3", tuple(f"class {i:03}" for i in range(102)), None)
+    reason = judge(GATE, CLASSES, reached(0.9), reached(0.4), champion).reasons[2]
+    assert "champion alone: class 000, class 001, class 002, class 003, class 004 and 97 more; probe alone: daisy, rose)" in reason
+
+
+@pytest.mark.parametrize("broken", ["candidate", "untrained", "champion"])
+@pytest.mark.parametrize("figure", ["accuracy", "macro_f1", "cross_entropy"])
+def test_a_figure_that_is_not_a_number_never_passes(broken, figure):
+    models = {"candidate": {"accuracy": 0.9}, "untrained": {"accuracy": 0.4}, "champion": {"accuracy": 0.6}}
+    models[broken][figure] = math.nan
+    verdict = judge(
+        Gate(min_accuracy=0, min_gain_over_random=-1, max_regression=1), CLASSES,
+        reached(**models["candidate"]), reached(**models["untrained"]), Champion("3", CLASSES, reached(**models["champion"])),
+    )  # fmt: skip
+    assert not verdict.blessed
+    assert len(verdict.reasons) == 1
+    assert "not numbers" in verdict.reasons[0]
+    assert {"candidate": "the candidate", "untrained": "the untrained network", "champion": "champion version 3"}[broken] in (
+        verdict.reasons[0]
+    )

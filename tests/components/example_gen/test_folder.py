@@ -1,0 +1,198 @@
+"""Promises of a folder as a source: layouts, what is never opened, and what the fingerprint follows."""
+
+import os
+import shutil
+import time
+
+import pytest
+
+from components.errors import SourceNotFound
+from components.example_gen.folder import candidate_at, list_any, open_folder, read
+
+
+def opened(root):
+    return open_folder(str(root), 0.15)
+
+
+def reasons(folder):
+    return {candidate.path: candidate.reason for candidate in folder.candidates if candidate.reason}
+
+
+def test_class_folders_give_classes_and_candidates(flowers):
+    (flowers / "README.txt").write_text("not an image, and in no class")
+    (flowers / "daisy" / ".DS_Store").write_bytes(b"x")
+    (flowers / ".git").mkdir()
+    (flowers / "rose" / "2019" / "may").mkdir(parents=True)
+    shutil.copy(flowers / "rose" / "0.jpg", flowers / "rose" / "2019" / "may" / "deep.jpg")
+    folder = opened(flowers)
+    assert folder.classes == ("daisy", "rose")
+    assert not folder.given_splits
+    assert folder.split_rule == "85 % and 15 % of each class, divided by content"
+    paths = [candidate.path for candidate in folder.candidates]
+    assert len(paths) == 21
+    assert "rose/2019/may/deep.jpg" in paths
+    assert {candidate.class_name for candidate in folder.candidates if "rose" in candidate.path} == {"rose"}
+
+
+@pytest.mark.parametrize(
+    ("names", "held_out", "unused"),
+    [
+        (["train", "eval", "val", "test"], "eval", ("test/", "val/")),
+        (["train", "val", "test"], "val", ("test/",)),
+        (["train", "test"], "test", ()),
+        (["train", "test", "notes"], "test", ("notes/",)),
+    ],
+)
+def test_of_eval_val_and_test_the_first_is_the_eval_split(flowers, tmp_path, names, held_out, unused):
+    root = tmp_path / "split"
+    for name in names:
+        shutil.copytree(flowers, root / name)
+    folder = opened(root)
+    assert folder.given_splits
+    assert folder.classes == ("daisy", "rose")
+    assert folder.split_rule == f"train/ and {held_out}/ of the folder"
+    assert folder.unused == unused
+    assert {c.path.split("/")[0]: c.split for c in folder.candidates} == {"train": "train", held_out: "eval"}
+
+
+def test_a_class_may_be_called_train(tmp_path, photograph_bytes):
+    for name in ("train", "bus"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.jpg").write_bytes(photograph_bytes(1))
+    assert opened(tmp_path).classes == ("bus", "train")
+
+
+def test_a_train_folder_alone_is_divided_like_any_other(flowers, tmp_path):
+    shutil.copytree(flowers, tmp_path / "alone" / "train")
+    folder = opened(tmp_path / "alone")
+    assert folder.classes == ("daisy", "rose")
+    assert not folder.given_splits
+    assert {candidate.split for candidate in folder.candidates} == {""}
+
+
+def test_a_missing_or_empty_folder_and_a_file_are_clear_errors(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file.zip").write_bytes(b"x")
+    (tmp_path / "flat").mkdir()
+    (tmp_path / "flat" / "a.jpg").write_bytes(b"x")
+    messages = {"none": "there is no", "file.zip": "there is no", "empty": "holds no folders", "flat": "holds no folders"}
+    for name, message in messages.items():
+        with pytest.raises(SourceNotFound, match=message) as error:
+            opened(tmp_path / name)
+        assert name in str(error.value)
+
+
+def test_links_are_followed_inside_the_folder_only_and_special_files_are_never_opened(flowers, tmp_path, photograph_bytes):
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "secret.jpg").write_bytes(photograph_bytes(77))
+    (tmp_path / "flowers-too").mkdir()  # begins like the folder's own name, and is not inside
+    (tmp_path / "flowers-too" / "a.jpg").write_bytes(photograph_bytes(78))
+    daisy = flowers / "daisy"
+    (daisy / "inside.jpg").symlink_to(flowers / "rose" / "0.jpg")
+    (daisy / "relative.jpg").symlink_to("../rose/1.jpg")
+    (daisy / "out.jpg").symlink_to(tmp_path / "outside" / "secret.jpg")
+    (daisy / "out2.jpg").symlink_to("../../flowers-too/a.jpg")
+    (daisy / "through.jpg").symlink_to(daisy / "out.jpg")
+    (daisy / "broken.jpg").symlink_to(flowers / "gone.jpg")
+    (daisy / "loop").symlink_to(flowers)
+    (flowers / "tulip").symlink_to(tmp_path / "outside")
+    os.mkfifo(daisy / "pipe.jpg")
+    folder = opened(flowers)
+    assert reasons(folder) == {
+        "daisy/out.jpg": "link out of the folder",
+        "daisy/out2.jpg": "link out of the folder",
+        "daisy/through.jpg": "link out of the folder",
+        "daisy/broken.jpg": "unreadable",
+        "daisy/loop": "link to a folder",
+        "daisy/pipe.jpg": "not a regular file",
+        "tulip": "link out of the folder",
+    }
+    bytes_of = {candidate.path: read(candidate, 10_000).data for candidate in folder.candidates}
+    assert bytes_of["daisy/inside.jpg"] == (flowers / "rose" / "0.jpg").read_bytes()
+    assert bytes_of["daisy/relative.jpg"] == (flowers / "rose" / "1.jpg").read_bytes()
+    assert bytes_of["daisy/out.jpg"] == b""
+    assert folder.classes == ("daisy", "rose", "tulip")
+
+
+def test_a_linked_root_is_fine(flowers, tmp_path):
+    (tmp_path / "link").symlink_to(flowers)
+    assert not reasons(opened(tmp_path / "link"))
+
+
+def test_file_names_that_are_not_text_are_robust(flowers, photograph_bytes):
+    names = [b"caf\xe9.jpg", b"new\nline.jpg", b"<b>&amp;.jpg", "größe ☃.jpg".encode(), b"quote'\".jpg"]
+    for name in names:
+        with open(os.path.join(os.fsencode(flowers / "daisy"), name), "wb") as file:
+            file.write(photograph_bytes(5))
+    folder = opened(flowers)
+    paths = {candidate.path for candidate in folder.candidates}
+    assert {"daisy/caf\\xe9.jpg", "daisy/new\nline.jpg", "daisy/<b>&amp;.jpg", "daisy/größe ☃.jpg"} <= paths
+    assert all(read(candidate, 10_000).data for candidate in folder.candidates)
+    assert all(path.encode("utf-8") for path in paths)
+    assert folder.fingerprint() == opened(flowers).fingerprint()
+
+
+def test_a_file_over_the_byte_limit_or_gone_since_is_reported_not_raised(flowers):
+    folder = opened(flowers)
+    first = folder.candidates[0]
+    size = os.path.getsize(first.location)
+    assert read(first, size).data
+    assert read(first, size - 1).reason == "over the size limit"
+    os.remove(first.location)
+    assert read(first, size).reason == "unreadable"
+
+
+def test_the_fingerprint_follows_names_and_contents_and_nothing_else(flowers, tmp_path, photograph_bytes):
+    before = opened(flowers).fingerprint()
+    for path in flowers.rglob("*"):
+        os.utime(path, (time.time() + 100, time.time() + 100))
+    os.chmod(flowers / "daisy" / "0.jpg", 0o600)
+    (flowers / ".hidden").write_bytes(b"x")
+    (flowers / "NOTES.txt").write_bytes(b"x")
+    assert opened(flowers).fingerprint() == before
+    shutil.copytree(flowers, tmp_path / "elsewhere")
+    assert opened(tmp_path / "elsewhere").fingerprint() == before
+
+    seen = {before}
+
+    def assert_new():
+        fingerprint = opened(flowers).fingerprint()
+        assert fingerprint not in seen
+        seen.add(fingerprint)
+
+    (flowers / "daisy" / "0.jpg").rename(flowers / "daisy" / "renamed.jpg")
+    assert_new()
+    (flowers / "daisy" / "renamed.jpg").rename(flowers / "rose" / "renamed.jpg")
+    assert_new()
+    (flowers / "rose" / "new.jpg").write_bytes(photograph_bytes(50))
+    assert_new()
+    content = bytearray((flowers / "rose" / "new.jpg").read_bytes())
+    content[-3] ^= 1
+    (flowers / "rose" / "new.jpg").write_bytes(content)
+    assert_new()
+    (flowers / "rose" / "new.jpg").unlink()
+    (flowers / "rose" / "1.jpg").unlink()
+    assert_new()
+
+
+def test_a_folder_of_any_layout_is_listed_by_name_and_so_is_a_single_file(flowers):
+    (flowers / "top.jpg").write_bytes(b"x")
+    (flowers / "daisy" / ".hidden.jpg").write_bytes(b"x")
+    listed = [candidate.path for candidate in list_any(str(flowers))]
+    assert listed == sorted(f"{name}/{i}.jpg" for name in ("daisy", "rose") for i in range(10)) + ["top.jpg"]
+    assert [candidate.path for candidate in list_any(str(flowers / "top.jpg"))] == ["top.jpg"]
+    with pytest.raises(SourceNotFound, match="there is no folder or file"):
+        list(list_any(str(flowers / "nowhere")))
+
+
+def test_a_path_that_leads_out_of_the_folder_is_not_opened(flowers):
+    (flowers.parent / "secret.jpg").write_bytes(b"secret")
+    (flowers / "link.jpg").symlink_to(flowers.parent / "secret.jpg")
+    (flowers / "up").symlink_to(flowers.parent)
+    assert read(candidate_at(str(flowers), "rose/0.jpg"), 10_000).data
+    outside = ("../secret.jpg", "/etc/hostname", "link.jpg", "up/secret.jpg", "rose/../../secret.jpg")
+    for path in (*outside, "rose//0.jpg", "rose", ""):
+        assert read(candidate_at(str(flowers), path), 10_000).reason, path
+    single = str(flowers / "rose" / "0.jpg")
+    assert read(candidate_at(single, "0.jpg"), 10_000).data
+    assert read(candidate_at(single, "1.jpg"), 10_000).reason

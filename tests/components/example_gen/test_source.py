@@ -1,0 +1,86 @@
+"""Promises of the check before a run: what is refused at once, and how the message says so."""
+
+import json
+import shutil
+
+import pytest
+
+import pipeline_config
+from components.errors import DataRefused, SourceNotFound
+from components.example_gen import source
+
+
+def inspect(root, **settings):
+    return source.inspect(pipeline_config.Data(source=str(root), **settings), "unused")
+
+
+def test_a_good_folder_gives_classes_and_fingerprint(flowers):
+    found = inspect(flowers)
+    assert (found.kind, found.classes) == ("folder", ("daisy", "rose"))
+    assert len(found.fingerprint) == 64
+    assert inspect(flowers) == found
+
+
+def test_one_class_only_is_refused(flowers):
+    shutil.rmtree(flowers / "rose")
+    with pytest.raises(DataRefused, match="one class only, 'daisy'"):
+        inspect(flowers)
+
+
+def test_a_class_with_fewer_than_two_usable_images_is_refused_by_name(flowers, photograph_bytes):
+    (flowers / "tulip").mkdir()
+    (flowers / "tulip" / "good.jpg").write_bytes(photograph_bytes(1))
+    for index in range(5):
+        (flowers / "tulip" / f"{index}.jpg").write_bytes(photograph_bytes(1)[:-100])
+    with pytest.raises(DataRefused, match="'tulip' has 1 usable image .*truncated or damaged"):
+        inspect(flowers)
+    (flowers / "tulip" / "good.jpg").unlink()
+    with pytest.raises(DataRefused, match="'tulip' has 0 usable images"):
+        inspect(flowers)
+    shutil.rmtree(flowers / "tulip")
+    (flowers / "tulip").mkdir()
+    with pytest.raises(DataRefused, match="'tulip' has 0 usable images"):
+        inspect(flowers)
+
+
+def test_a_class_with_two_usable_images_among_damaged_ones_passes_the_check(flowers, photograph_bytes):
+    (flowers / "tulip").mkdir()
+    for index in range(5):
+        (flowers / "tulip" / f"a{index}.jpg").write_bytes(b"")
+    for index in range(2):
+        (flowers / "tulip" / f"b{index}.jpg").write_bytes(photograph_bytes(index))
+    assert inspect(flowers).classes == ("daisy", "rose", "tulip")
+
+
+def test_a_class_folder_that_leads_out_of_the_folder_is_refused_with_the_reason(flowers, tmp_path):
+    shutil.copytree(flowers / "rose", tmp_path / "elsewhere")
+    (flowers / "tulip").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DataRefused, match="'tulip' has 0 usable images .*link out of the folder"):
+        inspect(flowers)
+
+
+def test_missing_sources_are_not_found(tmp_path):
+    with pytest.raises(SourceNotFound, match="there is no folder"):
+        inspect(tmp_path / "none")
+    with pytest.raises(SourceNotFound, match="tf_flowers"):
+        inspect("tfds:tf_flower")
+
+
+def test_nothing_is_drawn_to_inspect_synthetic_flowers(tmp_path):
+    data = pipeline_config.Data()
+    found = source.inspect(data, str(tmp_path))
+    assert found.kind == "synthetic"
+    assert len(found.classes) == 5 and list(found.classes) == sorted(found.classes)
+    assert not list(tmp_path.iterdir())
+    other = {source.inspect(pipeline_config.Data(**changed), str(tmp_path)).fingerprint for changed in (
+        {"synthetic_seed": 8}, {"synthetic_images": 2401}, {"synthetic_side": 65}, {"eval_fraction": 0.2})}  # fmt: skip
+    assert len(other | {found.fingerprint}) == 5
+    assert source.inspect(pipeline_config.Data(max_bad_fraction=0.5), str(tmp_path)) == found
+
+
+def test_only_settings_that_matter_to_ingest_are_its_parameter():
+    folder = json.loads(source.ingest_settings(pipeline_config.Data(source="x", max_side=99)))
+    assert folder == {"source": "x", "max_side": 99, "max_pixels": 64_000_000, "eval_fraction": 0.15}
+    assert source.ingest_settings(pipeline_config.Data(source="x", synthetic_seed=3)) == source.ingest_settings(
+        pipeline_config.Data(source="x", max_bad_fraction=0.5))  # fmt: skip
+    assert "synthetic_seed" in source.ingest_settings(pipeline_config.Data())

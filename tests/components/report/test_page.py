@@ -1,0 +1,158 @@
+"""The page as text: the verdict first, every name escaped, nothing fetched, limits stated, the same bytes for the same run."""
+
+import dataclasses
+import html.parser
+import re
+
+import pytest
+from run_artifacts import NASTY, ingest, push, verdict
+
+from components.report import artifacts, page
+from components.report.page import LONGEST, name
+
+
+class Elements(html.parser.HTMLParser):
+    """Elements with their attributes, and the text outside of script and style."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.text, self._silent = [], "", 0
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        self._silent += tag in ("script", "style")
+
+    def handle_endtag(self, tag):
+        self._silent -= tag in ("script", "style")
+        self.text += " " if tag in ("td", "th") else ""
+
+    def handle_data(self, data):
+        self.text += "" if self._silent else data
+
+    def of(self, *tags):
+        return [attributes for tag, attributes in self.elements if tag in tags]
+
+    def says(self, text):
+        return text in re.sub(r"\s+", " ", self.text)
+
+
+@pytest.fixture(scope="module")
+def text(found):
+    return page.render(found)
+
+
+@pytest.fixture(scope="module")
+def elements(text):
+    return Elements(text)
+
+
+def test_names_are_text_and_nothing_else(elements):
+    # One script of ours and the map's data; no image but data, nothing with an event handler, wherever names came in.
+    assert [attributes.get("type") for attributes in elements.of("script")] == ["application/json", None]
+    assert all(attributes["src"].startswith("data:image/jpeg;base64,") for attributes in elements.of("img"))
+    assert not [one for _, attributes in elements.elements for one in attributes if one.startswith("on")]
+    for shown in NASTY[:2]:
+        assert elements.says(name(shown))
+
+
+def test_characters_that_turn_the_direction_are_spelt_out(elements):
+    assert elements.says(r"\u202egpj.txt\u2066") and "\u202e" not in elements.text and "\u2066" not in elements.text
+    assert elements.says("🌷🌻 tulip & sunflower")
+
+
+def test_endless_names_are_shortened_in_the_middle(elements):
+    assert len(name(NASTY[4])) == LONGEST and name(NASTY[4])[0] == "l" and name(NASTY[4])[-1] == "g"
+    assert elements.says(name(NASTY[4])) and not elements.says(NASTY[4])
+
+
+def test_nothing_is_fetched(text, elements):
+    (policy,) = [one["content"] for one in elements.of("meta") if one.get("http-equiv") == "Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; img-src data:;")
+    assert not elements.of("link", "iframe", "object", "embed", "base", "form")
+    without_names = text.replace("http://www.w3.org/1999/xlink", "")
+    assert "http://" not in without_names and "https://" not in without_names and "url(http" not in without_names
+
+
+def test_the_same_run_gives_the_same_bytes(found, text):
+    assert page.render(found) == text
+
+
+def test_ids_are_unique(elements):
+    ids = [attributes["id"] for _, attributes in elements.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize(("changes", "title"), [
+    ({}, "Registered as version 4, the champion"),
+    ({"alias": None, "reasons": ["judged against version 3, but the champion is version 5"]},
+     "Registered as version 4, not champion"),
+    ({"created": False}, "Registered before as version 4, the champion"),
+    ({"pushed": False, "created": False, "version": None, "alias": None}, "Not registered"),
+])  # fmt: skip
+def test_the_verdict_comes_first_with_its_reasons(changes, title):
+    only = artifacts.Artifacts(verdict=verdict(), push=push(**changes))
+    body = page.render(only).partition("<body>")[2]
+    assert re.search(r"<h1[^>]*>(.*?)</h1>", body)[1] == title
+    assert body.index(title) < body.index("gate.min_accuracy 0.5") < body.index("<main>")
+    if changes.get("pushed", True):
+        assert push(**changes)["reasons"][0] in body
+
+
+def test_every_accuracy_stands_beside_its_floor_and_interval(elements):
+    # 16 of 24; Wilson's interval worked out by hand from the formula with z = 1.959964.
+    for figure in ("66.7 %", "untrained 50.0 %", "46.7 % to 82.0 %", "untrained 40.0 %"):
+        assert elements.says(figure), figure
+
+
+def test_before_the_run_has_ended_the_page_says_what_it_cannot_know(elements):
+    assert elements.says("Written by the Report node, before the run had ended.")
+
+
+def test_times_and_what_was_cached_are_filled_in_afterwards(text, run_json):
+    filled = Elements(page.with_run(text, run_json))
+    assert filled.says("1 of 2 nodes were served from the cache") and filled.says("took 1 min 15 s")
+    assert filled.says("from the cache") and filled.says("61.5") and not filled.says("Written by the Report node")
+    # A name that looks like the end of a slot is only a name: everything after the slots is still there, once.
+    assert page.with_run(text, run_json).count('<section id="recipe"') == 1
+
+
+def test_a_run_that_registered_nothing_new_says_so(text, run_json):
+    run_json["registry"]["pushed"] = False
+    run_json["cached_nodes"] = list(run_json["nodes"])
+    assert Elements(page.with_run(text, run_json)).says("this run registered nothing, as the backbone was there already")
+
+
+def test_drift_is_shown_against_the_champion_s_data(text, run_json):
+    same = {"version": "3", "data": run_json["data"]}
+    assert Elements(page.with_run(text, run_json, same)).says("These are the same photographs as those of version 3.")
+    moss = {"fingerprint": "e" * 64, "train_by_class": {"moss": 9}, "eval_by_class": {"moss": 1}}
+    other = {"version": "3", "data": run_json["data"] | moss}
+    assert Elements(page.with_run(text, run_json, other)).says("share of each class 1.000 0.000")
+    assert Elements(page.with_run(text, run_json, {"version": "3", "data": None})).says("the record of its run is gone")
+
+
+def test_a_run_that_was_refused_has_a_page_of_what_it_got_to(uris, run_json):
+    early = {key: uris[key] for key in ("examples", "ingest_report", "anomalies")}
+    why = f"too many, such as {NASTY[0]}"
+    refused = run_json | {"status": "refused", "failing_node": "DataGate", "error": why, "registry": None}
+    shown = Elements(page.render(artifacts.read(early, None, ""), refused))
+    assert shown.says("Refused in DataGate") and shown.says(why)
+    assert {one["id"] for one in shown.of("section")} == {"data", "recipe", "run"}
+    assert not [one for one in shown.of("script") if "src" in one or not one]
+
+
+def test_limits_are_stated(found):
+    classes = [f"class {index}" for index in range(70)]
+    many = ingest() | {"classes": classes, "splits": {
+        split: {"images": 700, "by_class": dict.fromkeys(classes, 10)} for split in ("train", "eval")}}  # fmt: skip
+    judged = verdict() | {"classes": classes, "confusion_matrix": [[9 if a == b else int(b == (a + 1) % 70) for b in range(70)]
+                                                                   for a in range(70)]}  # fmt: skip
+    shown = Elements(page.render(dataclasses.replace(found, ingest=many, verdict=judged, predictions=None, views=None)))
+    for words in ("60 of 70 classes are shown.", "50 of 60 files are shown.", "20 of 70 kinds are shown.",
+                  "70 classes are too many for a matrix"):  # fmt: skip
+        assert shown.says(words), words
+
+
+def test_only_what_differs_from_the_preset_is_listed(elements):
+    assert elements.says("data.source") and elements.says("pretrain.epochs 4 24") and not elements.says("pretrain.momentum")

@@ -1,0 +1,62 @@
+"""Promises of DataGate's verdict: what is refused, and in which words."""
+
+import pytest
+from tensorflow_metadata.proto.v0 import anomalies_pb2
+
+from components.data_gate import refusals
+
+NONE = {"train": anomalies_pb2.Anomalies(), "eval": anomalies_pb2.Anomalies()}
+
+
+def report(bad, good=98, by_class=None):
+    by_class = by_class or {"train": {"daisy": 40, "rose": 43}, "eval": {"daisy": 7, "rose": 8}}
+    return {
+        "images": good,
+        "bad_fraction": bad / (bad + good),
+        "quarantined": {
+            "total": bad,
+            "by_reason": {"zero bytes": bad},
+            "files": [{"path": f"daisy/{i}.jpg", "reason": "zero bytes", "detail": ""} for i in range(bad)],
+        },
+        "splits": {split: {"images": sum(counts.values()), "by_class": counts} for split, counts in by_class.items()},
+        "split_rule": "train/ and eval/ of the folder",
+    }
+
+
+def test_good_data_is_accepted_up_to_the_very_limit():
+    assert refusals(report(0), NONE, 0.01) == []
+    assert refusals(report(1, good=99), NONE, 0.01) == []
+    assert refusals(report(0), NONE, 0.0) == []
+
+
+def test_two_percent_damaged_is_refused_with_count_reason_and_paths():
+    (sentence,) = refusals(report(2), NONE, 0.01)
+    assert sentence == (
+        "2 of 100 files (2.00%) cannot be used, more than data.max_bad_fraction=0.01 allows: 2 zero bytes; "
+        "'daisy/0.jpg', 'daisy/1.jpg'")  # fmt: skip
+
+
+def test_only_the_first_paths_are_named():
+    (sentence,) = refusals(report(20), NONE, 0.01)
+    assert sentence.endswith("'daisy/3.jpg', 'daisy/4.jpg' and 15 more")
+
+
+@pytest.mark.parametrize(("split", "purpose"), [("train", "learn from"), ("eval", "be judged by")])
+def test_a_class_on_one_side_only_is_refused(split, purpose):
+    by_class = {"train": {"daisy": 40, "rose": 43}, "eval": {"daisy": 7, "rose": 8}}
+    by_class[split]["rose"] = 0
+    (sentence,) = refusals(report(0, by_class=by_class), NONE, 0.01)
+    assert sentence.startswith(f"class 'rose' has no photograph in {split} to {purpose}")
+
+
+def test_every_anomaly_is_told_in_words():
+    found = anomalies_pb2.Anomalies()
+    found.anomaly_info["class_name"].short_description = "Unexpected string values"
+    found.anomaly_info["class_name"].description = "Examples contain values missing from the schema: tulip (~3%)."
+    found.data_missing = True
+    found.dataset_anomaly_info.description = "The comparison size is low."
+    assert refusals(report(0), NONE | {"eval": found}, 0.01) == [
+        "eval, feature 'class_name': Unexpected string values: Examples contain values missing from the schema: tulip (~3%)",
+        "eval: The comparison size is low",
+        "eval: the split holds no examples",
+    ]

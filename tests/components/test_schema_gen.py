@@ -1,0 +1,97 @@
+"""Promises of the curated schema: what of a split is an anomaly, as TensorFlow Data Validation judges it."""
+
+import io
+
+import pytest
+import tensorflow as tf
+import tensorflow_data_validation as tfdv
+from PIL import Image
+from tensorflow_metadata.proto.v0 import statistics_pb2
+
+from components.errors import DataRefused
+from components.schema_gen import curated_schema, statistics_options
+
+CLASSES = ("daisy", "rose")
+
+
+def jpeg(color):
+    buffer = io.BytesIO()
+    Image.new("RGB", (16, 16), color).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def example(index, **changed):
+    values = {
+        "image": [jpeg((index, 0, 0))], "label": [index % 2], "class_name": [CLASSES[index % 2].encode()],
+        "content_hash": [f"{index:064x}".encode()], "source_path": [f"daisy/{index}.jpg".encode()]} | changed  # fmt: skip
+    features = {
+        name: tf.train.Feature(int64_list=tf.train.Int64List(value=value)) if name == "label"
+        else tf.train.Feature(bytes_list=tf.train.BytesList(value=value))
+        for name, value in values.items() if value is not None
+    }  # fmt: skip
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+
+
+@pytest.fixture(scope="module")
+def statistics(tmp_path_factory):
+    def compute(rows):
+        path = str(tmp_path_factory.mktemp("records") / "data.gz")
+        with tf.io.TFRecordWriter(path, "GZIP") as writer:
+            for row in rows:
+                writer.write(row)
+        return tfdv.generate_statistics_from_tfrecord(path, stats_options=statistics_options())
+
+    return compute
+
+
+@pytest.fixture(scope="module")
+def train(statistics):
+    return statistics([example(i) for i in range(120)])
+
+
+@pytest.fixture(scope="module")
+def schema(train):
+    return curated_schema(train.datasets[0])
+
+
+def test_the_train_split_itself_has_no_anomaly(train, schema):
+    assert not tfdv.validate_statistics(train, schema).anomaly_info
+
+
+def test_image_statistics_are_computed(train):
+    (image,) = [feature for feature in train.datasets[0].features if feature.path.step[0] == "image"]
+    formats = {stat.name: stat for stat in image.custom_stats}["image_format_histogram"].rank_histogram.buckets
+    assert [(bucket.label, bucket.sample_count) for bucket in formats] == [("jpeg", 120)]
+
+
+def test_a_small_split_has_no_anomaly(statistics, schema):
+    assert not tfdv.validate_statistics(statistics([example(i) for i in range(4)]), schema).anomaly_info
+
+
+@pytest.mark.parametrize(
+    ("feature", "changed"),
+    [
+        ("class_name", {"class_name": [b"tulip"]}),  # a class that only eval has
+        ("label", {"label": [2]}),
+        ("label", {"label": [-1]}),
+        ("image", {"image": [jpeg((1, 2, 3)), jpeg((3, 2, 1))]}),  # two images in one example
+        ("image", {"image": []}),
+        ("content_hash", {"content_hash": None}),
+        ("source_path", {"source_path": None}),
+        ("colour", {"colour": [b"red"]}),  # a feature that nobody knows
+    ],
+)
+def test_a_single_wrong_example_is_an_anomaly(statistics, schema, feature, changed):
+    rows = [example(i) for i in range(120)]
+    rows[7] = example(7, **changed)
+    assert set(tfdv.validate_statistics(statistics(rows), schema).anomaly_info) == {feature}
+
+
+def test_bytes_that_are_no_image_are_an_anomaly(statistics, schema):
+    rows = [example(i, **({"image": [b"no image"]} if i % 10 == 0 else {})) for i in range(120)]
+    assert set(tfdv.validate_statistics(statistics(rows), schema).anomaly_info) == {"image"}
+
+
+def test_an_empty_train_split_is_refused():
+    with pytest.raises(DataRefused, match="train split is empty"):
+        curated_schema(statistics_pb2.DatasetFeatureStatistics())

@@ -1,0 +1,82 @@
+"""Damage, and races for an empty registry: the next publication completes what is missing. test_kills.py has the crashes."""
+
+import os
+
+import pytest
+
+from registry import files, mlflow_backend, publishing, reading
+from registry.backend import RegistryError
+from registry.mlflow_backend import MlflowBackend
+
+NAME = "flowers-backbone"
+
+
+def test_publishing_again_repairs_a_damaged_copy(registry, candidate):
+    version = publishing.publish(registry, **candidate("a")).version
+    flip_byte(version.path, "backbone/saved_model.pb")
+    publishing.publish(registry, **candidate("a"))
+    assert reading.verify(*registry.versions()) == []
+
+
+def test_a_directory_that_changed_since_it_was_judged_is_not_registered(registry, candidate):
+    arguments = candidate("a")
+    flip_byte(arguments["backbone"], "saved_model.pb")
+    with pytest.raises(RegistryError, match="changed while it was copied"):
+        publishing.publish(registry, **arguments)
+    assert registry.versions() == []
+
+
+def _create(directory):
+    with mlflow_backend.lock(directory):
+        mlflow_backend.create(directory)
+
+
+def test_two_processes_can_make_the_registry_at_once(processes, tmp_path, candidate):
+    directory = str(tmp_path / "registry")
+    both = [processes.Process(target=_create, args=(directory,)) for _ in range(2)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join()
+    assert [process.exitcode for process in both] == [0, 0]
+    assert sorted(os.listdir(directory)) == ["lock", "mlflow.db"]
+    assert publishing.publish(MlflowBackend(directory, NAME), **candidate("a")).is_champion
+
+
+def test_a_database_that_a_crash_left_half_made_is_no_registry(tmp_path):
+    directory = tmp_path / "registry"
+    directory.mkdir()
+    (directory / "mlflow.db.1.unfinished").write_bytes(b"SQLite format 3\0 cut off")
+    assert MlflowBackend(str(directory), NAME).versions() == []
+    _create(str(directory))
+    assert sorted(os.listdir(directory)) == ["lock", "mlflow.db"]
+
+
+def test_files_are_published_by_the_manifest(tmp_path, candidate):
+    arguments = candidate("a")
+    target = str(tmp_path / "target")
+    files.publish_files(target, arguments["backbone"], arguments["probe"], identity_of(arguments), arguments["card"])
+    stamp = os.stat(os.path.join(target, "manifest.json")).st_mtime_ns
+    files.publish_files(target, arguments["backbone"], arguments["probe"], identity_of(arguments), arguments["card"])
+    assert os.stat(os.path.join(target, "manifest.json")).st_mtime_ns == stamp  # a good copy is left alone
+
+
+def test_files_can_be_copied_to_and_from_remote_file_systems(candidate):
+    arguments = candidate("a")
+    identity = identity_of(arguments)
+    files.publish_files("ram://source", arguments["backbone"], arguments["probe"], identity, arguments["card"])
+    files.publish_files("ram://target", "ram://source/backbone", "ram://source/probe", identity, arguments["card"])
+    assert files.differences("ram://target", identity) == []
+
+
+def flip_byte(directory, name):
+    path = os.path.join(directory, name)
+    with open(path, "rb") as file:
+        content = bytearray(file.read())
+    content[len(content) // 2] ^= 1
+    with open(path, "wb") as file:
+        file.write(content)
+
+
+def identity_of(one):
+    return {"content_hash": one["backbone_hash"], "probe_content_hash": one["probe_hash"]}

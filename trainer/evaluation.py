@@ -1,0 +1,83 @@
+"""Linear evaluation of one backbone: the probe, the figures that stand beside it, and its predictions for the run's page."""
+
+import dataclasses
+
+import numpy as np
+
+from pipeline_config import LinearEval
+from trainer.features import knn_accuracy, nearest, normalize
+from trainer.probe import Probe, fit_probe, labelled_subset
+
+
+@dataclasses.dataclass(frozen=True)
+class Features:
+    """Features of both splits by one network: `[count, d]` float32, labels `[count]` integers."""
+
+    train: np.ndarray
+    train_labels: np.ndarray
+    eval: np.ndarray
+    eval_labels: np.ndarray
+
+
+def evaluate(trained: Features, untrained: Features, settings: LinearEval) -> tuple[Probe, Probe, dict]:
+    """Fits the probes on the train split and measures them on the eval split, where nothing is chosen.
+
+    Args:
+      trained: features by the pre-trained backbone.
+      untrained: features by the same network with its initial weights.
+
+    Returns:
+      The probe, the untrained network's probe, and the report that becomes linear_eval.json (all figures in [0, 1]).
+    """
+    options = {"regularisation": settings.regularisation, "folds": settings.folds, "seed": settings.seed}
+    probe = fit_probe(trained.train, trained.train_labels, **options)
+    floor = fit_probe(untrained.train, untrained.train_labels, **options)
+    few = labelled_subset(trained.train_labels, settings.label_fraction, settings.seed)
+    few_probe = fit_probe(trained.train[few], trained.train_labels[few], **options)
+
+    def knn(features):
+        queries = (features.eval, features.eval_labels)
+        return knn_accuracy(features.train, features.train_labels, settings.neighbours, queries)
+
+    return probe, floor, {
+        "top1": probe.accuracy(trained.eval, trained.eval_labels),
+        "knn_top1": knn(trained),
+        "random_init_top1": floor.accuracy(untrained.eval, untrained.eval_labels),
+        "random_init_knn_top1": knn(untrained),
+        "top1_at_10_percent_labels": few_probe.accuracy(trained.eval, trained.eval_labels),
+        "few_labels": len(few),
+        "regularisation": probe.regularisation,
+        "random_init_regularisation": floor.regularisation,
+        "cross_validated_top1": probe.cross_validated,
+        "random_init_cross_validated_top1": floor.cross_validated,
+        "train_top1": probe.accuracy(trained.train, trained.train_labels),
+    }  # fmt: skip
+
+
+# Photographs whose embeddings are kept: more would be a blot on a page, and 1,000 of 2,048 features take 4 MB.
+EMBEDDINGS = 1000
+# Rows of the gallery at most, and pictures in each.
+QUERIES = 8
+NEIGHBOURS = 6
+
+
+def predictions(probe: Probe, features: Features) -> dict[str, np.ndarray]:
+    """The arrays of contracts.model_files.PREDICTIONS.
+
+    Queries are the first eval photograph of each class, of at most QUERIES classes spread evenly over all. Records are sorted by
+    content hash, so that the first ones are a random sample.
+    """
+    probabilities = probe.probabilities(features.eval)
+    _, first_of_class = np.unique(features.eval_labels, return_index=True)
+    spread = np.linspace(0, len(first_of_class) - 1, min(QUERIES, len(first_of_class))).round().astype(int)
+    query = first_of_class[spread]
+    neighbour, similarity = nearest(features.train, features.eval[query], NEIGHBOURS)
+    return {
+        "label": features.eval_labels.astype(np.int32),
+        "predicted": probabilities.argmax(axis=1).astype(np.int32),
+        "confidence": probabilities.max(axis=1).astype(np.float32),
+        "embedding": normalize(features.eval[:EMBEDDINGS]).astype(np.float16),
+        "query": query.astype(np.int32),
+        "neighbour": neighbour.astype(np.int32),
+        "similarity": similarity.astype(np.float32),
+    }

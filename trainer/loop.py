@@ -1,0 +1,272 @@
+"""The pre-training loop: from decoded photographs to a trained SimSiam, resumable, watched for collapse.
+
+Its clock says how fast it goes, how long it will take, and when its progress is due to be saved.
+"""
+
+import dataclasses
+import logging
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import tensorflow as tf
+
+from contracts import interruption
+from pipeline_config import ConfigurationError, Pretrain
+from trainer import monitors, optimizer, replicas
+from trainer.checkpoints import Checkpoints
+from trainer.export import take_weights
+from trainer.features import BATCH, embedder, knn_accuracy
+from trainer.photographs import TrainSplit
+from trainer.simsiam import SimSiam, build_simsiam, train_step
+
+if TYPE_CHECKING:
+    from trainer.checkpoints import Checkpoints
+
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """How far pre-training is. Each line of progress has it as the record's attribute `progress`; at level DEBUG each step.
+
+    Attributes:
+      step, steps: done, and to do in all.
+      saved_step: step of the newest checkpoint; 0 where there is none.
+      images_per_second: source images a second, None before the second step; seconds_left then is None too.
+    """
+
+    step: int
+    steps: int
+    saved_step: int
+    images_per_second: float | None
+    seconds_left: float | None
+
+
+class Clock:
+    """Measures progress, and says when it is time for a line of it and for a checkpoint."""
+
+    def __init__(self, settings: Pretrain, checkpoints: "Checkpoints", steps: int):
+        self.settings, self.checkpoints, self.steps = settings, checkpoints, steps
+        self.last_tick = self.last_report = self.last_save = time.monotonic()
+        self.here_steps, self.here_seconds = 0, 0.0
+
+    def tick(self) -> None:
+        """Counts one step and the time since the last."""
+        now = time.monotonic()
+        self.checkpoints.seconds += now - self.last_tick
+        if self.here_steps or self.steps == 1:  # the first step includes the tracing of the graph and says nothing of the speed
+            self.here_seconds += now - self.last_tick
+        self.here_steps += 1
+        self.last_tick = now
+
+    def images_per_second(self) -> float | None:
+        """Source images a second since this start, without the first step; None before the second."""
+        if self.here_steps < 2:
+            return None
+        return (self.here_steps - 1) * self.settings.batch_size / self.here_seconds
+
+    def progress(self) -> Progress:
+        """How far it is."""
+        speed = self.images_per_second()
+        left = (self.steps - self.checkpoints.step) * self.settings.batch_size / speed if speed else None
+        return Progress(self.checkpoints.step, self.steps, self.checkpoints.saved_step, speed, left)
+
+    def report(self, entry: dict, force: bool = False) -> None:
+        """Logs a line of progress, at level INFO where the last such is settings.progress_seconds old, else at level DEBUG."""
+        now = time.monotonic()
+        due = force or now - self.last_report >= self.settings.progress_seconds
+        if due:
+            self.last_report = now
+        elif not log.isEnabledFor(logging.DEBUG):
+            return
+        progress = self.progress()
+        parts = [f"epoch {entry['epoch']}/{self.settings.epochs}", f"loss {entry['loss']:.4f}",
+                 f"output std ratio {entry['output_std_ratio']:.2f}"]  # fmt: skip
+        if "effective_rank" in entry:
+            parts.append(f"effective rank {entry['effective_rank']:.1f}")
+        if entry.get("knn_train_top1") is not None:
+            parts.append(f"kNN on train {entry['knn_train_top1']:.1%}")
+        if progress.images_per_second:
+            parts += [f"{progress.images_per_second:.0f} images/s", f"{progress.seconds_left / 60:.1f} min left"]
+        log.log(logging.INFO if due else logging.DEBUG, "%s", ", ".join(parts), extra={"progress": progress})
+
+    def save(self, force: bool = False) -> None:
+        """Writes a checkpoint where the last is settings.checkpoint_seconds old."""
+        if force or time.monotonic() - self.last_save >= self.settings.checkpoint_seconds:
+            self.checkpoints.save()
+            self.last_save = time.monotonic()
+
+    def stop_if_asked(self) -> None:
+        """Writes a checkpoint and raises KeyboardInterrupt if the process was asked to end (contracts.interruption)."""
+        if interruption.requested():
+            if self.checkpoints.saved_step != self.checkpoints.step:
+                self.save(force=True)
+            log.info("Interrupted after step %d of %d; the checkpoint is written", self.checkpoints.step, self.steps,
+                     extra={"progress": self.progress()})  # fmt: skip
+            interruption.check()
+
+
+# Outputs kept for the effective rank: some hundreds more than the rank that a healthy run reaches.
+RANK_OUTPUTS = 1024
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """A finished run: the networks, and the report that becomes pretrain.json."""
+
+    model: SimSiam
+    report: dict
+
+
+# A step is never broken off: what a checkpoint holds belongs to one step.
+@interruption.held()
+def pretrain(
+    photographs: TrainSplit, settings: Pretrain, *, checkpoint_dir: str, log_dir: str, neighbours: int,
+    model: SimSiam | None = None, strategy: tf.distribute.Strategy | None = None,
+) -> Result:
+    """Trains SimSiam on all photographs, continuing from the newest checkpoint in `checkpoint_dir`.
+
+    Labels serve only to watch kNN accuracy; nothing that is trained depends on them.
+
+    Args:
+      photographs: the train split, canvases of settings.canvas_scale x settings.resolution pixels.
+      checkpoint_dir: local or remote; belongs to these settings and this data alone.
+      log_dir: where TensorBoard's scalars go.
+      neighbours: how many vote in kNN accuracy.
+      model: networks to train in place of `build_simsiam(settings)`, an ablation for example; made in the scope of `strategy`.
+      strategy: the devices that share each batch; None is the present strategy, which outside of any scope is one device. All of
+        several workers call this function, with the same arguments; the chief alone writes.
+
+    Raises:
+      ConfigurationError: fewer photographs than one batch, or a batch that the replicas cannot share.
+      warm_start.BackboneChanged: the backbone to start from is not the one that was chosen.
+      replicas.WorkerLost: another worker ended.
+      monitors.CollapseError: the outputs collapsed or the loss diverged.
+      KeyboardInterrupt: SIGINT or SIGTERM came; the steps until then are in a checkpoint.
+    """
+    count = len(photographs.labels)
+    if count < settings.batch_size:
+        raise ConfigurationError(
+            f"pretrain.batch_size is {settings.batch_size}, but the train split has only {count} photographs; "
+            f"lower it to at most {count}"
+        )
+    steps_an_epoch = count // settings.batch_size
+    steps = steps_an_epoch * settings.epochs
+    strategy = strategy or tf.distribute.get_strategy()
+    replicas.check_settings(strategy, settings)
+    chief = replicas.is_chief(strategy)
+    with strategy.scope():
+        model = build_simsiam(settings) if model is None else model
+        if settings.warm_start.backbone:
+            take_weights(model.backbone, settings.warm_start)
+    checkpoints = Checkpoints(checkpoint_dir, model.all_variables, writes=chief)
+    resumed = checkpoints.restore()
+    if not replicas.agree(strategy, resumed):
+        raise RuntimeError(
+            f"this worker continues from step {resumed} of {checkpoint_dir}, another one from a different step; the folder "
+            "has to be one that all workers share"
+        )
+    log.info(
+        "Pre-training %s on %d photographs: %d epochs of %d steps%s%s%s",
+        settings.backbone, count, settings.epochs, steps_an_epoch,
+        f", from registered version {settings.warm_start.version}" if settings.warm_start.backbone else "",
+        f" on {strategy.num_replicas_in_sync} devices" if strategy.num_replicas_in_sync > 1 else "",
+        f", continued from step {resumed}" if resumed else "")  # fmt: skip
+    writer = tf.summary.create_file_writer(log_dir) if chief else tf.summary.create_noop_writer()
+    for entry in checkpoints.history:
+        write_scalars(writer, entry)
+
+    step_function = replicas.spread(
+        strategy, lambda canvases, aspects, step: train_step(model, canvases, aspects, step, steps=steps, settings=settings)
+    )
+    embed = embedder((model.backbone,))
+    clock = Clock(settings, checkpoints, steps)
+    while checkpoints.step < steps:
+        epoch = checkpoints.step // steps_an_epoch
+        losses, ratios, outputs = train_epoch(photographs, settings, checkpoints, step_function, clock, steps_an_epoch)
+        outputs = np.concatenate(outputs)[-RANK_OUTPUTS:]
+        entry = {
+            "epoch": epoch + 1,
+            "step": checkpoints.step,
+            "loss": float(np.mean(losses)),
+            "output_std_ratio": float(np.mean(ratios)),
+            "effective_rank": monitors.effective_rank(outputs),
+            "learning_rate": float(optimizer.cosine_decay(
+                optimizer.scaled_rate(settings.base_learning_rate, settings.batch_size), checkpoints.step, steps)),
+            "images_per_second": clock.images_per_second(),
+            "knn_train_top1": None,
+        }  # fmt: skip
+        monitors.check_collapse(
+            entry["output_std_ratio"], entry["effective_rank"], entry["loss"], epoch=epoch + 1,
+            min_std_ratio=settings.min_output_std_ratio,
+            # Few outputs, such as those of what is left of a resumed epoch, or short ones cannot have a high rank.
+            min_rank=min(settings.min_effective_rank, min(outputs.shape) / 4))  # fmt: skip
+        last = checkpoints.step == steps
+        if chief and (last or settings.knn_epochs and (epoch + 1) % settings.knn_epochs == 0):
+            entry["knn_train_top1"] = train_knn(embed, photographs, settings, neighbours)
+        checkpoints.history.append(entry)
+        write_scalars(writer, entry)
+        clock.report(entry, force=last or entry["knn_train_top1"] is not None)
+        clock.save(force=last)
+        clock.stop_if_asked()
+    writer.close()
+    return Result(model, make_report(checkpoints, settings, steps_an_epoch, resumed))
+
+
+def train_epoch(photographs, settings, checkpoints, step_function, clock, steps_an_epoch):
+    """Runs what is left of the present epoch; returns the losses, the output std ratios and the latest projections."""
+    epoch, first = divmod(checkpoints.step, steps_an_epoch)
+    batches = photographs.batches(settings.batch_size, seed=settings.seed, epoch=epoch, first=first)
+    losses, ratios, outputs = [], [], []
+    for index, (canvases, aspects) in enumerate(batches, first):
+        loss, ratio, z = step_function(canvases, aspects, tf.constant(checkpoints.step))
+        losses.append(float(loss))
+        ratios.append(float(ratio))
+        outputs.append(z.numpy())
+        outputs = outputs[-(RANK_OUTPUTS // settings.batch_size + 1) :]
+        checkpoints.step += 1
+        clock.tick()
+        if index + 1 < steps_an_epoch:
+            clock.report({"epoch": epoch + 1, "loss": losses[-1], "output_std_ratio": ratios[-1]})
+            clock.save()
+            clock.stop_if_asked()
+    return losses, ratios, outputs
+
+
+def train_knn(embed: Callable, photographs: TrainSplit, settings: Pretrain, neighbours: int) -> float:
+    """kNN accuracy of the features that `embed` gives settings.knn_images photographs of the train split, each left out once."""
+    order = np.random.default_rng(settings.seed).permutation(len(photographs.labels))
+    chosen = np.sort(order[: settings.knn_images])
+    views = photographs.views(chosen, settings.resolution, BATCH)
+    return knn_accuracy(embed(views)[0], photographs.labels[chosen], neighbours)
+
+
+def write_scalars(writer: tf.summary.SummaryWriter, entry: dict) -> None:
+    """Writes one epoch's figures for TensorBoard, at its step."""
+    with writer.as_default(step=entry["step"]):
+        for name, value in entry.items():
+            if name not in ("epoch", "step") and value is not None:
+                tf.summary.scalar(name, value)
+    writer.flush()
+
+
+def make_report(checkpoints: Checkpoints, settings: Pretrain, steps_an_epoch: int, resumed: int) -> dict:
+    """What pretrain.json holds; images_per_second counts source images over the whole wall time of all starts."""
+    last = checkpoints.history[-1]
+    return {
+        "epochs": settings.epochs,
+        "steps": checkpoints.step,
+        "seconds": checkpoints.seconds,
+        "images_per_second": checkpoints.step * settings.batch_size / checkpoints.seconds,
+        "final_loss": last["loss"],
+        "output_std_ratio": last["output_std_ratio"],
+        "effective_rank": last["effective_rank"],
+        "knn_train_top1": last["knn_train_top1"],
+        "resumed_from_step": resumed,
+        "steps_an_epoch": steps_an_epoch,
+        "warm_start": dataclasses.asdict(settings.warm_start) if settings.warm_start.backbone else None,
+        "history": checkpoints.history,
+    }

@@ -1,0 +1,144 @@
+"""Schedules on Vertex AI, by the name that the user gave. Called by the verb `schedule`.
+
+Google knows a schedule by a number of its own and lets any number of them have one display name. So every function here looks
+first and changes then, in each attempt: whatever an attempt did whose answer was lost is found by the next.
+"""
+
+import grpc
+from google.cloud.aiplatform_v1 import ScheduleServiceClient
+from google.cloud.aiplatform_v1.types import (
+    CreatePipelineJobRequest,
+    CreateScheduleRequest,
+    DeleteScheduleRequest,
+    ListSchedulesRequest,
+    PauseScheduleRequest,
+    PipelineJob,
+    ResumeScheduleRequest,
+    Schedule,
+    UpdateScheduleRequest,
+)
+
+from pipeline_config import PIPELINE_NAME, ConfigurationError
+from vertex import GoogleCloudError
+from vertex.client import Connection
+
+# A project's other pipelines have schedules too: ours have display names that begin so.
+PREFIX = f"{PIPELINE_NAME}-"
+# What creating a schedule again changes.
+CHANGED = ["cron", "max_concurrent_run_count", "max_concurrent_active_run_count", "create_pipeline_job_request"]
+# Deleting a schedule is an operation of seconds.
+DELETE_SECONDS = 300.0
+
+
+def create(connection: Connection, name: str, cron: str, job: PipelineJob) -> tuple[Schedule, bool]:
+    """Starts `job` as `cron` says, in the place of whatever a schedule of that name did before.
+
+    Returns:
+      The schedule, and whether it is new.
+
+    Raises:
+      GoogleCloudError: it was not created, or (where it may pass) nobody knows.
+      ConfigurationError: there are several of that name, or one that has ended.
+    """
+    client, created = connection.client(ScheduleServiceClient), False
+    wanted = Schedule(
+        display_name=f"{PREFIX}{name}", cron=cron,
+        # The first limits runs that are being started, the second those that are under way: one at a time takes both. A run that
+        # is due meanwhile is left out, as the next one sees the same photographs and more.
+        max_concurrent_run_count=1, max_concurrent_active_run_count=1, allow_queueing=False,
+        create_pipeline_job_request=CreatePipelineJobRequest(parent=connection.parent, pipeline_job=job),
+    )  # fmt: skip
+
+    def attempt() -> tuple[Schedule, bool]:
+        nonlocal created
+        found = _named(connection, client, name)
+        if len(found) > 1 or any(one.state == Schedule.State.COMPLETED for one in found):
+            states = ", ".join(one.state.name.lower() for one in found)
+            raise ConfigurationError(f"schedule {name!r} cannot change, as there is {states}: delete {name!r}, then create it")
+        if not found:
+            created = True
+            return connection.once(client.create_schedule, CreateScheduleRequest(parent=connection.parent, schedule=wanted)), True
+        wanted.name = found[0].name
+        request = UpdateScheduleRequest(schedule=wanted, update_mask={"paths": CHANGED})
+        return connection.once(client.update_schedule, request), created
+
+    return connection.repeated(attempt)
+
+
+def listed(connection: Connection) -> list[Schedule]:
+    """All schedules of ours, by name.
+
+    Raises:
+      GoogleCloudError: they cannot be seen.
+    """
+    client = connection.client(ScheduleServiceClient)
+    found = connection.listed(client.list_schedules, ListSchedulesRequest(parent=connection.parent))
+    return sorted((one for one in found if one.display_name.startswith(PREFIX)), key=lambda one: (one.display_name, one.name))
+
+
+def pause(connection: Connection, name: str) -> None:
+    """Starts no further runs; one that is under way goes on.
+
+    Raises:
+      GoogleCloudError, ConfigurationError: it cannot be paused, or there is none.
+    """
+    client = connection.client(ScheduleServiceClient)
+
+    def attempt() -> None:
+        for schedule in _existing(connection, client, name):
+            if schedule.state != Schedule.State.PAUSED:
+                connection.once(client.pause_schedule, PauseScheduleRequest(name=schedule.name))
+
+    connection.repeated(attempt)
+
+
+def resume(connection: Connection, name: str) -> None:
+    """Starts runs again; those that were due meanwhile are not made up for.
+
+    Raises:
+      GoogleCloudError, ConfigurationError: it cannot be resumed, or there is none.
+    """
+    client = connection.client(ScheduleServiceClient)
+
+    def attempt() -> None:
+        for schedule in _existing(connection, client, name):
+            if schedule.state != Schedule.State.ACTIVE:
+                connection.once(client.resume_schedule, ResumeScheduleRequest(name=schedule.name, catch_up=False))
+
+    connection.repeated(attempt)
+
+
+def delete(connection: Connection, name: str) -> None:
+    """Deletes every schedule of that name; runs that it started stay.
+
+    Raises:
+      GoogleCloudError, ConfigurationError: it cannot be deleted, or there is none.
+    """
+    client = connection.client(ScheduleServiceClient)
+    for schedule in connection.repeated(lambda: _existing(connection, client, name)):
+        try:
+            operation = connection.call(client.delete_schedule, DeleteScheduleRequest(name=schedule.name)).operation
+        except GoogleCloudError as error:
+            # An attempt whose answer was lost has deleted it.
+            if error.code is not grpc.StatusCode.NOT_FOUND:
+                raise
+        else:
+            connection.finished(client, operation.name, DELETE_SECONDS)
+
+
+def short_name(schedule: Schedule) -> str:
+    """The name that the user gave."""
+    return schedule.display_name.removeprefix(PREFIX)
+
+
+def _named(connection: Connection, client: ScheduleServiceClient, name: str) -> list[Schedule]:
+    request = ListSchedulesRequest(parent=connection.parent, filter=f'display_name="{PREFIX}{name}"')
+    return connection.listed_once(client.list_schedules, request)
+
+
+def _existing(connection: Connection, client: ScheduleServiceClient, name: str) -> list[Schedule]:
+    found = _named(connection, client, name)
+    if not found:
+        raise ConfigurationError(f"there is no schedule {name!r} in project {connection.project}, {connection.region}; "
+                                 "`flowers schedule list` shows all")  # fmt: skip
+    return found
