@@ -56,7 +56,7 @@ class Specification:
     @property
     def source(self) -> str:
         """data.source, as ExampleGen gets it; "" where there is no ExampleGen of ours."""
-        settings = self.constant("ExampleGen", "settings")
+        settings = self.constant("ExampleGen", "data")
         return json.loads(settings)["source"] if settings else ""
 
 

@@ -9,7 +9,7 @@ from google_server import server as faults
 from cli.main import main
 from registry import publishing
 from registry.opening import open_registry
-from tests.components.registry.conftest import candidate  # noqa: F401
+from tests.registry.conftest import candidate  # noqa: F401
 
 NAME = "flowers-backbone"
 

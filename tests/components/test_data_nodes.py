@@ -1,6 +1,7 @@
 """The data half of the DAG under the local runner: it works with the stock components, is cached, and refuses bad data."""
 
 import io
+import json
 import shutil
 
 import numpy as np
@@ -41,7 +42,7 @@ def run(flowers, root):
     data = pipeline_config.Data(source=str(flowers), max_side=32)
     found = source.inspect(data, str(root / "datasets"))
     example_gen = FlowersExampleGen(
-        settings=source.ingest_settings(data), datasets_dir=str(root / "datasets"), fingerprint=found.fingerprint,
+        data=json.dumps(pipeline_config.ingest(data)), datasets_dir=str(root / "datasets"), fingerprint=found.fingerprint,
         code_version="1").with_id("ExampleGen")  # fmt: skip
     statistics_gen = tfx.components.StatisticsGen(examples=example_gen.outputs["examples"], stats_options=statistics_options())
     schema_gen = FlowersSchemaGen(statistics=statistics_gen.outputs["statistics"], code_version="1").with_id("SchemaGen")

@@ -5,8 +5,9 @@ import json
 import pytest
 from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
 
+import pipeline_config
 from components import run_outcome
-from components.example_gen.source import ingest_settings, inspect
+from components.example_gen.source import inspect
 from pipeline_config import Data
 
 JOB = "projects/12/locations/europe-west4/pipelineJobs/flowers-1"
@@ -40,7 +41,7 @@ def test_the_source_s_fingerprint_is_a_value_that_the_next_task_can_take(tmp_pat
     data = Data(synthetic_images=20)
     (tmp_path / "task").mkdir()  # as a bucket needs nobody to
     run("components.source_inspector.SourceInspector_Executor", {
-        "inputs": {"parameterValues": {"settings": ingest_settings(data), "datasets_dir": str(tmp_path), "code_version": "1"}},
+        "inputs": {"parameterValues": {"data": json.dumps(pipeline_config.ingest(data)), "datasets_dir": str(tmp_path), "code_version": "1"}},
         "outputs": {
             "outputFile": str(tmp_path / "task/executor_output.json"),
             "parameters": {"fingerprint": {"outputFile": str(tmp_path / "task/fingerprint")}},

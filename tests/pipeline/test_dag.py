@@ -6,9 +6,10 @@ import pytest
 
 from cli.settings import configuration
 from pipeline import dag
-from pipeline.identity import Origin
+from pipeline.identity import EXECUTED, Origin
 
-ORIGIN = Origin(data_fingerprint="print", ingest_settings='{"source": "synthetic"}', components_version="c", trainer_version="t")
+CODE = {node: {f"{node}.py": "0123456789ab"} for node in EXECUTED}
+ORIGIN = Origin(data_fingerprint="print", code=CODE, packages={})
 PLACES = dag.Places(pipeline_root="/r/artifacts", datasets="/r/datasets", checkpoints="/r/checkpoints", registry="/r/registry")
 
 # Set here, so that the presets may change without these tests.
@@ -68,15 +69,15 @@ def test_the_trainers_get_their_settings_and_what_identifies_them(nodes):
     custom = json.loads(parameter(nodes["Pretrain"], "custom_config"))
     assert json.loads(custom.pop("pretrain"))["views"]["hue"] == 0.03
     assert json.loads(custom.pop("embedding"))["pooling"] == ["mean"]
-    assert custom == {"neighbours": 7, "checkpoint_dir": "/r/checkpoints", "code_version": "t"}
+    assert custom == {"checkpoint_dir": "/r/checkpoints", "code_version": json.dumps(CODE["Pretrain"])}
     custom = json.loads(parameter(nodes["LinearEval"], "custom_config"))
-    assert json.loads(custom["linear_eval"])["folds"] == 4 and custom["code_version"] == "t"
+    assert json.loads(custom["linear_eval"])["folds"] == 4 and json.loads(custom["code_version"]) == CODE["LinearEval"]
 
 
 def test_our_components_change_with_their_code(nodes):
     # The cache looks at parameters: without this one yesterday's output would be served for today's code.
     for name in ("ExampleGen", "SchemaGen", "DataGate", "Evaluator", "Pusher", "Report"):
-        assert parameter(nodes[name], "code_version").startswith(("c", "components c")), name
+        assert json.loads(parameter(nodes[name], "code_version")) == CODE[name], name
 
 
 def test_the_gate_gets_the_champion_and_its_thresholds(nodes):

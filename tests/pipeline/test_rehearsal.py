@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pipeline.identity import code_versions
+from pipeline.identity import node_code
 from pipeline.rehearsal import specification
 from pipeline.rehearsal.storage import Storage
 from pipeline.rehearsal.task import Job, TaskFailed, walk
@@ -251,9 +251,9 @@ def test_a_file_compiled_from_other_code_is_refused(tmp_path):
     job_file(path, {"ExampleGen": ""})
     changed = json.loads(path.read_text())
     parameters = changed["pipelineSpec"]["root"]["dag"]["tasks"]["ExampleGen"]["inputs"]["parameters"]
-    parameters["code_version"] = {"runtimeValue": {"constant": "0.0.1+0123456789ab"}}
+    parameters["code_version"] = {"runtimeValue": {"constant": '{"components/errors.py": "0123456789ab"}'}}
     path.write_text(json.dumps(changed))
-    with pytest.raises(ConfigurationError, match=r"from version 0.0.1\+0123456789ab of components and .*compile it again"):
-        specification.require_present_code(specification.load(path), path, code_versions(), "here")
-    present = {"components": "0.0.1+0123456789ab", "trainer": ""}
+    with pytest.raises(ConfigurationError, match="other code than is here: components/.*, which ExampleGen runs, differs; compile it again"):
+        specification.require_present_code(specification.load(path), path, node_code(), "here")
+    present = {"ExampleGen": {"components/errors.py": "0123456789ab"}}
     specification.require_present_code(specification.load(path), path, present, "here")

@@ -15,9 +15,9 @@ from cli.settings import configuration
 from contracts.layout import Layout, new_run_id, point_latest_at
 from pipeline import run_record
 from pipeline.metadata import Execution
-from pipeline.run_record import Identity, Outcome
+from pipeline.run_record import Outcome, Start
 
-IDENTITY = Identity("20260131-184502-3fa9", "2026-01-31T18:45:02+00:00", configuration("quick"))
+START = Start("20260131-184502-3fa9", "2026-01-31T18:45:02+00:00", configuration("quick"))
 REPORTS = {
     "ingest": {
         "schema_version": 1, "source": "/photos", "kind": "folder", "fingerprint": "f", "images": 97,
@@ -45,7 +45,7 @@ def executions(**states):
 
 def build(outcome=Outcome("finished", 12.34), reports=REPORTS, **states):
     states = states or {"ExampleGen": "CACHED", "Pretrain": "COMPLETE", "Pusher": "COMPLETE"}
-    return run_record.build(IDENTITY, outcome, executions(**states), reports, {"Pretrain": 9.876})
+    return run_record.build(START, outcome, executions(**states), reports, {"Pretrain": 9.876}, {"Pretrain": ["pretrain.epochs 1 → 2"]})
 
 
 def test_the_sections_come_from_the_reports():
@@ -63,7 +63,7 @@ def test_the_sections_come_from_the_reports():
         "Pretrain": {"state": "complete", "seconds": 9.88},
         "Pusher": {"state": "complete", "seconds": None},
     }
-    assert record["configuration"]["pretrain"]["epochs"] == IDENTITY.config.pretrain.epochs
+    assert record["configuration"]["pretrain"]["epochs"] == START.config.pretrain.epochs
 
 
 def test_a_cached_push_pushed_nothing_in_this_run():
@@ -157,5 +157,5 @@ def test_latest_moves_from_run_to_run(tmp_path):
 
 
 def test_identity_without_origin_has_no_code_and_no_recipe():
-    record = run_record.build(dataclasses.replace(IDENTITY, origin=None), Outcome("failed", 1.0, "no such folder"), [], {}, {})
+    record = run_record.build(dataclasses.replace(START, origin=None), Outcome("failed", 1.0, "no such folder"), [], {}, {}, {})
     assert record["code"] is None and record["recipe"] is None and record["nodes"] == {}

@@ -18,7 +18,7 @@ from cli.submit import as_text
 from components.pusher.component import PIPELINE_JOB_NAME
 from components.report import entry_point
 from pipeline import vertex
-from pipeline.identity import COMPONENTS, code_version
+from pipeline.identity import node_code
 from pipeline_config import ConfigurationError
 from registry.opening import open_registry
 from vertex.target import legal_accelerators
@@ -246,8 +246,11 @@ def test_the_outcome_is_reported_after_all_other_tasks_however_they_ended(job):
 
 
 def test_caches_follow_the_code(job):
-    for task in ("SourceInspector", "ExampleGen", "SchemaGen", "DataGate", "Evaluator"):
-        assert parameter(job, task, "code_version") == code_version(COMPONENTS)
+    code = node_code()
+    for task in ("SourceInspector", "ExampleGen", "SchemaGen", "DataGate", "Evaluator", "Pusher", "Report"):
+        assert json.loads(parameter(job, task, "code_version")) == code[task]
+    for task in ("Pretrain", "LinearEval"):
+        assert json.loads(json.loads(parameter(job, task, "custom_config"))["code_version"]) == code[task]
 
 
 def test_nothing_in_the_job_is_a_path_of_this_machine(job):

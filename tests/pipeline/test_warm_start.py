@@ -55,9 +55,9 @@ def test_path_and_content_hash_of_the_version_become_settings_of_pre_training(la
 
 
 def test_other_weights_are_another_recipe(layout):
-    from pipeline.identity import Origin, recipe
+    from pipeline.identity import MAKERS, Origin, recipe
 
-    origin = Origin("data", "{}", "c", "t")
+    origin = Origin("data", {node: {} for node in MAKERS}, {})
     configs = [CONFIG, *(with_warm_start(CONFIG, layout, version) for version in ("1", "2"))]
     assert len({recipe(config, origin) for config in configs}) == 3
 

@@ -1,6 +1,5 @@
 """Promises of the check before a run: what is refused at once, and how the message says so."""
 
-import json
 import shutil
 
 import pytest
@@ -79,8 +78,8 @@ def test_nothing_is_drawn_to_inspect_synthetic_flowers(tmp_path):
 
 
 def test_only_settings_that_matter_to_ingest_are_its_parameter():
-    folder = json.loads(source.ingest_settings(pipeline_config.Data(source="x", max_side=99)))
+    folder = pipeline_config.ingest(pipeline_config.Data(source="x", max_side=99))
     assert folder == {"source": "x", "max_side": 99, "max_pixels": 64_000_000, "eval_fraction": 0.15}
-    assert source.ingest_settings(pipeline_config.Data(source="x", synthetic_seed=3)) == source.ingest_settings(
+    assert pipeline_config.ingest(pipeline_config.Data(source="x", synthetic_seed=3)) == pipeline_config.ingest(
         pipeline_config.Data(source="x", max_bad_fraction=0.5))  # fmt: skip
-    assert "synthetic_seed" in source.ingest_settings(pipeline_config.Data())
+    assert "synthetic_seed" in pipeline_config.ingest(pipeline_config.Data())

@@ -8,7 +8,7 @@ from markdown_it import MarkdownIt
 from components.pusher.model_card import Facts, code, escaped, model_card, table
 
 FACTS = Facts(
-    name="flowers-backbone", backbone_hash="b" * 64, probe_hash="p" * 64, run_id="run-1", code_version="0.1.0+abc",
+    name="flowers-backbone", backbone_hash="b" * 64, probe_hash="p" * 64, run_id="run-1", code="0.1.0+abc",
     recipe="r" * 64, stated_licence="",
     backbone={
         "backbone": "resnet18", "width": 32, "stem": "imagenet", "resolution": 64, "photograph_side": 128, "embedding_size": 480,

@@ -108,7 +108,7 @@ def run(tmp_path, registry_dir):
         blessing.set_string_custom_property("probe_content_hash", content_hash(str(probe)))
         blessing.set_string_custom_property("baseline_version", baseline_version or "")
         return artifacts | {
-            "registry_dir": registry_dir, "name": NAME, "recipe": recipe, "code_version": "0.1.0+abc", "run_id": f"run-{number}",
+            "registry_dir": registry_dir, "name": NAME, "recipe": recipe, "code": "Pretrain 0123456789ab", "run_id": f"run-{number}",
             "licence": "CC BY 4.0",
         }  # fmt: skip
 
@@ -135,7 +135,7 @@ def test_a_blessed_backbone_is_registered_with_its_whole_lineage(run, registry_d
         "baseline_version": "",
         "data_fingerprint": "f" * 64,
         "data_source": "synthetic",
-        "code_version": "0.1.0+abc",
+        "code_version": "Pretrain 0123456789ab",
         "run_id": "run-1",
         # SHA-256 of "recipe", a zero byte and the report's fingerprint, by sha256sum.
         "recipe": "590b0b326178f15becb978f36a894d3dc796f9cec0f457269dae439c6fc4b019",
@@ -260,7 +260,7 @@ def test_a_byte_changed_after_the_blessing_is_refused(run, registry_dir, model, 
     assert MlflowBackend(registry_dir, NAME).versions() == []
 
 
-PARAMETERS = ("registry_dir", "name", "recipe", "run_id", "code_version", "licence")
+PARAMETERS = ("registry_dir", "name", "recipe", "run_id", "code", "code_version", "licence")
 
 
 @pytest.mark.parametrize(("given", "expected"), [(PIPELINE_JOB_NAME, "the run"), ("job-1", "job-1")])

@@ -15,7 +15,7 @@ TYPES = {"examples": "tfx.Examples", "ingest_report": "components.IngestReport",
          "pretrain_run": "tfx.ModelRun", "linear_eval_run": "tfx.ModelRun", "probe": "tfx.Model",
          "evaluation": "tfx.ModelEvaluation", "pushed_model": "tfx.PushedModel"}  # fmt: skip
 
-PARAMETERS = {name: {"parameterType": "STRING"} for name in ("configuration", "code_version")}
+PARAMETERS = {name: {"parameterType": "STRING"} for name in ("configuration", "preset", "code", "code_version")}
 
 
 def test_the_container_s_command_writes_the_page_and_says_where(uris, tmp_path):
@@ -26,7 +26,7 @@ def test_the_container_s_command_writes_the_page_and_says_where(uris, tmp_path):
         "inputs": {
             "artifacts": {name: artifact(number, uris[name], {"instanceSchema": f"title: {title}\ntype: object\n"})
                           for number, (name, title) in enumerate(TYPES.items())},
-            "parameterValues": {"configuration": json.dumps(run_artifacts.configuration()), "code_version": "c"},
+            "parameterValues": {"configuration": json.dumps(run_artifacts.configuration()), "preset": json.dumps(run_artifacts.configuration()), "code": "c", "code_version": "{}"},
         },
         "outputs": {
             "artifacts": {"page": artifact(99, str(tmp_path / "page"), {"schemaTitle": "system.HTML", "schemaVersion": "0.0.1"})},
