@@ -1,7 +1,6 @@
 """`flowers schedule`: the pipeline again and again, on Vertex AI or by this machine's cron."""
 
 import argparse
-import json
 import os
 import re
 import shlex
@@ -101,14 +100,11 @@ def create(name: str, cron: str, config: Config, target_options: dict) -> ExitSt
     expression = crontab.parse(cron)
     target = Target(**target_options)
     with without_library_noise():
-        from google.cloud.aiplatform_v1.types import PipelineJob
-
         from pipeline import vertex
         from vertex import schedules
         from vertex.client import Connection
 
-        job = PipelineJob.from_json(json.dumps(vertex.pipeline_job(config, target)))
-    job.labels["schedule"] = name
+        job = vertex.pipeline_job(config, target)
     connection = Connection(target.project, target.region, config.vertex.call_seconds, config.vertex.retry_seconds)
     schedule, created = schedules.create(connection, name, str(expression), job)
     print(f"{'Created' if created else 'Updated'} schedule {name}: {schedule.cron}, {schedule.state.name.lower()}")

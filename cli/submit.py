@@ -123,11 +123,9 @@ def _say_how_it_ended(task) -> None:
 
 def _verdict(job) -> ExitStatus:
     """Says how the job ended."""
-    from google.cloud.aiplatform_v1.types import PipelineState
-
     from vertex import jobs
 
-    if job.state == PipelineState.PIPELINE_STATE_SUCCEEDED:
+    if jobs.succeeded(job):
         print("Finished.")
         return ExitStatus.FINISHED
     failed = jobs.failed_tasks(job)

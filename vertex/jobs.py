@@ -104,6 +104,11 @@ def follow(
         time.sleep(poll_seconds)
 
 
+def succeeded(job: PipelineJob) -> bool:
+    """Whether the job ended as it should."""
+    return job.state == PipelineState.PIPELINE_STATE_SUCCEEDED
+
+
 def failed_tasks(job: PipelineJob) -> list[PipelineTaskDetail]:
     """Tasks that failed themselves: not those that only contain such a one."""
     failed = [task for task in job.job_detail.task_details if task.state == TASK_STATES.FAILED]

@@ -4,6 +4,8 @@ Google knows a schedule by a number of its own and lets any number of them have 
 first and changes then, in each attempt: whatever an attempt did whose answer was lost is found by the next.
 """
 
+import json
+
 import grpc
 from google.cloud.aiplatform_v1 import ScheduleServiceClient
 from google.cloud.aiplatform_v1.types import (
@@ -30,8 +32,8 @@ CHANGED = ["cron", "max_concurrent_run_count", "max_concurrent_active_run_count"
 DELETE_SECONDS = 300.0
 
 
-def create(connection: Connection, name: str, cron: str, job: PipelineJob) -> tuple[Schedule, bool]:
-    """Starts `job` as `cron` says, in the place of whatever a schedule of that name did before.
+def create(connection: Connection, name: str, cron: str, job: dict) -> tuple[Schedule, bool]:
+    """Starts `job`, what `pipeline.vertex.pipeline_job` returns, as `cron` says, in the place of whatever a schedule of that name did before.
 
     Returns:
       The schedule, and whether it is new.
@@ -41,12 +43,14 @@ def create(connection: Connection, name: str, cron: str, job: PipelineJob) -> tu
       ConfigurationError: there are several of that name, or one that has ended.
     """
     client, created = connection.client(ScheduleServiceClient), False
+    scheduled = PipelineJob.from_json(json.dumps(job))
+    scheduled.labels["schedule"] = name
     wanted = Schedule(
         display_name=f"{PREFIX}{name}", cron=cron,
         # The first limits runs that are being started, the second those that are under way: one at a time takes both. A run that
         # is due meanwhile is left out, as the next one sees the same photographs and more.
         max_concurrent_run_count=1, max_concurrent_active_run_count=1, allow_queueing=False,
-        create_pipeline_job_request=CreatePipelineJobRequest(parent=connection.parent, pipeline_job=job),
+        create_pipeline_job_request=CreatePipelineJobRequest(parent=connection.parent, pipeline_job=scheduled),
     )  # fmt: skip
 
     def attempt() -> tuple[Schedule, bool]:

@@ -71,7 +71,7 @@ class Folder:
         with ThreadPoolExecutor(HASHING_THREADS) as threads:
             for index, (candidate, content) in enumerate(zip(self.candidates, threads.map(_content, self.candidates), strict=True)):
                 total.update(f"{candidate.split}\0{candidate.path}\0{content}\n".encode())
-                each[index] = _short(f"{candidate.split}\0{candidate.path}"), _short(content)
+                each[index] = _first_64_bits(f"{candidate.split}\0{candidate.path}"), _first_64_bits(content)
         return total.hexdigest(), each
 
     def encoded(self, enough: set[str], max_bytes: int) -> Iterator[Encoded]:
@@ -206,8 +206,8 @@ def _follow(root: str, link: Candidate) -> Candidate:
     return replace(link, location=target)
 
 
-def _short(text: str) -> int:
-    """The first 64 bits of a SHA-256."""
+def _first_64_bits(text: str) -> int:
+    """Of the SHA-256 of a text."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 

@@ -7,7 +7,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -39,7 +39,7 @@ class Inspection:
     kind: str
     classes: tuple[str, ...]
     fingerprint: str
-    photographs: np.ndarray | None = None
+    photographs: np.ndarray | None = field(default=None, compare=False)
 
 
 def inspect(data: pipeline_config.Data, datasets_dir: str) -> Inspection:

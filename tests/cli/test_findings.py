@@ -7,13 +7,13 @@ import socket
 import pytest
 
 import pipeline_config
-from cli import doctor, doctor_libraries
+from cli import doctor, doctor_libraries, doctor_machine
 from contracts.layout import Layout, run_lock
 
 
 @pytest.mark.parametrize(("version", "level"), [((3, 10, 14), "fail"), ((3, 11, 0), "ok"), ((3, 13, 9), "ok"), ((3, 14, 0), "fail")])
 def test_python_is_judged_by_what_the_packages_exist_for(version, level):
-    finding = doctor.python(version)
+    finding = doctor_machine.python(version)
     assert finding.level == level and (level == "ok") == (finding.mend == "")
 
 
@@ -22,13 +22,13 @@ def test_python_is_judged_by_what_the_packages_exist_for(version, level):
     ("Linux", "aarch64", "glibc 2.41", "fail"), ("Darwin", "x86_64", "", "fail"),
 ])  # fmt: skip
 def test_the_system_is_judged_by_processor_and_glibc(name, processor, libc, level):
-    assert doctor.system(name, processor, libc).level == level
+    assert doctor_machine.system(name, processor, libc).level == level
 
 
 @pytest.mark.parametrize(("flags", "level"), [("fpu avx avx2 fma", "ok"), ("fpu avx", "warn"), ("fpu sse2", "fail")])
 def test_the_processor_is_judged_by_its_instructions(tmp_path, flags, level):
     (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: {flags}\n")
-    assert doctor.processor(tmp_path / "cpuinfo").level == level
+    assert doctor_machine.processor(tmp_path / "cpuinfo").level == level
 
 
 def test_packages_that_are_missing_or_of_another_version_are_named():
@@ -37,7 +37,7 @@ def test_packages_that_are_missing_or_of_another_version_are_named():
             raise importlib.metadata.PackageNotFoundError(name)
         return {"keras": "3.15.1", "numpy": "1.26.4"}[name]
 
-    (finding,) = doctor.packages(["tfx==1.21.0", "keras==3.15.1", "numpy==2.4.6", "x==1; extra == 'gpu'"], version_of)
+    (finding,) = doctor_machine.packages(["tfx==1.21.0", "keras==3.15.1", "numpy==2.4.6", "x==1; extra == 'gpu'"], version_of)
     assert finding.level == "fail" and finding.says == "tfx is missing; numpy is 1.26.4, not ==2.4.6" and finding.mend == "make setup"
 
 
@@ -47,14 +47,14 @@ def test_packages_that_are_missing_or_of_another_version_are_named():
     ({"MLFLOW_DISABLE_TELEMETRY": "true", "TF_CONFIG": "{}"}, ["ok", "ok", "fail"]),
 ])  # fmt: skip
 def test_variables_that_change_what_libraries_do_are_judged(environment, levels):
-    assert [finding.level for finding in doctor.variables(environment)] == levels
+    assert [finding.level for finding in doctor_machine.variables(environment)] == levels
 
 
 @pytest.mark.parametrize(("limit", "level"), [("max\n", "ok"), ("2000000000\n", "warn")])
 def test_memory_counts_within_the_limit_of_a_container(tmp_path, limit, level):
     (tmp_path / "meminfo").write_text("MemTotal: 9000000 kB\nMemAvailable: 8000000 kB\n")
     (tmp_path / "memory.max").write_text(limit)
-    assert doctor.memory(3_000_000_000, "this", tmp_path / "meminfo", tmp_path / "memory.max").level == level
+    assert doctor_machine.memory(3_000_000_000, "this", tmp_path / "meminfo", tmp_path / "memory.max").level == level
 
 
 def test_the_memory_that_is_needed_is_the_sum_of_its_parts():
@@ -68,7 +68,7 @@ def test_the_memory_that_is_needed_is_the_sum_of_its_parts():
 
 @pytest.mark.parametrize(("free", "level"), [(50e9, "ok"), (1e9, "warn"), (100e6, "fail")])
 def test_room_on_the_disk(tmp_path, free, level):
-    finding = doctor.room(tmp_path, int(free))
+    finding = doctor_machine.room(tmp_path, int(free))
     assert finding.level == level and (level == "ok") == (finding.mend == "")
 
 
@@ -78,28 +78,28 @@ def test_the_file_system_is_that_of_the_longest_mount_point(tmp_path, kind, leve
     inner.mkdir()
     mounts = tmp_path / "mounts"
     mounts.write_text(f"/dev/a / ext4 rw 0 0\nx {str(inner).replace(' ', chr(92) + '040')} {kind} rw 0 0\ny {tmp_path}/ab nfs rw 0 0\n")
-    assert doctor.file_system(inner, mounts).level == level
-    assert doctor.file_system(tmp_path, mounts).level == "ok"
+    assert doctor_machine.file_system(inner, mounts).level == level
+    assert doctor_machine.file_system(tmp_path, mounts).level == "ok"
 
 
 def test_a_root_that_does_not_exist_yet_is_judged_by_where_it_would_be_and_not_made(tmp_path):
-    levels = {finding.subject: finding.level for finding in doctor.check(Layout.at(str(tmp_path / "a" / "b")))}
+    levels = {finding.subject: finding.level for finding in doctor_machine.check(Layout.at(str(tmp_path / "a" / "b")))}
     assert levels["DIR"] == "ok" and levels["lock"] == "ok" and levels["checkpoints"] == "ok" and levels["clock"] == "ok"
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_root_that_cannot_be_written_to_fails(tmp_path):
     (tmp_path / "file").touch()
-    (finding,) = doctor.check(Layout.at(str(tmp_path / "file")))
+    (finding,) = doctor_machine.check(Layout.at(str(tmp_path / "file")))
     assert finding.level == "fail" and "cannot be written to" in finding.says
 
 
 def test_a_run_that_is_active_is_named(tmp_path):
     layout = Layout.at(str(tmp_path))
     with run_lock(layout.lock):
-        finding = doctor.lock(layout)
+        finding = doctor_machine.lock(layout)
     assert finding.level == "fail" and f"process {os.getpid()}" in finding.says
-    assert doctor.lock(layout).level == "ok"
+    assert doctor_machine.lock(layout).level == "ok"
 
 
 def test_checkpoints_that_nobody_touched_for_a_month_are_stale(tmp_path):
@@ -107,8 +107,8 @@ def test_checkpoints_that_nobody_touched_for_a_month_are_stale(tmp_path):
     (layout.checkpoints / "0123").mkdir(parents=True)
     (layout.checkpoints / "0123" / "ckpt-1").write_bytes(b"x" * 1000)
     written = (layout.checkpoints / "0123" / "ckpt-1").stat().st_mtime
-    assert doctor.checkpoints(layout, now=written + 29 * 86400).level == "ok"
-    finding = doctor.checkpoints(layout, now=written + 31 * 86400)
+    assert doctor_machine.checkpoints(layout, now=written + 29 * 86400).level == "ok"
+    finding = doctor_machine.checkpoints(layout, now=written + 31 * 86400)
     assert finding.level == "warn" and finding.mend == f"rm -r {layout.checkpoints / '0123'}"
 
 

@@ -1,5 +1,7 @@
 """Exact neighbours, against a search written out in float64."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -19,7 +21,7 @@ def opened(request, tmp_path, monkeypatch):
     """In many blocks of many pieces."""
     monkeypatch.setattr(index, "GROUP", 70)
     monkeypatch.setattr(index, "BLOCK", 70)
-    monkeypatch.setattr(search, "PIECE", 16)
+    monkeypatch.setattr(sys.modules[nearest.__module__], "PIECE", 16)
     path = str(tmp_path / (request.param if "." in request.param else "index.npy"))
     with new_index(path, Header("a" * 64, 24, "n", "1", "s")) as writer:
         for start in range(0, 500, 35):

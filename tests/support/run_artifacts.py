@@ -126,10 +126,14 @@ def pretrain() -> dict:
 
 
 def configuration() -> dict:
-    config = pipeline_config.to_dict(pipeline_config.PRESETS["quick"])
+    config = pipeline_config.identity(pipeline_config.PRESETS["quick"])
     config["data"]["source"] = NASTY[1]
     config["pretrain"]["epochs"] = 4
     return json.loads(json.dumps(config))
+
+
+def preset() -> dict:
+    return json.loads(json.dumps(pipeline_config.identity(pipeline_config.PRESETS["quick"])))
 
 
 def write_all(root: pathlib.Path) -> dict[str, str]:

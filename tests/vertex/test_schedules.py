@@ -1,7 +1,7 @@
 """Schedules on Vertex AI, by the real client over gRPC: one a name, whatever goes wrong on the way."""
 
 import pytest
-from google.cloud.aiplatform_v1.types import PipelineJob, Schedule
+from google.cloud.aiplatform_v1.types import Schedule
 from google_server import server as faults
 
 from cli.main import main
@@ -19,8 +19,8 @@ LOST = [faults.unavailable(done=True), faults.deadline_exceeded(done=True), faul
 
 
 def job(**labels):
-    return PipelineJob(display_name="flowers", labels=labels, pipeline_spec={"root": {}},
-                       runtime_config={"gcs_output_directory": "gs://bucket/pipeline_root"})  # fmt: skip
+    return {"displayName": "flowers", "labels": labels, "pipelineSpec": {"root": {}},
+            "runtimeConfig": {"gcsOutputDirectory": "gs://bucket/pipeline_root"}}  # fmt: skip
 
 
 def only(google):
@@ -44,7 +44,7 @@ def test_creating_it_again_changes_it(google):
     before = only(google).name
     _, created = schedules.create(HERE, "weekly", DAILY, job(preset="cpu"))
     assert not created and only(google).name == before and only(google).cron == DAILY
-    assert dict(only(google).create_pipeline_job_request.pipeline_job.labels) == {"preset": "cpu"}
+    assert dict(only(google).create_pipeline_job_request.pipeline_job.labels) == {"preset": "cpu", "schedule": "weekly"}
 
 
 def test_a_paused_schedule_that_is_changed_stays_paused(google):

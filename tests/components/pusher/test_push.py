@@ -267,7 +267,7 @@ PARAMETERS = ("registry_dir", "name", "recipe", "run_id", "code", "code_version"
 def test_the_executor_takes_the_run_id_from_its_runner_and_writes_the_record(run, registry_dir, tmp_path, given, expected):
     # LocalDagRunner leaves the placeholder and tells the executor the id; Vertex AI puts the job's name in its place.
     arguments = run(1) | {"run_id": given}
-    parameters = {name: arguments.pop(name) for name in PARAMETERS}
+    parameters = {name: arguments.pop(name, "{}") for name in PARAMETERS}
     pushed_model = standard_artifacts.PushedModel()
     pushed_model.uri = str(tmp_path / "pushed_model")
     executor = RegistryPusherExecutor(base_executor.BaseExecutor.Context(pipeline_run_id="the run"))
@@ -282,7 +282,7 @@ def test_the_executor_takes_the_run_id_from_its_runner_and_writes_the_record(run
 
 def test_a_runner_that_gives_no_run_id_is_an_error(run, registry_dir):
     arguments = run(1) | {"run_id": PIPELINE_JOB_NAME}
-    parameters = {name: arguments.pop(name) for name in PARAMETERS}
+    parameters = {name: arguments.pop(name, "{}") for name in PARAMETERS}
     with pytest.raises(RuntimeError, match="no pipeline run id"):
         inputs = {name: [artifact] for name, artifact in arguments.items()}
         RegistryPusherExecutor().Do(inputs, {"pushed_model": [standard_artifacts.PushedModel()]}, parameters)

@@ -14,7 +14,7 @@ def uris(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def found(uris):
-    return artifacts.read(uris, run_artifacts.configuration(), "components 1, trainer 2")
+    return artifacts.read(uris, run_artifacts.configuration(), run_artifacts.preset(), "Pretrain 0123456789ab")
 
 
 @pytest.fixture

@@ -136,7 +136,7 @@ def test_a_run_that_was_refused_has_a_page_of_what_it_got_to(uris, run_json):
     early = {key: uris[key] for key in ("examples", "ingest_report", "anomalies")}
     why = f"too many, such as {NASTY[0]}"
     refused = run_json | {"status": "refused", "failing_node": "DataGate", "error": why, "registry": None}
-    shown = Elements(page.render(artifacts.read(early, None, ""), refused))
+    shown = Elements(page.render(artifacts.read(early, None, None, ""), refused))
     assert shown.says("Refused in DataGate") and shown.says(why)
     assert {one["id"] for one in shown.of("section")} == {"data", "recipe", "run"}
     assert not [one for one in shown.of("script") if "src" in one or not one]
