@@ -13,7 +13,7 @@ import pytest
 from cli.arguments import ExitStatus
 from cli.rehearse import rehearse as rehearsal
 from contracts.layout import Layout
-from pipeline.identity import PROJECT
+from contracts.source_code import PROJECT
 from pipeline.rehearsal import containers
 from pipeline_config import ConfigurationError
 

@@ -11,6 +11,7 @@ import signal
 import pytest
 import tensorflow as tf
 
+from contracts import files
 from registry import champions, lifecycle, publishing, reading
 from registry.mlflow_backend import MlflowBackend
 
@@ -108,14 +109,9 @@ def _operate(operation, registry, arguments, record, kill_before):
             setattr(tf.io.gfile, name, counted(name, getattr(tf.io.gfile, name)))
         for name in ("create_version", "set_version_tag", "set_model_tag", "set_alias", "delete_version"):
             setattr(MlflowBackend, name, counted(name, getattr(MlflowBackend, name)))
-        opened = tf.io.gfile.GFile
-
-        def open_file(path, mode="r"):
-            if mode.startswith("w"):
-                before("write")
-            return opened(path, mode)
-
-        tf.io.gfile.GFile = open_file
+        write = counted("write", open)
+        files.open = lambda path, mode="r": write(path, mode) if "w" in mode else open(path, mode)
+        os.replace = counted("rename", os.replace)
         OPERATIONS[operation](registry, arguments)
 
 

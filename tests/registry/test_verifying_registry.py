@@ -7,7 +7,8 @@ import shutil
 
 import pytest
 
-from registry import files, publishing, reading
+from contracts import files
+from registry import publishing, reading
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,7 @@ def test_verify_names_every_difference(registry, candidate, damage, path, proble
 def test_verify_notices_a_file_changed_together_with_its_manifest(registry, candidate):
     version = publishing.publish(registry, **candidate("a")).version
     flip_byte(version.path, "backbone/saved_model.pb")
-    manifest = json.loads(files.read_text(os.path.join(version.path, "manifest.json")))
+    manifest = files.read_json(os.path.join(version.path, "manifest.json"))
     with open(os.path.join(version.path, "backbone/saved_model.pb"), "rb") as file:
         manifest["files"]["backbone/saved_model.pb"]["sha256"] = hashlib.sha256(file.read()).hexdigest()
     write(version.path, "manifest.json", json.dumps(manifest))

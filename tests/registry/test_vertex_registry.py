@@ -13,6 +13,7 @@ import tensorflow as tf
 from google_server import server as faults
 from google_server.service import Refusal
 
+import contracts.files
 from registry import files, publishing, reading
 from registry.backend import WITHHELD, RegistryError
 from registry.opening import open_registry
@@ -114,8 +115,8 @@ def crash_at(monkeypatch, number):
         return call
 
     monkeypatch.setattr(Connection, "once", fragile(Connection.once))
-    for name in ("_copy", "write_text"):
-        monkeypatch.setattr(files, name, fragile(getattr(files, name)))
+    for module, name in ((files, "_copy"), (files, "write_text"), (contracts.files, "write_text")):
+        monkeypatch.setattr(module, name, fragile(getattr(module, name)))
 
 
 @pytest.mark.parametrize("aliases_move", [True, False])

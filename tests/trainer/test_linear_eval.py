@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from contracts import model_files
+from contracts import model_files, source_code
 from contracts.content_hash import content_hash
 from pipeline_config import LinearEval
 from trainer import linear_eval, pretrain
@@ -47,12 +47,12 @@ def trained(record_files, settings, embedding, tmp_path_factory):
         serving_model_dir=str(tmp_path / "backbone" / "Format-Serving"), model_run_dir=str(tmp_path / "pretrain_run"),
         custom_config={"pretrain": json.dumps(dataclasses.asdict(settings)),
                        "embedding": json.dumps(dataclasses.asdict(embedding)), "neighbours": 3,
-                       "checkpoint_dir": str(tmp_path / "checkpoints"), "code_version": "c"})  # fmt: skip
+                       "checkpoint_dir": str(tmp_path / "checkpoints"), "code_version": json.dumps({"trainer/pretrain.py": "0123456789ab"})})  # fmt: skip
     pretrain.run_fn(first)
     second = types.SimpleNamespace(
         train_files=first.train_files, eval_files=first.eval_files, base_model=first.serving_model_dir,
         serving_model_dir=str(tmp_path / "probe" / "Format-Serving"), model_run_dir=str(tmp_path / "probe_run"),
-        custom_config={"linear_eval": json.dumps(dataclasses.asdict(LinearEval(folds=2))), "code_version": "c"})  # fmt: skip
+        custom_config={"linear_eval": json.dumps(dataclasses.asdict(LinearEval(folds=2))), "code_version": json.dumps({"trainer/pretrain.py": "0123456789ab"})})  # fmt: skip
     before = content_hash(first.serving_model_dir)
     linear_eval.run_fn(second)
     return types.SimpleNamespace(first=first, second=second, hash_before=before)
@@ -93,7 +93,7 @@ def test_all_forms_of_a_backbone_agree_in_a_process_that_lacks_the_project(train
 def test_the_exported_backbone_is_the_trained_one(trained, settings):
     network, record = load_backbone(trained.first.serving_model_dir)
     assert record["embedding_size"] == (8 + 16) * 3 and record["photograph_side"] == 32
-    assert record["data_fingerprint"] == "d" and record["code_version"] == "c"
+    assert record["data_fingerprint"] == "d" and record["code_version"] == source_code.version({"trainer/pretrain.py": "0123456789ab"})
     assert bytes_hash(network) != bytes_hash(untrained_network(record))
 
 

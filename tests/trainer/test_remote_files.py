@@ -35,13 +35,13 @@ def remote(record_files, settings, embedding, tmp_path_factory):
         train_files=files["train"], eval_files=files["eval"],
         serving_model_dir=f"{ROOT}/pretrain/model/Format-Serving", model_run_dir=f"{ROOT}/pretrain/model_run",
         custom_config={"pretrain": json.dumps(dataclasses.asdict(settings)), "neighbours": 3,
-                       "embedding": json.dumps(dataclasses.asdict(embedding)), "checkpoint_dir": f"{ROOT}/checkpoints", "code_version": "c"})  # fmt: skip
+                       "embedding": json.dumps(dataclasses.asdict(embedding)), "checkpoint_dir": f"{ROOT}/checkpoints", "code_version": json.dumps({"trainer/pretrain.py": "0123456789ab"})})  # fmt: skip
     again = types.SimpleNamespace(**vars(first) | {
         "serving_model_dir": f"{ROOT}/again/model/Format-Serving", "model_run_dir": f"{ROOT}/again/model_run"})  # fmt: skip
     probe = types.SimpleNamespace(
         train_files=files["train"], eval_files=files["eval"], base_model=first.serving_model_dir,
         serving_model_dir=f"{ROOT}/probe/model/Format-Serving", model_run_dir=f"{ROOT}/probe/model_run",
-        custom_config={"linear_eval": json.dumps(dataclasses.asdict(LinearEval(folds=2))), "code_version": "c"})  # fmt: skip
+        custom_config={"linear_eval": json.dumps(dataclasses.asdict(LinearEval(folds=2))), "code_version": json.dumps({"trainer/pretrain.py": "0123456789ab"})})  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(workplace)
         pretrain.run_fn(first)

@@ -69,7 +69,8 @@ def test_a_directory_without_its_hash_is_refused():
 
 
 def test_the_choice_survives_the_way_to_the_trainer(settings, registered):
+    import pipeline_config
     from pipeline.dag import as_json
 
     chosen = dataclasses.replace(settings, warm_start=registered[1])
-    assert settings_from_json(as_json(chosen)) == chosen
+    assert settings_from_json(as_json(chosen), pipeline_config.running(chosen)) == chosen

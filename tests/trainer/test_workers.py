@@ -43,7 +43,7 @@ def run_arguments(folder, name, settings, record_files):
         "model_run_dir": str(folder / name / "run"),
         "custom_config": {"pretrain": json.dumps(dataclasses.asdict(settings)),
                           "embedding": json.dumps(dataclasses.asdict(Embedding(resolution=16))), "neighbours": 3,
-                          "checkpoint_dir": str(folder / "checkpoints"), "code_version": "c"},
+                          "checkpoint_dir": str(folder / "checkpoints"), "code_version": json.dumps({"trainer/pretrain.py": "0123456789ab"})},
     }  # fmt: skip
 
 
