@@ -15,6 +15,7 @@ from cli import arguments, doctor_libraries, doctor_machine
 from cli.arguments import ExitStatus, add_configuration, add_root
 from cli.doctor_machine import FAIL, OK, WARN, Finding, judge
 from contracts.layout import Layout
+from contracts.text import visible
 from pipeline_config import Config
 
 # ANSI colours by level, for terminals.
@@ -84,7 +85,7 @@ def line(finding: Finding, coloured: bool) -> str:
     if coloured:
         level = f"\x1b[{COLOURS[finding.level]}m{level}\x1b[0m"
     text = f"{finding.subject:<17} {finding.says}" + (f" -> {finding.mend}" if finding.mend else "")
-    return f"{level}  {''.join(character if character.isprintable() else '?' for character in text)}"
+    return f"{level}  {visible(text)}"
 
 
 def settings_of(parsed: argparse.Namespace) -> tuple[Config, Finding]:

@@ -106,6 +106,11 @@ def write_json(path: Path, value: object) -> None:
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def json_sha256(value: object) -> str:
+    """SHA-256 (hex) of a value as JSON with sorted keys: the same for the same value, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
 def sha256(path: Path) -> str:
     """SHA-256 (hex) of a file's bytes, read piece by piece.
 

@@ -8,9 +8,10 @@ may change what the code does. Files that lie beside a module without being Pyth
 import ast
 import functools
 import hashlib
-import json
 import pathlib
 from collections.abc import Iterable, Iterator, Mapping
+
+from contracts.files import json_sha256
 
 PROJECT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -43,7 +44,7 @@ def file_hashes(modules: Iterable[str], project: pathlib.Path = PROJECT) -> dict
 
 def version(files: Mapping[str, str]) -> str:
     """One hash of what `file_hashes` gave, HEX_DIGITS long."""
-    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:HEX_DIGITS]
+    return json_sha256(files)[:HEX_DIGITS]
 
 
 def package_modules(packages: Iterable[str], project: pathlib.Path = PROJECT) -> list[str]:

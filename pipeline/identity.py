@@ -7,12 +7,12 @@ a node's `code_version` has the hash of every file of the project that its execu
 """
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 
 import pipeline_config
 from contracts import source_code
+from contracts.files import json_sha256
 from pipeline import __version__
 from pipeline_config import Config
 from registry.backend import recipe_with_data
@@ -104,7 +104,7 @@ def recipe_without_data(config: Config, origin: Origin) -> str:
         "embedding": pipeline_config.identity(config.embedding),
         "linear_eval": pipeline_config.identity(config.linear_eval),
     }
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+    return json_sha256(values)
 
 
 def changes(before: Ingredients | None, now: Ingredients, photographs_moved: Callable[[str, str], str]) -> list[str]:

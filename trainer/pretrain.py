@@ -7,7 +7,6 @@ Leaves a backbone directory at fn_args.serving_model_dir, and TensorBoard's scal
 fn_args.model_run_dir.
 """
 
-import hashlib
 import json
 import os
 import posixpath
@@ -105,4 +104,4 @@ def read_origin(train_files: list[str]) -> dict:
 def checkpoint_key(settings: Pretrain, origin: dict, code_version: str) -> str:
     """First 16 hex digits of the hash of everything that determines pre-training: the name of its checkpoints' folder."""
     determined_by = {"pretrain": pipeline_config.identity(settings), "origin": origin, "code_version": code_version}
-    return hashlib.sha256(json.dumps(determined_by, sort_keys=True).encode()).hexdigest()[:16]
+    return files.json_sha256(determined_by)[:16]

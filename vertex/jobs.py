@@ -1,7 +1,6 @@
 """Pipeline jobs on Vertex AI: starting one, once, and following it to its end. Called by the verb `submit`."""
 
 import dataclasses
-import hashlib
 import json
 import secrets
 import time
@@ -18,6 +17,7 @@ from google.cloud.aiplatform_v1.types import (
     PipelineTaskDetail,
 )
 
+from contracts.files import json_sha256
 from pipeline_config import PIPELINE_NAME
 from vertex import GoogleCloudError
 from vertex.client import Connection
@@ -50,7 +50,7 @@ def submit(connection: Connection, job: dict) -> Submitted:
     Raises:
       GoogleCloudError: it was not started, or (where it may pass) nobody knows.
     """
-    digest = hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()[:16]
+    digest = json_sha256(job)[:16]
     submission = secrets.token_hex(8)
     started = PipelineJob.from_json(json.dumps(job))
     started.labels.update({DIGEST: digest, SUBMISSION: submission})

@@ -4,8 +4,6 @@
 """
 
 import functools
-import hashlib
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -19,6 +17,7 @@ from components.example_gen.folder import Folder
 from components.example_gen.photograph import Encoded
 from components.synthetic_flowers import builder as synthetic_builder
 from components.synthetic_flowers import species
+from contracts.files import json_sha256
 
 TFDS_PREFIX = "tfds:"
 MIN_CLASSES = 2
@@ -132,4 +131,4 @@ def _synthetic(data: pipeline_config.Data, datasets_dir: str):
 def _synthetic_fingerprint(data: pipeline_config.Data) -> str:
     drawn = {name: value for name, value in pipeline_config.to_dict(data).items() if name.startswith("synthetic_")}
     drawn |= {"eval_fraction": data.eval_fraction, "code": synthetic_builder.drawing_code()}
-    return hashlib.sha256(json.dumps(drawn, sort_keys=True).encode()).hexdigest()
+    return json_sha256(drawn)

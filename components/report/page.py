@@ -8,7 +8,6 @@ import base64
 import hashlib
 import pathlib
 import re
-import unicodedata
 from collections.abc import Callable
 from typing import Any
 
@@ -18,11 +17,10 @@ from markupsafe import Markup
 from components.report import pictures, sections
 from components.report.artifacts import Artifacts
 from components.report.sections import drift
+from contracts.text import visible
 
 # Characters of a name that are shown: a path may have 4,096.
 LONGEST = 80
-# Format characters that emoji and some scripts are written with: joiners and non-joiners change no direction and hide nothing.
-HARMLESS = {"\u200c", "\u200d"}
 
 
 def name(text: object) -> str:
@@ -34,17 +32,12 @@ def name(text: object) -> str:
     text = str(text)
     if len(text) > LONGEST:
         text = f"{text[: LONGEST // 2]}…{text[-LONGEST // 2 + 1 :]}"
-    return "".join(_visible(character) for character in text)
+    return visible(text)
 
 
 def sentence(text: object) -> str:
     """A sentence of ours that may hold such names: in full, with the same characters spelt out."""
-    return "".join(_visible(character) for character in str(text))
-
-
-def _visible(character: str) -> str:
-    hidden = unicodedata.category(character) in ("Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp") and character not in HARMLESS
-    return f"\\u{ord(character):04x}" if hidden else character
+    return visible(str(text))
 
 
 def percent(share: float | None, digits: int = 1) -> str:
