@@ -1,12 +1,49 @@
-"""What several test files use: one finished run, made when the first of them asks for it, and a server in Google's place."""
+"""What several test files use: the fork server, one finished run, and a server in Google's place. And how the tests are run."""
 
 import dataclasses
+import os
 import pathlib
 import subprocess
-import sys
 
+import fork_server
 import pytest
+from fork_server import client
 from tiny import OPEN_GATE, PATIENCE_SECONDS, PROJECT, TINY
+
+from cli.main import ENVIRONMENT
+
+# TensorFlow as the pipeline runs it, without its wall of messages; MLflow does not call home.
+for variable, value in ENVIRONMENT.items():
+    os.environ.setdefault(variable, value)
+# As many processes run as there are cores: with threads of their own on top they would only take the cores from each other.
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
+    os.environ.setdefault(variable, "1")
+
+
+def _is_worker(config):
+    return hasattr(config, "workerinput")
+
+
+def pytest_configure(config):
+    if not _is_worker(config):
+        client.open_session()
+
+
+def pytest_unconfigure(config):
+    if not _is_worker(config):
+        client.close_session()
+
+
+def pytest_collection_finish(session):
+    """The fork server imports its libraries while the first tests run, where any test will ask for it."""
+    if not session.config.option.collectonly and any("forked" in getattr(item, "fixturenames", ()) for item in session.items):
+        client.begin()
+
+
+@pytest.fixture(scope="session")
+def forked():
+    """The package fork_server: `forked.run` and `forked.Process` start `python ARGUMENTS` without its imports."""
+    return fork_server
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,13 +70,13 @@ def small_folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def finished_run(small_folder, tmp_path_factory):
+def finished_run(small_folder, forked, tmp_path_factory):
     """A first run below a new DIR."""
     root = tmp_path_factory.mktemp("run") / "DIR"
     sets = [argument for setting in (*TINY, *OPEN_GATE) for argument in ("--set", setting)]
-    process = subprocess.run(
-        [sys.executable, "-m", "pipeline", "run", "--data", str(small_folder), "--root", str(root), *sets],
-        cwd=PROJECT, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)  # fmt: skip
+    process = forked.run(
+        ["-m", "pipeline", "run", "--data", str(small_folder), "--root", str(root), *sets],
+        cwd=PROJECT, capture_output=True, text=True, timeout=PATIENCE_SECONDS)  # fmt: skip
     assert process.returncode == 0, process.stdout + process.stderr
     return FinishedRun(small_folder, root, (root / "latest").resolve().name, process)
 
