@@ -8,7 +8,7 @@ import pathlib
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import yaml
 from google.protobuf import json_format, struct_pb2
@@ -183,9 +183,13 @@ def _execute(task: str, command: list[str], executor_input_json: str, job: Job, 
 def _on_this_machine(arguments: list[str], workplace: pathlib.Path, log) -> int:
     if arguments[0] == "python":
         arguments = [sys.executable, *arguments[1:]]
-    environment = os.environ | {"PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1"}
+    return _start(arguments, workplace, os.environ | {"PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1"}, log)
+
+
+def _start(arguments: list[str], folder: pathlib.Path, environment: Mapping[str, str], log) -> int:
+    """Runs a command to its end, with all its output in `log`; its exit status. The seam at which tests start it otherwise."""
     return subprocess.run(
-        arguments, cwd=workplace, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, check=False
+        arguments, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, check=False
     ).returncode
 
 

@@ -1,10 +1,16 @@
-"""The whole `gpu` DAG, compiled for Vertex AI and rehearsed, with a small backbone: its result is that of a local run."""
+"""The whole `gpu` DAG, compiled for Vertex AI and rehearsed, with a small backbone: its result is that of a local run.
+
+Commands are forks of the fork server here; the rehearsal that starts each as a process of its own is slow.
+"""
 
 import json
+import os
+import pathlib
 import subprocess
 import sys
 
 import pytest
+import rehearse_by_forks
 from tiny import OPEN_GATE, PATIENCE_SECONDS, PROJECT, TINY
 
 # ResNet-50 at 224 pixels would take hours here; the tasks, their commands and all that they hand on stay those of the preset.
@@ -17,22 +23,36 @@ SETTINGS = [argument for setting in (*TINY, *SMALL, *OPEN_GATE) for argument in 
 
 
 @pytest.fixture(scope="module")
-def records(small_folder, tmp_path_factory):
+def rehearse(small_folder):
+    """rehearse(flowers, root) compiles and rehearses the DAG; run.json of the rehearsal. `flowers` runs a command line."""
+
+    def rehearsed(flowers, root):
+        flowers("compile", "--preset", "gpu", *SETTINGS, "--data", "gs://photographs/flowers", "--project", "flowers-1",
+                "--region", "europe-west4", "--bucket", "gs://bucket", "--image",
+                "europe-west4-docker.pkg.dev/flowers-1/images/flowers:1", "-o", root / "flowers.json")  # fmt: skip
+        flowers("rehearse", root / "flowers.json", "--data", small_folder, "--root", root / "rehearsal")
+        return json.loads((root / "rehearsal/latest/run.json").read_text())
+
+    return rehearsed
+
+
+def checked(ended):
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@pytest.fixture(scope="module")
+def records(small_folder, rehearse, forked, tmp_path_factory):
     """run.json of the rehearsal and of a local run with the same settings."""
     root = tmp_path_factory.mktemp("gpu")
+    path = f"{PROJECT}:{pathlib.Path(rehearse_by_forks.__file__).parent}"
 
     def flowers(*arguments):
-        ended = subprocess.run(
-            [sys.executable, "-m", "pipeline", *map(str, arguments)], cwd=PROJECT, capture_output=True, text=True,
-            timeout=PATIENCE_SECONDS, check=False)  # fmt: skip
-        assert ended.returncode == 0, ended.stdout + ended.stderr
+        checked(forked.run(["-m", "rehearse_by_forks", *map(str, arguments)], cwd=PROJECT, env={**os.environ, "PYTHONPATH": path},
+                           capture_output=True, text=True, timeout=PATIENCE_SECONDS))  # fmt: skip
 
-    flowers("compile", "--preset", "gpu", *SETTINGS, "--data", "gs://photographs/flowers", "--project", "flowers-1",
-            "--region", "europe-west4", "--bucket", "gs://bucket", "--image", "europe-west4-docker.pkg.dev/flowers-1/images/flowers:1",
-            "-o", root / "flowers.json")  # fmt: skip
-    flowers("rehearse", root / "flowers.json", "--data", small_folder, "--root", root / "rehearsal")
+    rehearsed = rehearse(flowers, root)
     flowers("run", "--preset", "gpu", *SETTINGS, "--data", small_folder, "--root", root / "local")
-    return [json.loads((root / name / "latest/run.json").read_text()) for name in ("rehearsal", "local")]
+    return rehearsed, json.loads((root / "local/latest/run.json").read_text())
 
 
 def test_a_rehearsal_divides_the_photographs_as_a_local_run_does(records):
@@ -55,3 +75,16 @@ def test_a_rehearsal_comes_to_the_verdict_of_a_local_run(records):
     assert rehearsed["gate"]["blessed"] is local["gate"]["blessed"] is True
     assert rehearsed["gate"]["reasons"] == local["gate"]["reasons"]
     assert rehearsed["registry"]["version"] == local["registry"]["version"] == "1"
+
+
+@pytest.mark.slow
+def test_a_rehearsal_whose_commands_are_started_does_what_one_whose_commands_are_forked_does(records, rehearse, tmp_path):
+    def flowers(*arguments):
+        checked(subprocess.run([sys.executable, "-m", "pipeline", *map(str, arguments)], cwd=PROJECT, capture_output=True, text=True,
+                               timeout=PATIENCE_SECONDS, check=False))  # fmt: skip
+
+    started, forked = rehearse(flowers, tmp_path), records[0]
+    assert list(started["nodes"]) == list(forked["nodes"])
+    assert {node: entry["state"] for node, entry in started["nodes"].items()} == dict.fromkeys(forked["nodes"], "complete")
+    assert started["linear_eval"]["top1"] == forked["linear_eval"]["top1"]
+    assert started["registry"]["version"] == forked["registry"]["version"] == "1"
