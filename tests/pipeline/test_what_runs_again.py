@@ -4,9 +4,8 @@ import dataclasses
 import json
 import pathlib
 import shutil
-import subprocess
-import sys
 
+import fork_server
 import pytest
 from tiny import OPEN_GATE, PATIENCE_SECONDS, PROJECT, TINY
 
@@ -43,7 +42,7 @@ def added(project, photographs):
 # What is edited, by which words a run tells it, and what runs again.
 EDITED = {
     "components/report/templates/style.css": (
-        replaced("components/report/templates/style.css", "body {", "body  {"), "components/report/templates/style.css changed", REPORT),
+        replaced("components/report/templates/style.css", "1180px", "1181px"), "components/report/templates/style.css changed", REPORT),
     "components/report/sections.py": (code("components/report/sections.py"), "components/report/sections.py changed", REPORT),
     "registry/publishing.py": (code("registry/publishing.py"), "registry/publishing.py changed", PUSHER),
     "registry/reading.py": (code("registry/reading.py"), "registry/reading.py changed", EVALUATOR),
@@ -101,9 +100,8 @@ class Place:
 
     def run(self, *arguments):
         sets = [argument for setting in (*TINY, *OPEN_GATE) for argument in ("--set", setting)]
-        command = [sys.executable, "-m", "pipeline", "run", "--data", str(self.photographs), "--root", str(self.root), *sets]
-        done = subprocess.run([*command, *arguments], cwd=self.project, capture_output=True, text=True,
-                              timeout=PATIENCE_SECONDS, check=False)  # fmt: skip
+        command = ["-m", "pipeline", "run", "--data", str(self.photographs), "--root", str(self.root), *sets, *arguments]
+        done = fork_server.run(command, cwd=self.project, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout, json.loads((self.root / "latest" / "run.json").read_text())["nodes"]
 
