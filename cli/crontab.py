@@ -13,15 +13,24 @@ import shutil
 import subprocess
 import time
 import zoneinfo
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+import cronsim
 
 from pipeline_config import ConfigurationError, require
 
-MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-# Name, least and greatest value, and the words that stand for values from the least one on. Sunday is 0 and 7.
-FIELDS = (("minute", 0, 59, ()), ("hour", 0, 23, ()), ("day of the month", 1, 31, ()), ("month", 1, 12, MONTHS),
-          ("day of the week", 0, 7, DAYS))  # fmt: skip
+# By cronsim's name of a field: what we call it, and its values.
+FIELDS = {
+    "minute": ("minute", "a number from 0 to 59"),
+    "hour": ("hour", "a number from 0 to 23"),
+    "day-of-month": ("day of the month", "a number from 1 to 31 that the month has"),
+    "month": ("month", "a number from 1 to 12, jan to dec"),
+    "day-of-week": ("day of the week", "a number from 0 to 7, sun to sat"),
+}
+# Of what cronsim reads, the part that every cron reads, and Vertex AI too: *, 3, mon, 3-5, */2, 3-9/2 and lists of these, but not L,
+# W, # and 5/2.
+_ITEM = r"(\*|{value}-{value})(/[0-9]{{1,2}})?|{value}".format(value="([0-9]{1,2}|[a-z]{3})")
+PORTABLE = re.compile(rf"({_ITEM})(,({_ITEM}))*", re.IGNORECASE | re.ASCII)
 EXAMPLE = '"TZ=Europe/Berlin 0 3 * * 1", at three on Mondays'
 
 
@@ -40,7 +49,7 @@ def parse(text: str) -> CronExpression:
     """Reads an expression.
 
     Raises:
-      ConfigurationError: it is none; the message names the field.
+      ConfigurationError: it is none, or never due; the message names the field.
     """
     found = re.fullmatch(r"(?:(?:CRON_)?TZ=(?P<zone>\S+)\s+)?(?P<fields>[^=]*)", text.strip())
     parts = found["fields"].split() if found else []
@@ -48,11 +57,32 @@ def parse(text: str) -> CronExpression:
             f"MINUTE HOUR DAY MONTH WEEKDAY, with TZ=ZONE before it or not, such as {EXAMPLE}", text)  # fmt: skip
     zone = found["zone"] or ""
     require(not zone or _is_zone(zone), "--cron", "with a time zone of the IANA database, such as TZ=Europe/Berlin", zone)
-    for part, (name, least, greatest, words) in zip(parts, FIELDS, strict=True):
-        valid = all(_is_item(item.lower(), least, greatest, words) for item in part.split(","))
-        expected = f"*, a number from {least} to {greatest}, a range, a step or a list of them"
-        require(valid, f"the {name} in --cron", expected, part)
+    wrong = next((field for field, part in zip(FIELDS, parts, strict=True) if not PORTABLE.fullmatch(part)), None) or _wrong(parts)
+    for (field, (name, values)), part in zip(FIELDS.items(), parts, strict=True):
+        require(field != wrong, f"the {name} in --cron", f"*, {values}, a range, a step or a list of them", part)
+    require(wrong is None, "--cron", "an expression that is due some time", text)
     return CronExpression(zone, " ".join(parts))
+
+
+def next_run(fields: str, now: datetime.datetime) -> datetime.datetime | None:
+    """When a schedule is due next, after `now`, in the zone of `now` or, as `now` has none, on this machine's clock.
+
+    Returns:
+      None for fields that `parse` refuses, which only somebody else can have written.
+    """
+    try:
+        return next(cronsim.CronSim(parse(fields).fields, now), None)
+    except ConfigurationError:
+        return None
+
+
+def _wrong(parts: Sequence[str]) -> str | None:
+    """cronsim's name of the field that it refuses; None where all are well."""
+    try:
+        cronsim.CronSim(" ".join(parts), datetime.datetime.min)
+    except cronsim.CronSimError as error:
+        return str(error).removeprefix("Bad ")
+    return None
 
 
 def _is_zone(name: str) -> bool:
@@ -63,24 +93,9 @@ def _is_zone(name: str) -> bool:
     return True
 
 
-def _is_item(item: str, least: int, greatest: int, words: tuple[str, ...]) -> bool:
-    """Whether `item` is one of *, 3, 3-5, mon, mon-fri, */2, 3-9/2."""
-    span, slash, step = item.partition("/")
-    if slash and not (re.fullmatch(r"[0-9]{1,2}", step) and int(step) > 0):
-        return False
-    if span == "*":
-        return True
-    values = [_value(one, least, words) for one in span.split("-")]
-    in_range = all(value is not None and least <= value <= greatest for value in values)
-    return in_range and len(values) <= 2 and values == sorted(values) and (len(values) == 2 or not slash)
-
-
-def _value(text: str, least: int, words: tuple[str, ...]) -> int | None:
-    if text in words:
-        return words.index(text) + least
-    return int(text) if re.fullmatch(r"[0-9]{1,2}", text) else None
-
-
+# Not by python-crontab, which rewrites what belongs to others (tried with 3.4.0): it squeezes odd spacing, turns 00 into 0 and 7
+# into 0, moves environment lines and drops those with a space before = or after the last job, comments invalid lines out, ends CRLF
+# lines with LF, puts a blank line before a new job, and fails at bytes that are no UTF-8.
 PAUSED = "#paused# "
 LINE = re.compile(rf"(?P<paused>{PAUSED})?(?P<fields>\S+(?: \S+){{4}}) (?P<command>.*) # flowers schedule (?P<name>[a-z0-9-]+)")
 # crontab reads and writes one small file.

@@ -1,6 +1,7 @@
 """`flowers schedule`: the pipeline again and again, on Vertex AI or by this machine's cron."""
 
 import argparse
+import datetime
 import os
 import re
 import shlex
@@ -161,6 +162,7 @@ def create_local(name: str, cron: str, config: Config, overrides: Sequence[str],
     os.makedirs(layout.root, exist_ok=True)
     created = crontab.put(crontab.Entry(name, expression.fields, crontab.escaped(command)))
     print(f"{'Created' if created else 'Updated'} schedule {name}: {expression.fields}, by this user's crontab")
+    print(f"  Next run  {_time(crontab.next_run(expression.fields, datetime.datetime.now()))}")
     print(f"  Command   {command}")
     print(f"  Outcome   {layout.latest / 'run.json'} of the last run; {log} has what each one printed")
     return ExitStatus.FINISHED
@@ -173,8 +175,10 @@ def manage_local(action: str, name: str) -> ExitStatus:
       ConfigurationError: there is no such schedule, or no crontab.
     """
     if action == "list":
-        rows = [(one.name, one.fields, "paused" if one.paused else "active", one.command) for one in crontab.entries()]
-        return _table("Schedules in this user's crontab", ("name", "when", "state", "command"), rows)
+        now = datetime.datetime.now()
+        rows = [(one.name, one.fields, "paused" if one.paused else "active",
+                 "" if one.paused else _time(crontab.next_run(one.fields, now)), one.command) for one in crontab.entries()]  # fmt: skip
+        return _table("Schedules in this user's crontab", ("name", "when", "state", "next run", "command"), rows)
     require_name(name)
     if action == "delete":
         crontab.remove(name)

@@ -1,6 +1,8 @@
 """Schedules on one machine: real runs of the command line against a `crontab` program that keeps its file in a folder."""
 
+import datetime
 import pathlib
+import re
 import shlex
 import subprocess
 import sys
@@ -64,13 +66,23 @@ def test_the_verbs_from_creation_to_deletion(table, flowers, tmp_path):
     said = flowers("create", "weekly", "--cron", "0 4 * * *", "--root", str(root))
     assert said.startswith("Updated schedule weekly: 0 4 * * *")
     assert len(table.read_text().splitlines()) == 1
-    assert "active" in flowers("list")
+    listed = flowers("list")
+    assert "active" in listed and due("0 4 * * *") in listed and f"Next run  {due('0 4 * * *')}" in said
     assert flowers("pause", "weekly") == "Paused schedule weekly\n"
-    assert table.read_text().startswith("#") and "paused" in flowers("list")
+    assert table.read_text().startswith("#") and "paused" in flowers("list") and due("0 4 * * *") not in flowers("list")
     assert flowers("pause", "weekly") and flowers("resume", "weekly") == "Resumed schedule weekly\n"
     assert table.read_text().startswith("0 4 * * *")
     assert flowers("delete", "weekly") == "Deleted schedule weekly\n" and table.read_text() == ""
     assert flowers("list") == "No schedules yet; `flowers schedule create` makes one.\n"
+
+
+def due(fields):
+    return f"{crontab.next_run(fields, datetime.datetime.now()):%Y-%m-%d %H:%M}"
+
+
+def test_a_line_that_somebody_changed_is_listed_without_its_next_run(table, flowers):
+    table.write_text("0 4 * * 1#2 true # flowers schedule odd\n")
+    assert re.search(r"odd +│ 0 4 \* \* 1#2 │ active │ +│ true", flowers("list"))
 
 
 def test_the_command_in_the_crontab_runs_the_pipeline_as_it_was_configured(table, flowers, tmp_path, monkeypatch):
