@@ -27,8 +27,8 @@ FIELDS = {
     "month": ("month", "a number from 1 to 12, jan to dec"),
     "day-of-week": ("day of the week", "a number from 0 to 7, sun to sat"),
 }
-# Of what cronsim reads, the part that every cron reads, and Vertex AI too: *, 3, mon, 3-5, */2, 3-9/2 and lists of these, but not L,
-# W, # and 5/2.
+# Of what cronsim reads, the part that every cron reads, and Vertex AI too: *, 3, mon, 3-5, */2, 3-9/2 and lists of these, but not
+# L, W, # and 5/2.
 _ITEM = r"(\*|{value}-{value})(/[0-9]{{1,2}})?|{value}".format(value="([0-9]{1,2}|[a-z]{3})")
 PORTABLE = re.compile(rf"({_ITEM})(,({_ITEM}))*", re.IGNORECASE | re.ASCII)
 EXAMPLE = '"TZ=Europe/Berlin 0 3 * * 1", at three on Mondays'
@@ -93,9 +93,9 @@ def _is_zone(name: str) -> bool:
     return True
 
 
-# Not by python-crontab, which rewrites what belongs to others (tried with 3.4.0): it squeezes odd spacing, turns 00 into 0 and 7
-# into 0, moves environment lines and drops those with a space before = or after the last job, comments invalid lines out, ends CRLF
-# lines with LF, puts a blank line before a new job, and fails at bytes that are no UTF-8.
+# Not by python-crontab, which rewrites what belongs to others (tried with 3.4.0): it squeezes odd spacing, turns 00 and the weekday
+# 7 into 0, drops environment lines with a space before = and those after the last job, moves others, comments invalid lines out,
+# ends CRLF lines with LF, puts a blank line before a new job, and fails at bytes that are no UTF-8.
 PAUSED = "#paused# "
 LINE = re.compile(rf"(?P<paused>{PAUSED})?(?P<fields>\S+(?: \S+){{4}}) (?P<command>.*) # flowers schedule (?P<name>[a-z0-9-]+)")
 # crontab reads and writes one small file.
