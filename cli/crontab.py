@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import time
 import zoneinfo
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import cronsim
 
@@ -52,16 +52,17 @@ def parse(text: str) -> CronExpression:
       ConfigurationError: it is none, or never due; the message names the field.
     """
     found = re.fullmatch(r"(?:(?:CRON_)?TZ=(?P<zone>\S+)\s+)?(?P<fields>[^=]*)", text.strip())
-    parts = found["fields"].split() if found else []
-    require(len(parts) == len(FIELDS), "--cron",
+    given = found["fields"].split() if found else []
+    require(len(given) == len(FIELDS), "--cron",
             f"MINUTE HOUR DAY MONTH WEEKDAY, with TZ=ZONE before it or not, such as {EXAMPLE}", text)  # fmt: skip
     zone = found["zone"] or ""
     require(not zone or _is_zone(zone), "--cron", "with a time zone of the IANA database, such as TZ=Europe/Berlin", zone)
-    wrong = next((field for field, part in zip(FIELDS, parts, strict=True) if not PORTABLE.fullmatch(part)), None) or _wrong(parts)
-    for (field, (name, values)), part in zip(FIELDS.items(), parts, strict=True):
-        require(field != wrong, f"the {name} in --cron", f"*, {values}, a range, a step or a list of them", part)
+    fields, parts = " ".join(given), dict(zip(FIELDS, given, strict=True))
+    wrong = next((field for field, part in parts.items() if not PORTABLE.fullmatch(part)), None) or _wrong(fields)
+    for field, (name, values) in FIELDS.items():
+        require(field != wrong, f"the {name} in --cron", f"*, {values}, a range, a step or a list of them", parts[field])
     require(wrong is None, "--cron", "an expression that is due some time", text)
-    return CronExpression(zone, " ".join(parts))
+    return CronExpression(zone, fields)
 
 
 def next_run(fields: str, now: datetime.datetime) -> datetime.datetime | None:
@@ -76,10 +77,10 @@ def next_run(fields: str, now: datetime.datetime) -> datetime.datetime | None:
         return None
 
 
-def _wrong(parts: Sequence[str]) -> str | None:
+def _wrong(fields: str) -> str | None:
     """cronsim's name of the field that it refuses; None where all are well."""
     try:
-        cronsim.CronSim(" ".join(parts), datetime.datetime.min)
+        cronsim.CronSim(fields, datetime.datetime.min)
     except cronsim.CronSimError as error:
         return str(error).removeprefix("Bad ")
     return None
@@ -93,9 +94,9 @@ def _is_zone(name: str) -> bool:
     return True
 
 
-# Not by python-crontab, which rewrites what belongs to others (tried with 3.4.0): it squeezes odd spacing, turns 00 and the weekday
-# 7 into 0, drops environment lines with a space before = and those after the last job, moves others, comments invalid lines out,
-# ends CRLF lines with LF, puts a blank line before a new job, and fails at bytes that are no UTF-8.
+# Not by python-crontab, which rewrites what belongs to others (tried with 3.4.0): it squeezes odd spacing, turns 00 and the
+# weekday 7 into 0, drops environment lines with a space before = and those after the last job, moves others, comments invalid
+# lines out, ends CRLF lines with LF, puts a blank line before a new job, and fails at bytes that are no UTF-8.
 PAUSED = "#paused# "
 LINE = re.compile(rf"(?P<paused>{PAUSED})?(?P<fields>\S+(?: \S+){{4}}) (?P<command>.*) # flowers schedule (?P<name>[a-z0-9-]+)")
 # crontab reads and writes one small file.

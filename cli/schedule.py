@@ -176,8 +176,11 @@ def manage_local(action: str, name: str) -> ExitStatus:
     """
     if action == "list":
         now = datetime.datetime.now()
-        rows = [(one.name, one.fields, "paused" if one.paused else "active",
-                 "" if one.paused else _time(crontab.next_run(one.fields, now)), one.command) for one in crontab.entries()]  # fmt: skip
+        rows = [
+            (one.name, one.fields, "paused", "", one.command) if one.paused
+            else (one.name, one.fields, "active", _time(crontab.next_run(one.fields, now)), one.command)
+            for one in crontab.entries()
+        ]  # fmt: skip
         return _table("Schedules in this user's crontab", ("name", "when", "state", "next run", "command"), rows)
     require_name(name)
     if action == "delete":
