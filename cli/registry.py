@@ -1,4 +1,4 @@
-"""`flowers registry`: the versions of a registry, and its champion. `registry` is any backend, on this machine or on Google Cloud."""
+"""`flowers registry`: the versions of a registry, and its champion. `registry` is any backend, local or on Google Cloud."""
 
 import argparse
 import getpass
@@ -36,7 +36,7 @@ from registry.backend import (
     RegistryError,
     Version,
 )
-from registry.champions import Succession
+from registry.champions import ChampionChange
 from vertex.target import BUCKET, require_place
 
 # MLflow's own default.
@@ -45,18 +45,18 @@ PORT = 5000
 
 def add(verbs) -> None:
     """Adds the verb to what `argparse.ArgumentParser.add_subparsers` returned."""
-    registry = verbs.add_parser("registry", help="look at the model registry, choose its champion",
-                                description="Looks at the model registry and chooses its champion.")  # fmt: skip
+    registry = verbs.add_parser("registry", help="show the model registry, choose its champion",
+                                description="Shows the model registry and chooses its champion.")  # fmt: skip
     actions = registry.add_subparsers(title="actions", required=True, metavar="ACTION")
 
-    listing = actions.add_parser("list", help="a table of all versions, and the champions so far")
+    listing = actions.add_parser("list", help="a table of all versions, and the history of champions")
     listing.set_defaults(verb=lambda parsed: list_versions(_open(parsed)))
 
     showing = actions.add_parser("show", help="lineage, figures and standing of one version")
     _add_version(showing)
     showing.set_defaults(verb=lambda parsed: show(_open(parsed), parsed.version))
 
-    verifying = actions.add_parser("verify", help="recompute the hashes of versions; exit status 1 where anything differs")
+    verifying = actions.add_parser("verify", help="recompute the hashes of versions; exit status 1 if anything differs")
     verifying.add_argument("versions", metavar="VERSION", nargs="*", help="numbers or aliases (default: all)").completer = (
         arguments.versions)
     verifying.set_defaults(verb=lambda parsed: verify(_open(parsed), parsed.versions))
@@ -66,19 +66,19 @@ def add(verbs) -> None:
     promoting.add_argument("--reason", default="", metavar="TEXT", help="why; kept in the registry")
     promoting.set_defaults(verb=lambda parsed: promote(_open(parsed), parsed.version, parsed.reason))
 
-    rolling_back = actions.add_parser("rollback", help="back to the previous champion")
+    rolling_back = actions.add_parser("rollback", help="return to the previous champion")
     rolling_back.add_argument("--reason", required=True, metavar="TEXT", help="why; kept in the registry")
     rolling_back.set_defaults(verb=lambda parsed: rollback(_open(parsed), parsed.reason))
 
     pruning = actions.add_parser("prune", help="delete old versions, never the champion or the one before it")
-    pruning.add_argument("--keep", required=True, type=_count, metavar="N", help="how many of the newest versions stay")
-    pruning.add_argument("--dry-run", action="store_true", help="only say what would be deleted")
+    pruning.add_argument("--keep", required=True, type=_count, metavar="N", help="how many of the newest versions to keep")
+    pruning.add_argument("--dry-run", action="store_true", help="only print what would be deleted")
     pruning.set_defaults(verb=lambda parsed: prune(_open(parsed), parsed.keep, parsed.dry_run))
 
     for action in (listing, showing, verifying, promoting, rolling_back, pruning):
         _add_place(action)
 
-    page = actions.add_parser("ui", help="MLflow's own page of the registry, on this machine alone")
+    page = actions.add_parser("ui", help="serve MLflow's page of the registry, to this machine only")
     page.add_argument("--port", type=int, default=PORT, metavar="PORT", help="port on localhost (default: %(default)s)")
     page.set_defaults(verb=lambda parsed: serve(Layout.at(parsed.root).registry, parsed.port))
     add_root(page)
@@ -90,14 +90,14 @@ def _add_version(action: argparse.ArgumentParser) -> None:
 
 
 def _add_place(action: argparse.ArgumentParser) -> None:
-    """Adds what says which registry is meant; `_open` reads it."""
+    """Adds the options that choose a registry, which `_open` reads."""
     add_root(action)
     action.add_argument("--name", default=pipeline_config.Registry().name, help="registered model (default: %(default)s)")
-    action.add_argument("--vertex", action="store_true", help="the Vertex AI Model Registry in place of the one below --root")
+    action.add_argument("--vertex", action="store_true", help="the Vertex AI Model Registry instead of the one below --root")
     action.add_argument("--project", metavar="P", help="with --vertex: id of the Google Cloud project")
     action.add_argument("--region", metavar="R", help="with --vertex: such as europe-west4")
     action.add_argument("--bucket", metavar="gs://B",
-                        help="with --vertex: as at compilation; without it the versions say where their files are")  # fmt: skip
+                        help="with --vertex: as for `flowers compile` (default: that of the existing versions)")  # fmt: skip
 
 
 def _open(parsed: argparse.Namespace) -> Backend:
@@ -126,7 +126,7 @@ def _count(text: str) -> int:
     return int(text)
 
 
-# The lineage, from the data to the version: title, and the tags that identify it with what to call each.
+# The lineage, from the data to the version: title, and the tags that identify it, each with its name.
 LINEAGE = (
     ("data", (("", "data_source"), ("fingerprint", "data_fingerprint"))),
     ("run", (("", RUN_ID), ("code:", "code_version"), ("recipe", "recipe"))),
@@ -134,13 +134,13 @@ LINEAGE = (
     ("evaluation", (("eval split", EVAL_SPLIT), ("artifact", "mlmd_evaluation_id"), ("blessing", "mlmd_blessing_id"))),
     ("backbone", (("content hash", CONTENT_HASH), ("artifact", "mlmd_backbone_id"))),
 )
-# Figures on the eval split: title, its tag, and the tag of its floor.
+# Figures on the eval split: title, its tag, and the tag of its random-init baseline.
 FIGURES = (("linear top-1", ACCURACY, "floor"), ("kNN top-1", "knn", "knn_floor"))
 SHOWN = {tag for _, tags in LINEAGE for _, tag in tags} | {tag for _, *tags in FIGURES for tag in tags}
 SHOWN |= {"reasons", "gate", BASELINE_VERSION, WITHHELD, "eval_examples"}
 
 
-def lines(version: Version, line: list[Succession]) -> Iterator[str]:
+def lines(version: Version, history: list[ChampionChange]) -> Iterator[str]:
     """What `show` prints, line by line."""
     yield f"{version.name} version {version.version}{''.join(f', {alias}' for alias in version.aliases)}"
     yield f"  registered    {version.created:%Y-%m-%d %H:%M:%S} UTC"
@@ -152,33 +152,33 @@ def lines(version: Version, line: list[Succession]) -> Iterator[str]:
         for position, text in enumerate(known or ["not recorded"]):
             yield f"  {title if position == 0 else '':<12}  {text}"
     examples = version.tags.get("eval_examples")
-    yield f"Figures on {examples or 'the'} held-out photographs"
-    for title, tag, floor in FIGURES:
+    yield f"Figures on {examples or 'the'} held-out photographs; random-init baseline: the same network untrained"
+    for title, tag, random_init in FIGURES:
         if version.tags.get(tag):
-            yield f"  {title:<12}  {_percent(version, tag)}; the same network untrained {_percent(version, floor)}"
+            yield f"  {title:<12}  {_percent(version, tag)}; random-init baseline {_percent(version, random_init)}"
     yield f"The gate's verdict, judged against {_baseline(version)}"
     yield from (f"  - {reason}" for reason in json.loads(version.tags.get("reasons", "[]")))
     yield "Standing"
-    yield from (f"  {text}" for text in standing(version, line))
+    yield from (f"  {text}" for text in standing(version, history))
     others = sorted(version.tags.keys() - SHOWN)
     if others:
         yield "Other tags"
         yield from (f"  {tag:<12}  {version.tags[tag]}" for tag in others)
 
 
-def standing(version: Version, line: list[Succession]) -> Iterator[str]:
-    """Every change by which the version became or ceased to be champion, oldest first; or why it never was."""
-    changes = [entry for entry in line if version.version in (entry.version, entry.previous)]
+def standing(version: Version, history: list[ChampionChange]) -> Iterator[str]:
+    """Every change by which the version became or ceased to be champion, oldest first; or why it never was champion."""
+    changes = [entry for entry in history if version.version in (entry.version, entry.previous)]
     for entry in changes:
         became = entry.version == version.version
-        what = f"champion ({entry.kind})" if became else f"followed by version {entry.version or 'none'} ({entry.kind})"
+        what = f"champion ({entry.kind})" if became else f"replaced by version {entry.version or 'none'} ({entry.kind})"
         yield f"{when(entry.at)} UTC  {what} by {entry.by}: {entry.reason}"
     if not changes and CHAMPION not in version.aliases:
-        yield f"never champion: {version.tags.get(WITHHELD) or 'its publication was interrupted; the same run again completes it'}"
+        yield f"never champion: {version.tags.get(WITHHELD) or 'its publication was interrupted; repeat the run to complete it'}"
 
 
 def when(at: str) -> str:
-    """An ISO 8601 instant in UTC as a table has it."""
+    """An ISO 8601 instant in UTC, as shown in tables."""
     return at.removesuffix("+00:00").replace("T", " ")
 
 
@@ -188,43 +188,43 @@ def _percent(version: Version, tag: str) -> str:
 
 def _baseline(version: Version) -> str:
     baseline = version.tags.get(BASELINE_VERSION)
-    return f"version {baseline}" if baseline else "the floors alone; there was no champion"
+    return f"champion version {baseline}" if baseline else "the random-init baseline alone; there was no champion"
 
 
 # Columns of the list: title, and the tag that fills it.
-LISTED = (("accuracy", ACCURACY), ("untrained", "floor"), ("judged against", "baseline_version"), ("data", "data_source"),
+LISTED = (("accuracy", ACCURACY), ("random-init", "floor"), ("judged against", "baseline_version"), ("data", "data_source"),
           ("run", RUN_ID))  # fmt: skip
 
 
 def list_versions(registry: Backend) -> ExitStatus:
-    """Prints a table of all versions, oldest first, and the line of champions."""
+    """Prints a table of all versions, oldest first, and the history of champions."""
     versions = registry.versions()
     if not versions:
         print(f"No versions of {registry.name} at {registry.place} yet; `flowers run` registers the first.")
         return ExitStatus.FINISHED
-    line = champions.line_of(registry.model_tags(), reading.champion_of(versions))
+    history = champions.history_of(registry.model_tags(), reading.champion_of(versions))
     columns = ("version", "standing", *(title for title, _ in LISTED), "registered (UTC)")
     table = _table(f"{registry.name} at {registry.place}", *columns)
     for version in versions:
-        _add(table, version.version, _standing(version, versions, line), *(_tag(version, tag) for _, tag in LISTED),
+        _add(table, version.version, _standing(version, versions, history), *(_tag(version, tag) for _, tag in LISTED),
              f"{version.created:%Y-%m-%d %H:%M:%S}")  # fmt: skip
-    succession = _table("Champions", "since (UTC)", "version", "how", "by", "why")
-    for entry in line:
-        _add(succession, when(entry.at), entry.version or "none", entry.kind, entry.by, entry.reason)
+    changes = _table("Champions", "since (UTC)", "version", "how", "by", "why")
+    for entry in history:
+        _add(changes, when(entry.at), entry.version or "none", entry.kind, entry.by, entry.reason)
     terminal = rich.console.Console(width=None if sys.stdout.isatty() else 160)
     terminal.print(table)
-    terminal.print(succession)
+    terminal.print(changes)
     return ExitStatus.FINISHED
 
 
 def show(registry: Backend, wanted: str) -> ExitStatus:
-    """Prints everything that is known of one version, given by number or alias."""
+    """Prints everything that is known about one version, given by number or alias."""
     try:
         version = reading.get_version(registry, wanted)
     except RegistryError as error:
         return _wrong(error)
-    line = champions.line_of(registry.model_tags(), reading.champion(registry))
-    for text in lines(version, line):
+    history = champions.history_of(registry.model_tags(), reading.champion(registry))
+    for text in lines(version, history):
         print(visible(text))
     return ExitStatus.FINISHED
 
@@ -233,7 +233,7 @@ def verify(registry: Backend, wanted: list[str]) -> ExitStatus:
     """Recomputes the hashes of the given versions, or of all, and prints every difference.
 
     Returns:
-      FINISHED where all is as registered, NODE_FAILED (1) otherwise.
+      FINISHED if nothing differs, NODE_FAILED (1) otherwise.
     """
     try:
         chosen = [reading.get_version(registry, one) for one in wanted] or registry.versions()
@@ -253,13 +253,13 @@ def verify(registry: Backend, wanted: list[str]) -> ExitStatus:
 
 
 def promote(registry: Backend, wanted: str, reason: str) -> ExitStatus:
-    """Makes a version champion after its files were compared with what was registered."""
+    """Makes a version champion if its files are as registered."""
     try:
         with without_library_noise():
             change = lifecycle.promote(registry, wanted, _by("promote"), reason)
     except RegistryError as error:
         return _wrong(error)
-    print(_changed(change) if change else f"{wanted} is the champion of {registry.name} already; nothing was changed")
+    print(_changed(change) if change else f"{wanted} is already the champion of {registry.name}; nothing changed")
     return ExitStatus.FINISHED
 
 
@@ -271,12 +271,12 @@ def rollback(registry: Backend, reason: str) -> ExitStatus:
     except RegistryError as error:
         return _wrong(error)
     print(_changed(change))
-    print("The next run is judged against it. The version rolled back from stays registered, and no run makes it champion again.")
+    print(f"The next run is judged against it. Version {change.previous} stays registered, but no run makes it champion again.")
     return ExitStatus.FINISHED
 
 
 def prune(registry: Backend, keep: int, dry_run: bool) -> ExitStatus:
-    """Deletes versions but the newest `keep`, the champion and the one before it, and prints what went and what stayed."""
+    """Deletes all versions but the newest `keep`, the champion and the one before it, and prints what was deleted and kept."""
     with without_library_noise():
         pruning = lifecycle.prune(registry, keep, dry_run)
     for version, why in pruning.kept.items():
@@ -288,17 +288,17 @@ def prune(registry: Backend, keep: int, dry_run: bool) -> ExitStatus:
     return ExitStatus.FINISHED
 
 
-def _changed(change: Succession) -> str:
+def _changed(change: ChampionChange) -> str:
     return f"version {change.version} is champion now, in place of version {change.previous or 'none'}; recorded at {change.at}"
 
 
-def _standing(version: Version, versions: list[Version], line: list[Succession]) -> str:
+def _standing(version: Version, versions: list[Version], history: list[ChampionChange]) -> str:
     if CHAMPION in version.aliases:
         return ", ".join(version.aliases)
-    former = champions.predecessor(line, versions)
+    former = champions.predecessor(history, versions)
     if former is not None and former.version == version.version:
-        return "champion before"
-    ended = champions.ending(line, version.version)
+        return "previous champion"
+    ended = champions.ending(history, version.version)
     if ended is not None:
         return "rolled back from" if ended.kind == champions.ROLLED_BACK else "former champion"
     return "withheld" if version.tags.get(WITHHELD) else ", ".join(version.aliases)
@@ -337,10 +337,10 @@ def _wrong(error: RegistryError) -> ExitStatus:
 HOST = "127.0.0.1"
 
 ENVIRONMENT = {
-    # No usage reports, neither from the server nor from the page.
+    # No usage reports from server or page.
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
-    # MLflow's background jobs evaluate language models; here they would only start processes.
+    # MLflow's background jobs evaluate language models: useless here, and they start processes.
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
 }
 
@@ -351,7 +351,8 @@ def command(directory: pathlib.Path, port: int) -> list[str]:
     Raises:
       ConfigurationError: there is no registry, or the port is taken.
     """
-    require(mlflow_backend.exists(str(directory)), "--root", "a directory with a registry; `flowers run` makes one", str(directory.parent))
+    require(mlflow_backend.exists(str(directory)), "--root", "a directory with a registry; `flowers run` makes one",
+            str(directory.parent))  # fmt: skip
     require(0 < port < 65536 and _is_free(port), "--port", "a free port, 1 to 65535", port)
     return [
         sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1",
@@ -369,7 +370,7 @@ def serve(directory: pathlib.Path, port: int) -> None:
     """
     arguments = command(directory, port)
     print(f"The registry at {directory}: http://{HOST}:{port}/#/models (Ctrl-C ends it)", flush=True)
-    os.chdir(directory)  # where MLflow puts what it is not told a place for
+    os.chdir(directory)  # MLflow writes some files into the working directory
     os.execve(sys.executable, arguments, {**os.environ, **ENVIRONMENT})
 
 

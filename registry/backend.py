@@ -1,15 +1,14 @@
-"""What a registered version is, and what a registry has to answer: the seam between decisions and where versions are kept.
+"""What a registered version is, and the interface of a backend, which stores versions and decides nothing.
 
 A backend keeps versions of one registered model: rows (number, tags, alias), tags of the model as a whole, and a directory of
-files for each version. It makes no decision: which version is champion, what is pruned and what a crash left behind is worked out by
-`publishing` and `lifecycle`, of which every function that changes something does so inside `writing()`. Another backend is a further
-file here and a line in `opening`.
+files for each version. `publishing` and `lifecycle` decide which version is champion, what is pruned and what a crash left; they
+change things only inside `writing()`. To add a backend, add a file here and a line in `opening`.
 
-What they rely on, so that a crash between any two calls loses nothing:
+A crash between any two calls loses nothing, as long as a backend promises that
 
-- each call takes effect completely or not at all, and whoever reads next sees it;
+- each call takes effect completely or not at all, and the next reader sees it;
 - `create_version` makes the row together with its tags;
-- numbers count up and are never given twice, not even after `delete_version`;
+- numbers count up and are never reused, not even after `delete_version`;
 - tags hold at least 4,000 characters of any text (where a service allows fewer, keep them in a file beside the version's).
 """
 
@@ -22,7 +21,7 @@ from typing import Protocol
 
 CHAMPION = "champion"  # alias of the one version that is in use and that candidates are compared with
 
-# Tags by which the registry itself works; `registry_pusher` adds the others.
+# Tags that the registry itself reads; components/pusher adds the others.
 CONTENT_HASH = "content_hash"  # of the backbone directory, by contracts.content_hash
 PROBE_CONTENT_HASH = "probe_content_hash"  # of the probe directory
 BASELINE_VERSION = "baseline_version"  # the champion that this version was judged against; empty: there was none
@@ -71,7 +70,7 @@ class Difference:
     Attributes:
       version: the version.
       path: file below the version's directory, or "." for the directory as a whole.
-      problem: in words.
+      problem: what is wrong, for messages.
     """
 
     version: str
@@ -84,14 +83,14 @@ class Backend(Protocol):
 
     Attributes:
       name: the registered model.
-      place: where it is kept, in words for messages.
+      place: where it is kept, for messages.
     """
 
     name: str
     place: str
 
     def versions(self) -> list[Version]:
-        """All versions, oldest first, with their aliases and tags; empty where nothing was registered yet. Makes nothing."""
+        """All versions, oldest first, with their aliases and tags; empty where nothing was registered yet. Creates nothing."""
         ...
 
     def model_tags(self) -> dict[str, str]:
@@ -99,14 +98,14 @@ class Backend(Protocol):
         ...
 
     def writing(self) -> AbstractContextManager[None]:
-        """Makes what is missing (database, registered model) and keeps other writers out for the length of the block.
+        """Creates what is missing (database, registered model) and locks out other writers for the block.
 
-        A process that dies inside must not keep the others out for good. Not re-entrant.
+        If the process dies inside, others can write again. Not re-entrant.
         """
         ...
 
     def files_path(self, content_hash: str) -> str:
-        """The directory, local or remote, for the files of the backbone with that hash; nothing is made yet.
+        """The directory, local or remote, for the files of the backbone with that hash; not created yet.
 
         `files.publish_files` fills it through tf.io.gfile, before `create_version`.
         """
@@ -117,15 +116,15 @@ class Backend(Protocol):
         ...
 
     def set_version_tag(self, version: str, key: str, value: str) -> None:
-        """Sets one tag of a version, in place of its former value."""
+        """Sets one tag of a version, replacing its former value."""
         ...
 
     def set_model_tag(self, key: str, value: str) -> None:
-        """Sets one tag of the registered model, in place of its former value."""
+        """Sets one tag of the registered model, replacing its former value."""
         ...
 
     def set_alias(self, alias: str, version: str) -> None:
-        """Lets `alias` name this version and no other, in one step: at any moment it names the former or the new one."""
+        """Moves `alias` to this version in one step: at any moment it names the former version or the new one."""
         ...
 
     def delete_version(self, version: str) -> None:

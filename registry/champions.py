@@ -1,8 +1,8 @@
-"""The line of champions: which version, since when, by what and why. And the one way in which the alias `champion` moves.
+"""The history of champions (which version, since when, by what and why), and the only code that moves the alias `champion`.
 
-Called by `publishing` and `lifecycle` inside `writing()`, and by whoever shows a version. The line is kept in tags of the
-registered model, an entry a tag. An entry is written before the alias moves and confirmed afterwards. The alias is the truth: an
-entry that a crash left unconfirmed counts if the alias names its version, and is replaced by the next one otherwise.
+The history is kept in tags of the registered model, one tag an entry. An entry is written before the alias moves and confirmed
+afterwards. The alias is the truth: an entry that a crash left unconfirmed counts if the alias names its version; otherwise the
+next entry replaces it. `reconcile` and `make_champion` are for use inside `writing()`.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ TAG = "champion."  # and the entry's number, of six digits
 
 
 @dataclass(frozen=True)
-class Succession:
+class ChampionChange:
     """One change of champion.
 
     Attributes:
@@ -34,7 +34,7 @@ class Succession:
       previous: champion until here; "" where there was none.
       at: ISO 8601, UTC, to the second.
       by: the run, or the command and its user.
-      reason: in words.
+      reason: a sentence or part of one.
       confirmed: whether the alias is known to have moved.
     """
 
@@ -48,7 +48,7 @@ class Succession:
     confirmed: bool
 
 
-def line_of(model_tags: Mapping[str, str], champion: Version | None) -> list[Succession]:
+def history_of(model_tags: Mapping[str, str], champion: Version | None) -> list[ChampionChange]:
     """The changes that took place, oldest first.
 
     Args:
@@ -56,46 +56,45 @@ def line_of(model_tags: Mapping[str, str], champion: Version | None) -> list[Suc
       champion: the version that has the alias now.
     """
     entries = [
-        Succession(number=int(key.removeprefix(TAG)), **json.loads(value))
+        ChampionChange(number=int(key.removeprefix(TAG)), **json.loads(value))
         for key, value in sorted(model_tags.items())
         if key.startswith(TAG)
     ]
     return [entry for entry in entries if entry.confirmed or (champion is not None and entry.version == champion.version)]
 
 
-def settle(registry: Backend) -> tuple[list[Succession], Succession | None]:
-    """Makes the line end with the champion of now: confirms what a crash left open, enters what was done by other tools.
+def reconcile(registry: Backend) -> tuple[list[ChampionChange], ChampionChange | None]:
+    """Makes the history end with the current champion: confirms what a crash left unconfirmed, enters what other tools changed.
 
     Returns:
-      The line, and the change of that last kind which a crash had left unconfirmed, if there was one.
+      The history, and the change that a crash had left unconfirmed, if there was one.
     """
     champion = champion_of(registry.versions())
-    line = line_of(registry.model_tags(), champion)
+    history = history_of(registry.model_tags(), champion)
     interrupted = None
-    if line and not line[-1].confirmed:
-        interrupted = line[-1] = _write(registry, dataclasses.replace(line[-1], confirmed=True))
-    known, found = (line[-1].version if line else ""), (champion.version if champion else "")
+    if history and not history[-1].confirmed:
+        interrupted = history[-1] = _write(registry, dataclasses.replace(history[-1], confirmed=True))
+    known, found = (history[-1].version if history else ""), (champion.version if champion else "")
     if known != found:
         reason = "the alias was moved without a record: by another tool, or before records were kept"
-        line.append(_write(registry, Succession(_next(line), FOUND, found, known, _now(), "unknown", reason, True)))
-    return line, interrupted
+        history.append(_write(registry, ChampionChange(_next(history), FOUND, found, known, _now(), "unknown", reason, True)))
+    return history, interrupted
 
 
-def make_champion(registry: Backend, line: Sequence[Succession], version: str, kind: str, by: str, reason: str) -> Succession:
-    """Moves the alias to `version` and enters why; `line` is what `settle` returned."""
-    previous = line[-1].version if line else ""
-    begun = _write(registry, Succession(_next(line), kind, version, previous, _now(), by, reason, False))
+def make_champion(
+    registry: Backend, history: Sequence[ChampionChange], version: str, kind: str, by: str, reason: str
+) -> ChampionChange:
+    """Moves the alias to `version` and enters why; `history` is what `reconcile` returned."""
+    previous = history[-1].version if history else ""
+    begun = _write(registry, ChampionChange(_next(history), kind, version, previous, _now(), by, reason, False))
     registry.set_alias(CHAMPION, version)
     return _write(registry, dataclasses.replace(begun, confirmed=True))
 
 
-def predecessor(line: Sequence[Succession], versions: Sequence[Version]) -> Version | None:
-    """The version that a rollback returns to: the champion before the one of now, as far as it was not rolled back itself.
-
-    Versions that were pruned are passed over.
-    """
+def predecessor(history: Sequence[ChampionChange], versions: Sequence[Version]) -> Version | None:
+    """The version that a rollback returns to: the previous champion, skipping those that were rolled back from or pruned."""
     stack: list[str] = []
-    for entry in line:
+    for entry in history:
         if entry.kind == ROLLED_BACK and entry.version in stack:
             while stack[-1] != entry.version:
                 stack.pop()
@@ -105,22 +104,22 @@ def predecessor(line: Sequence[Succession], versions: Sequence[Version]) -> Vers
     return next((existing[one] for one in reversed(stack) if one in existing and CHAMPION not in existing[one].aliases), None)
 
 
-def ending(line: Sequence[Succession], version: str) -> Succession | None:
-    """The change by which `version` last ceased to be champion; None if it never was, or is now."""
-    if line and line[-1].version == version:
+def ending(history: Sequence[ChampionChange], version: str) -> ChampionChange | None:
+    """The change by which `version` last ceased to be champion; None if it never was champion, or is now."""
+    if history and history[-1].version == version:
         return None
-    return next((entry for entry in reversed(line) if entry.previous == version), None)
+    return next((entry for entry in reversed(history) if entry.previous == version), None)
 
 
-def _next(line: Sequence[Succession]) -> int:
-    return line[-1].number + 1 if line else 1
+def _next(history: Sequence[ChampionChange]) -> int:
+    return history[-1].number + 1 if history else 1
 
 
 def _now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
-def _write(registry: Backend, entry: Succession) -> Succession:
+def _write(registry: Backend, entry: ChampionChange) -> ChampionChange:
     values = dataclasses.asdict(entry)
     registry.set_model_tag(f"{TAG}{values.pop('number'):06d}", json.dumps(values, ensure_ascii=False, sort_keys=True))
     return entry

@@ -1,7 +1,7 @@
 """The files of a version: copied in, published by a manifest that is written last, compared with it later.
 
-Called by `reading` and `publishing`. A directory without a manifest is an unfinished copy: nobody reads it, and the next
-publication replaces it. Works through tf.io.gfile, without renaming directories, so that an object store would do as well.
+A directory without a manifest is an unfinished copy: nobody reads it, and the next publication replaces it. Works through
+tf.io.gfile, without renaming directories, so that object stores work too.
 """
 
 import logging
@@ -24,7 +24,7 @@ MODEL_CARD = "MODEL_CARD.md"
 def publish_files(target: str, backbone: str, probe: str, identity: dict[str, str], card: str) -> str:
     """Copies the two directories to target/backbone and target/probe, writes target/MODEL_CARD.md, then target/manifest.json.
 
-    A complete and undamaged copy that is already there is left alone, its card included; anything else at `target` is replaced.
+    A complete and undamaged copy at `target` is left alone, its card included; anything else there is replaced.
 
     Args:
       target, backbone, probe: directories.
@@ -94,7 +94,7 @@ def differences(target: str, identity: dict[str, str]) -> list[tuple[str, str]]:
         if manifest.get(key) != identity[key]:
             problems.append((MANIFEST, f"{key} is {manifest.get(key)}, the registry has {identity[key]}"))
         directory = posixpath.join(target, folder)
-        # Where a file already differs the hash of the whole can say nothing new.
+        # Where a file differs, the hash of the directory says nothing new.
         if not any(path.startswith(folder + "/") for path, _ in problems) and content_hash(directory) != identity[key]:
             problems.append((folder, f"content hash {content_hash(directory)}, the registry has {identity[key]}"))
     card, registered = listed.get(MODEL_CARD, (0, ""))[1], identity.get(CARD_HASH)
@@ -104,7 +104,7 @@ def differences(target: str, identity: dict[str, str]) -> list[tuple[str, str]]:
 
 
 def remove(directory: str) -> None:
-    """Deletes a directory of files that belong to no version, the manifest first: what is left half deleted is no copy."""
+    """Deletes a directory of files that belong to no version. The manifest goes first: half-deleted files are no copy."""
     manifest = posixpath.join(directory, MANIFEST)
     if tf.io.gfile.exists(manifest):
         tf.io.gfile.remove(manifest)

@@ -2,7 +2,7 @@
 
     DIR/registry/mlflow.db                      names, versions, tags, the alias `champion`
     DIR/registry/versions/CONTENT_HASH/         backbone/, probe/, MODEL_CARD.md and, written last, manifest.json
-    DIR/registry/lock                           held by whoever writes
+    DIR/registry/lock                           held by the writer
 
 Paths are stored relative to DIR/registry, so that DIR can be moved or restored elsewhere as a whole. MLflow numbers the versions
 of a name from 1 and keeps the row of a deleted one, so that no number comes twice. MLflow is imported on first use (it takes
@@ -42,8 +42,7 @@ def registry_path(directory: str) -> str:
     """
     if "://" in directory:
         raise RegistryError(
-            f"a registry cannot be kept at {directory}: SQLite and its lock need a disk of this machine; "
-            "the files of a version could be remote, the registry's database cannot"
+            f"a registry cannot be kept at {directory}: SQLite and its lock need a local disk; give a local folder"
         )
     return os.path.abspath(directory)
 

@@ -1,18 +1,18 @@
-"""From the place of a registry to the backend that keeps it: the one file that knows which backends there are."""
+"""Opens the registry at a place; the only file that knows all backends."""
 
 from registry.backend import Backend
 from registry.mlflow_backend import MlflowBackend
 
 
 def open_registry(place: str, name: str) -> Backend:
-    """The registered model `name` at `place`. Cheap: nothing is read, made or connected to yet.
+    """The registered model `name` at `place`. Cheap: nothing is read, created or connected to yet.
 
     Args:
-      place: a directory of this machine (DIR/registry), which holds MLflow's registry, or what `vertex_backend.vertex_place` gave.
+      place: a local directory (DIR/registry) for MLflow's registry, or what `vertex_backend.vertex_place` returned.
       name: pipeline_config.Registry.name.
 
     Raises:
-      RegistryError: no backend keeps a registry there.
+      RegistryError: no backend can keep a registry there.
     """
     if place.startswith("vertex://"):
         from registry.vertex_backend import VertexBackend  # imports Google's libraries

@@ -1,7 +1,6 @@
-"""Puts a blessed backbone with its probe into a registry. Called by `registry_pusher`.
+"""Registers a blessed backbone with its probe: files first, then the version with its tags, last the alias `champion`.
 
-Promises: files first, then the version with its tags, last the alias `champion`; one writer at a time. A crash anywhere leaves
-the former champion readable, and publishing again completes what is missing.
+One writer at a time. A crash anywhere leaves the former champion readable, and publishing again completes what is missing.
 """
 
 from collections.abc import Sequence
@@ -21,13 +20,13 @@ from registry.backend import (
     Backend,
     Version,
 )
-from registry.champions import Succession
+from registry.champions import ChampionChange
 from registry.reading import champion_of
 
 
 @dataclass(frozen=True)
 class Publication:
-    """What publishing did: the version, whether it is new, whether it is the champion now, and in words why or why not."""
+    """What publishing did: the version, whether it is new, whether it is the champion now, and why or why not."""
 
     version: Version
     created: bool
@@ -48,30 +47,30 @@ def publish(
 ) -> Publication:
     """Registers a blessed backbone with its probe and makes it champion.
 
-    The alias moves if the champion still is the version that the blessing was judged against, or if it is another one by now
-    and the candidate reached more on the same eval split; otherwise the version is registered without it, with the reason in
-    the tag WITHHELD. A backbone whose content is registered already gets no second version; a version that a crash or a race
-    left without the alias gets it if this judgement allows, but not if it was rolled back from.
+    The alias moves if the champion is still the version that the gate compared with, or if another version became champion
+    meanwhile and the candidate is more accurate on the same eval split. Otherwise the version is registered without the alias,
+    with the reason in the tag WITHHELD. A backbone whose content is registered already gets no second version; a version that a
+    crash or a race left without the alias gets it if this judgement allows, unless it was rolled back from.
 
     Args:
       backbone, probe: directories to copy.
       backbone_hash, probe_hash: their `contracts.content_hash`.
-      tags: names to text, beyond those that the registry sets itself: ACCURACY, EVAL_SPLIT and RUN_ID are read here.
+      tags: names to text, besides those that the registry sets itself; ACCURACY, EVAL_SPLIT and RUN_ID are read here.
       judged_against: version that was champion when the gate judged; None where there was none.
-      card: text of the model card. A version that is registered already and undamaged keeps the card that it has.
+      card: text of the model card. A registered version that is undamaged keeps its own card.
 
     Raises:
       RegistryError: the directories changed while they were copied.
     """
     with registry.writing():
-        line, _ = champions.settle(registry)
+        history, _ = champions.reconcile(registry)
         versions = registry.versions()
         current = champion_of(versions)
         existing = next((v for v in versions if v.tags.get(CONTENT_HASH) == backbone_hash), None)
 
         if existing and existing.tags.get(PROBE_CONTENT_HASH) != probe_hash:
             is_champion = CHAMPION in existing.aliases
-            return Publication(existing, False, is_champion, f"this backbone is version {existing.version} already, with another "
+            return Publication(existing, False, is_champion, f"this backbone is already version {existing.version}, with another "
                                f"probe{', and is the champion' if is_champion else '; its alias was left as it is'}")  # fmt: skip
 
         identity = {CONTENT_HASH: backbone_hash, PROBE_CONTENT_HASH: probe_hash}
@@ -79,47 +78,49 @@ def publish(
         card_hash = files.publish_files(registry.files_path(backbone_hash), backbone, probe, identity | registered, card)
         if existing and CHAMPION in existing.aliases:
             _write_version(registry, backbone_hash, {CARD_HASH: card_hash}, existing)
-            return Publication(existing, False, True, f"this backbone is version {existing.version} already, and is the champion")
+            return Publication(existing, False, True, f"this backbone is already version {existing.version}, the champion")
 
-        crowned, reason = _decide(tags, judged_against, current, existing, line)
+        becomes_champion, reason = _decide(tags, judged_against, current, existing, history)
         tags = {
-            **tags, **identity, CARD_HASH: card_hash, BASELINE_VERSION: judged_against or "", WITHHELD: "" if crowned else reason,
+            **tags, **identity, CARD_HASH: card_hash, BASELINE_VERSION: judged_against or "",
+            WITHHELD: "" if becomes_champion else reason,
         }  # fmt: skip
         number = _write_version(registry, backbone_hash, tags, existing)
-        if crowned:
-            champions.make_champion(registry, line, number, champions.PUBLISHED, f"run {tags.get(RUN_ID, '')}", reason)
+        if becomes_champion:
+            champions.make_champion(registry, history, number, champions.PUBLISHED, f"run {tags.get(RUN_ID, '')}", reason)
         published = next(v for v in registry.versions() if v.version == number)
-        return Publication(published, existing is None, crowned, reason)
+        return Publication(published, existing is None, becomes_champion, reason)
 
 
 def _decide(
     tags: dict[str, str], judged_against: str | None, current: Version | None, existing: Version | None,
-    line: Sequence[Succession],
+    history: Sequence[ChampionChange],
 ) -> tuple[bool, str]:  # fmt: skip
-    """Whether a blessed backbone becomes champion, and in words why or why not."""
-    ended = champions.ending(line, existing.version) if existing else None
+    """Whether a blessed backbone becomes champion, and why or why not."""
+    ended = champions.ending(history, existing.version) if existing else None
     if ended and ended.kind == champions.ROLLED_BACK:
         return False, (
-            f"this backbone is version {existing.version} already, which was rolled back from at {ended.at} ({ended.reason}); "
-            f"`flowers registry promote {existing.version}` would make it champion again"
+            f"this backbone is already version {existing.version}, which was rolled back from at {ended.at} ({ended.reason}); "
+            f"`flowers registry promote {existing.version}` makes it champion again"
         )
     if current is None:
         return True, "the first champion"
     if current.version == judged_against:
         return True, f"champion in place of version {current.version}, which it was judged against"
     judged = f"version {judged_against}" if judged_against else "no champion"
-    came = f"judged against {judged}, but the champion is version {current.version} by now"
+    changed = f"judged against {judged}, but the champion is now version {current.version}"
     if not tags.get(EVAL_SPLIT) or tags[EVAL_SPLIT] != current.tags.get(EVAL_SPLIT):
         return False, (
-            f"{came}, and that was measured on other photographs: registered without the alias; run again to have it judged "
-            "against that version"
+            f"{changed}, which was measured on other photographs: registered without the alias; run again to compare with that "
+            "version"
         )
-    # Both were measured by the gate on the same photographs, so that nothing has to be run again to know the better one.
-    mine, theirs = float(tags[ACCURACY]), float(current.tags[ACCURACY])
-    if mine > theirs:
-        return True, f"{came}; accuracy {mine:.4f} on the same photographs is above its {theirs:.4f}"
+    # The gate measured both on the same photographs, so that no further run is needed to know the better one.
+    candidate, champion = float(tags[ACCURACY]), float(current.tags[ACCURACY])
+    if candidate > champion:
+        return True, f"{changed}; on the same photographs accuracy {candidate:.4f} is above the champion's {champion:.4f}"
     return False, (
-        f"{came}; accuracy {mine:.4f} on the same photographs is not above its {theirs:.4f}: registered without the alias"
+        f"{changed}; on the same photographs accuracy {candidate:.4f} is not above the champion's {champion:.4f}: registered "
+        "without the alias"
     )
 
 

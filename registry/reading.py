@@ -1,7 +1,6 @@
 """Finds versions, and compares their files with what was registered; changes nothing.
 
-Called by the pipeline at its start (`champion_for_gate`) and by whoever uses a version. Everywhere `registry` is what
-`opening.open_registry` returned.
+In every function `registry` is what `opening.open_registry` returned.
 """
 
 import os
@@ -47,8 +46,8 @@ def champion_of(versions: list[Version]) -> Version | None:
 def champion_for_gate(registry: Backend, recipe: str | None = None) -> dict[str, str] | None:
     """What the gate compares a candidate of this recipe with: {"version", "probe_uri", "content_hash" (of the probe)} or None.
 
-    That is the champion. Where the champion itself came from this recipe, it is what the champion was judged against, so that
-    an unchanged run asks the same question again and is served from the cache. Without a recipe it is the champion in any case.
+    That is the champion. If the champion itself came from this recipe, it is the version that the champion was judged against, so
+    that an unchanged run is served from the cache. Without a recipe it is always the champion.
     """
     versions = registry.versions()
     baseline = champion_of(versions)
@@ -62,13 +61,13 @@ def champion_for_gate(registry: Backend, recipe: str | None = None) -> dict[str,
     return {
         "version": baseline.version,
         "probe_uri": os.path.join(baseline.path, "probe"),
-        # A version that somebody else put there has none: the gate says so.
+        # A version that another tool registered has none; the gate reports that.
         "content_hash": baseline.tags.get(PROBE_CONTENT_HASH, ""),
     }
 
 
 def verify(*versions: Version) -> list[Difference]:
-    """Recomputes the hashes of every file of these versions and returns each difference from what was registered."""
+    """Recomputes the hash of every file of these versions and returns each difference from what was registered."""
     from registry import files  # imports TensorFlow
 
     found = []

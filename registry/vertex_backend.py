@@ -4,10 +4,10 @@
     FOLDER/versions/CONTENT_HASH/                 backbone/ (a version's artifact_uri), probe/ and, written last, manifest.json
     FOLDER/records/PROJECT/REGION/NAME/           CONTENT_HASH.json: all tags of a version; model.json: those of the model
 
-The version that is champion is Vertex AI's default version too, which is what it takes where none is named. Before the first
-champion that is version 1: Vertex AI leaves no choice. A label's value has at most 63 lower-case letters, digits, `_` and `-`
-(https://cloud.google.com/resource-manager/docs/labels-overview#requirements), so that few tags fit whole: labels are copies for
-filters. What the registry itself relies on is the description's hashes and the record beside the files.
+The champion is also Vertex AI's default version, which is used where none is named. Before the first champion the default is
+version 1, as Vertex AI requires. A label's value has at most 63 lower-case letters, digits, `_` and `-`
+(https://cloud.google.com/resource-manager/docs/labels-overview#requirements), too few for most tags: labels are copies for
+filtering. The registry itself relies on the hashes in the description and on the record beside the files.
 """
 
 import contextlib
@@ -37,17 +37,17 @@ PROBE = re.compile(r"\bprobe sha256 ([0-9a-f]{64})\b")
 
 
 def labels(tags: Mapping[str, str]) -> dict[str, str]:
-    """Those tags that can be labels; of a SHA-256 all hexadecimal digits but the last."""
+    """Those tags that can be labels; a SHA-256 without its last digit."""
     fitting = {key: text[:63] if SHA256.fullmatch(text) else text for key, text in tags.items() if KEY.fullmatch(key)}
     return {key: text for key, text in fitting.items() if VALUE.fullmatch(text)}
 
 
 def description(tags: Mapping[str, str]) -> str:
-    """A few sentences about a version. `probe_hash` finds the hash in it."""
+    """A few sentences about a version. `probe_hash` finds the probe's hash in them."""
     against = tags.get(BASELINE_VERSION)
     withheld = tags.get(WITHHELD, "")
     sentences = [
-        f"Flower backbone, linear top-1 {tags.get('accuracy', 'unknown')}, untrained {tags.get('floor', 'unknown')}",
+        f"Flower backbone, linear top-1 {tags.get('accuracy', 'unknown')}, random-init {tags.get('floor', 'unknown')}",
         f"judged against version {against}" if against else "judged without a champion to compare with",
         f"data {tags.get('data_source', 'unknown')}, run {tags.get('run_id', 'unknown')}",
         f"not champion when it was registered: {withheld[:300]}" if withheld else "",
@@ -58,7 +58,7 @@ def description(tags: Mapping[str, str]) -> str:
 
 
 def probe_hash(text: str) -> str:
-    """The content hash of the probe, from a description; "" where somebody took it out."""
+    """The content hash of the probe, from a description; "" if it was edited out."""
     found = PROBE.search(text)
     return found[1] if found else ""
 
@@ -72,10 +72,10 @@ MODEL_RECORD = "model"
 RECORD_MISSING = "record_missing"  # a tag in place of those that are lost
 # A copy younger than this can belong to a publication under way: a bucket cannot be locked.
 LEFTOVER_SECONDS = 24 * 3600
-# Vertex AI takes no model without a container to serve it by. This is Google's newest with TensorFlow; the registry deploys
-# nothing, and does not promise that this one can serve what a newer TensorFlow saved.
+# Vertex AI accepts no model without a serving container. This is Google's newest with TensorFlow; the registry deploys nothing,
+# and does not promise that it can serve what a newer TensorFlow saved.
 SERVING_IMAGE = "{continent}-docker.pkg.dev/vertex-ai/prediction/tf2-cpu.2-15:latest"
-CONTINENTS = ("us", "europe", "asia")  # that Google keeps these images in
+CONTINENTS = ("us", "europe", "asia")  # where Google keeps these images
 
 
 def vertex_place(project: str, region: str, folder: str, **options: str) -> str:
@@ -83,7 +83,7 @@ def vertex_place(project: str, region: str, folder: str, **options: str) -> str:
 
     Args:
       project, region: where the model is.
-      folder: address of the folder for the files, gs://BUCKET/FOLDER; empty: where those of the present versions are.
+      folder: address of the folder for the files, gs://BUCKET/FOLDER; empty: where those of existing versions are.
       **options: `serving_image` and `kms_key` of VertexBackend.
     """
     given = urllib.parse.urlencode({key: value for key, value in options.items() if value})
@@ -96,9 +96,9 @@ class VertexBackend:
 
     Attributes:
       connection: project and region.
-      folder: where the files are; empty: where those of the present versions are.
+      folder: where the files are; empty: where those of existing versions are.
       name: the registered model, and its id in Vertex AI.
-      serving_image: the container that Vertex AI is told; empty: SERVING_IMAGE.
+      serving_image: the serving container of new versions; empty: SERVING_IMAGE.
       kms_key: encrypts what Vertex AI keeps of a version; empty: Google's own key.
     """
 
@@ -111,8 +111,8 @@ class VertexBackend:
     def __post_init__(self):
         if not MODEL_ID.fullmatch(self.name):
             raise RegistryError(
-                "the name of a model in Vertex AI has at most 63 lower-case letters, digits, '-' and '_', and begins with a "
-                f"letter or '_'; registry.name is {self.name!r}"
+                "registry.name must have at most 63 lower-case letters, digits, '-' and '_' and begin with a letter or '_' on "
+                f"Vertex AI, got {self.name!r}"
             )
 
     @classmethod
@@ -120,7 +120,7 @@ class VertexBackend:
         """The registry at a place that `vertex_place` made."""
         found = PLACE.fullmatch(place)
         if not found:
-            raise RegistryError(f"{place} should be {SCHEME}PROJECT/REGION/FOLDER")
+            raise RegistryError(f"the place of a registry on Vertex AI must be {SCHEME}PROJECT/REGION/FOLDER, got {place}")
         project, region, folder, options = found.groups()
         return cls(Connection(project, region), folder, name, **dict(urllib.parse.parse_qsl(options or "")))
 
@@ -140,13 +140,13 @@ class VertexBackend:
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
         self._models.wait_until_quiet()
-        self._delete_doubles()
+        self._delete_duplicates()
         self._free_former_champions()
         yield
 
     def files_path(self, content_hash: str) -> str:
         if not self._folder():
-            raise RegistryError(f"{self.name} has no version yet: say in which bucket its files are to be (--bucket)")
+            raise RegistryError(f"{self.name} has no versions yet: give the bucket for their files with --bucket")
         return posixpath.join(self._folder(), "versions", content_hash)
 
     def create_version(self, content_hash: str, tags: Mapping[str, str]) -> str:
@@ -163,7 +163,7 @@ class VertexBackend:
             encryption_spec=EncryptionSpec(kms_key_name=self.kms_key) if self.kms_key else None,
         )
         number = self._models.upload(model)
-        return self._delete_doubles().get(content_hash, number)
+        return self._delete_duplicates().get(content_hash, number)
 
     def set_version_tag(self, version: str, key: str, value: str) -> None:
         changed = self._one(version)
@@ -208,8 +208,8 @@ class VertexBackend:
         return next(one for one in self.versions() if one.version == version)
 
     def _version(self, model: "Model", hidden: set[str]) -> Version:
-        # Of what identifies a version nothing is read from the bucket, which others can write to. A model that somebody else
-        # uploaded has no such path, and no tags.
+        # What identifies a version is never read from the bucket, which others can write to. A model that another tool uploaded
+        # has no such path, and no tags.
         tags, artifact = {}, ARTIFACT.fullmatch(model.artifact_uri)
         if artifact:
             tags = self._read_tags(artifact["folder"], artifact["content_hash"]) or {
@@ -226,12 +226,12 @@ class VertexBackend:
         )
 
     def _free_former_champions(self) -> None:
-        """An alias that is given to one version leaves the other, says Google. Should it not, it is taken away here."""
+        """Google documents that an alias given to one version leaves the other. Should it not, it is removed here."""
         for former in _former_champions(self._all_versions()):
             self._models.merge_aliases(former.version_id, f"-{CHAMPION}")
 
-    def _delete_doubles(self) -> dict[str, str]:
-        """Deletes further versions of the same files, which an upload that seemed to have failed can leave; never a champion.
+    def _delete_duplicates(self) -> dict[str, str]:
+        """Deletes further versions of the same files, as an upload leaves that only seemed to fail; never a champion.
 
         Returns:
           The version of each content hash.
@@ -248,7 +248,7 @@ class VertexBackend:
             return self.folder
         found = {artifact["folder"] for one in self._all_versions() if (artifact := ARTIFACT.fullmatch(one.artifact_uri))}
         if len(found) > 1:
-            raise RegistryError(f"{self.name} has files in {' and '.join(sorted(found))}: say which is meant (--bucket)")
+            raise RegistryError(f"{self.name} has files in {' and '.join(sorted(found))}: choose one with --bucket")
         return found.pop() if found else ""
 
     def _record(self, folder: str, record: str) -> str:
@@ -261,14 +261,14 @@ class VertexBackend:
         except FileNotFoundError:
             return {}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise RegistryError(f"{path} should be a record of tags and is not ({error}): restore it, or delete it") from error
+            raise RegistryError(f"{path} must be a record of tags, and is not ({error}): restore or delete it") from error
 
     def _write_tags(self, record: str, tags: Mapping[str, str]) -> None:
         files.write_json(self._record(self._folder(), record), {"schema_version": 1, "tags": dict(sorted(tags.items()))})
 
 
 def _former_champions(models: "list[Model]") -> "list[Model]":
-    """Of several versions with the alias all but the one that changed last, which got it last."""
+    """All versions with the alias but the one that was updated last, which got it last."""
     return sorted((one for one in models if CHAMPION in one.version_aliases), key=lambda one: one.version_update_time)[:-1]
 
 

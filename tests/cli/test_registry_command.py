@@ -58,29 +58,29 @@ def registry(root, *arguments, status=0):
     assert main(["registry", *arguments, "--root", str(root)]) == status
 
 
-def test_list_shows_standing_and_the_line_of_champions(root, capsys):
+def test_list_shows_standing_and_the_history_of_champions(root, capsys):
     registry(root, "list")
     shown = capsys.readouterr().out
     assert "\x1b" not in shown and "[bold]" in shown
     rows = [row for row in shown.splitlines() if row.startswith("│")]
     assert [re.split(r"\s*│\s*", row)[1:5] for row in rows[:3]] == [
-        # 3 reached more on the same photographs: it took the alias from 2, which is the champion before.
-        ["1", "former champion", "61.0%", "46.0%"], ["2", "champion before", "62.0%", "46.0%"],
+        # 3 is more accurate on the same photographs: it took the alias from 2, which is the previous champion.
+        ["1", "former champion", "61.0%", "46.0%"], ["2", "previous champion", "62.0%", "46.0%"],
         ["3", "champion", "63.0%", "46.0%"],
     ]  # fmt: skip
     assert sum("published" in row for row in rows) == 3
 
 
-def test_show_gives_lineage_figures_with_their_floor_and_the_standing(root, capsys):
+def test_show_gives_lineage_figures_with_their_random_init_baseline_and_the_standing(root, capsys):
     registry(root, "show", "2")
     shown = capsys.readouterr().out
     assert "\x1b" not in shown
     positions = [shown.index(text) for text in ("f" * 64, "run-2", "artifact 11", "e" * 64, "\n  backbone")]
     assert positions == sorted(positions)  # data, run, probe, evaluation, backbone
     assert "Figures on 360 held-out photographs" in shown
-    assert "62.0%; the same network untrained 46.0%" in shown
-    assert "judged against version 1" in shown and "- good enough" in shown
-    assert "champion (published) by run run-2" in shown and "followed by version 3 (published) by run run-3" in shown
+    assert "62.0%; random-init baseline 46.0%" in shown
+    assert "judged against champion version 1" in shown and "- good enough" in shown
+    assert "champion (published) by run run-2" in shown and "replaced by version 3 (published) by run run-3" in shown
 
 
 def test_promote_and_rollback_move_the_alias_and_keep_the_reason(root, capsys):
@@ -121,7 +121,7 @@ def test_prune_says_what_goes_and_what_stays(root, capsys):
     registry(root, "prune", "--keep", "1")
     shown = capsys.readouterr().out
     assert re.findall(r"version (\d): (\w+)", shown) == [("2", "kept"), ("3", "kept"), ("1", "deleted")]
-    assert "the champion before, which a rollback returns to" in shown
+    assert "the previous champion, which a rollback returns to" in shown
     registry(root, "verify")
     assert "2 versions of flowers-backbone checked, 0 damaged" in capsys.readouterr().out
     registry(root, "prune", "--keep", "1")

@@ -61,7 +61,7 @@ def test_a_kill_before_any_step_leaves_a_champion_and_is_repaired(processes, fou
         repaired = _copy(killed, tmp_path / f"repaired-{step}")
         lifecycle.repair(repaired)
         state = _state(repaired)
-        assert state["champion"] == champion.version == state["line"][-1][1], where
+        assert state["champion"] == champion.version == state["history"][-1][1], where
         assert (state["damaged"], state["unconfirmed"], state["leftovers"]) == ([], [], []), where
 
         OPERATIONS[operation](killed, arguments)
@@ -76,7 +76,7 @@ def test_a_first_publication_that_was_killed_is_completed_by_the_next(processes,
         _run(processes, "publish", killed, arguments, tmp_path / f"steps-{step}", step)
         assert reading.champion(killed) is None
         assert publishing.publish(killed, **arguments).is_champion
-        assert _state(killed)["line"] == [("published", "1", "")]
+        assert _state(killed)["history"] == [("published", "1", "")]
 
 
 def _run(processes, operation, registry, arguments, record, kill_before=None):
@@ -119,14 +119,14 @@ def _state(registry):
     """Everything that has to be the same whether or not an operation was interrupted."""
     versions = registry.versions()
     champion = reading.champion_of(versions)
-    line = champions.line_of(registry.model_tags(), champion)
+    history = champions.history_of(registry.model_tags(), champion)
     with registry.writing():
         leftovers = [os.path.basename(path) for path in registry.leftovers()]
     return {
         "champion": champion.version,
         "versions": [(version.version, version.aliases, version.tags) for version in versions],
-        "line": [(entry.kind, entry.version, entry.previous) for entry in line],
-        "unconfirmed": [entry for entry in line if not entry.confirmed],
+        "history": [(entry.kind, entry.version, entry.previous) for entry in history],
+        "unconfirmed": [entry for entry in history if not entry.confirmed],
         "damaged": reading.verify(*versions),
         "leftovers": leftovers,
     }

@@ -1,4 +1,4 @@
-"""Promote, roll back, prune, and the line of champions that they keep."""
+"""Promote, roll back, prune, and the history of champions that they keep."""
 
 import os
 
@@ -10,7 +10,7 @@ from registry.backend import RegistryError
 
 @pytest.fixture
 def publish(registry, candidate):
-    """publish("a", …) registers a backbone of that content, judged against the champion of now."""
+    """publish("a", …) registers a backbone of that content, judged against the current champion."""
 
     def add(text, **changes):
         current = reading.champion(registry)
@@ -19,8 +19,8 @@ def publish(registry, candidate):
     return add
 
 
-def line(registry):
-    found = champions.line_of(registry.model_tags(), reading.champion(registry))
+def history(registry):
+    found = champions.history_of(registry.model_tags(), reading.champion(registry))
     assert [entry.number for entry in found] == list(range(1, len(found) + 1))
     return [(entry.kind, entry.version, entry.previous) for entry in found]
 
@@ -33,12 +33,12 @@ def numbers(registry):
     return [version.version for version in registry.versions()]
 
 
-def test_the_line_says_which_when_by_what_and_why(registry, publish):
+def test_the_history_says_which_when_by_what_and_why(registry, publish):
     publish("a")
     publish("b")
     lifecycle.promote(registry, "1", "somebody", "more robust in the field")
-    entries = champions.line_of(registry.model_tags(), reading.champion(registry))
-    assert line(registry) == [("published", "1", ""), ("published", "2", "1"), ("promoted", "1", "2")]
+    entries = champions.history_of(registry.model_tags(), reading.champion(registry))
+    assert history(registry) == [("published", "1", ""), ("published", "2", "1"), ("promoted", "1", "2")]
     assert [entry.by for entry in entries] == ["run run-a", "run run-b", "somebody"]
     assert [entry.reason for entry in entries] == [
         "the first champion", "champion in place of version 1, which it was judged against", "more robust in the field",
@@ -46,7 +46,7 @@ def test_the_line_says_which_when_by_what_and_why(registry, publish):
     assert [entry.at for entry in entries] == sorted(entry.at for entry in entries)
 
 
-def test_a_rollback_returns_to_the_champion_before_and_the_next_one_further(registry, publish):
+def test_a_rollback_returns_to_the_previous_champion_and_the_next_one_further_back(registry, publish):
     for text in "abc":
         publish(text)
     assert rollback(registry) == "2"
@@ -54,7 +54,7 @@ def test_a_rollback_returns_to_the_champion_before_and_the_next_one_further(regi
     assert rollback(registry) == "1"
     with pytest.raises(RegistryError, match=r"no champion before version 1; `flowers registry promote VERSION`"):
         rollback(registry)
-    assert line(registry)[3:] == [("rolled back", "2", "3"), ("rolled back", "1", "2")]
+    assert history(registry)[3:] == [("rolled back", "2", "3"), ("rolled back", "1", "2")]
 
 
 def test_after_a_rollback_the_next_champion_s_predecessor_is_the_one_rolled_back_to(registry, publish):
@@ -98,7 +98,7 @@ def test_a_rollback_needs_a_reason_and_a_champion(registry, publish):
     publish("b")
     with pytest.raises(RegistryError, match="needs a reason"):
         lifecycle.rollback(registry, "a test", "  ")
-    with pytest.raises(RegistryError, match="1000 characters, this one has 1001"):
+    with pytest.raises(RegistryError, match="1000 characters, got 1001"):
         lifecycle.rollback(registry, "a test", "x" * 1001)
     assert reading.champion(registry).version == "2"
 
@@ -106,7 +106,7 @@ def test_a_rollback_needs_a_reason_and_a_champion(registry, publish):
 def test_promoting_the_champion_changes_nothing(registry, publish):
     publish("a")
     assert lifecycle.promote(registry, "champion", "a test", "") is None
-    assert line(registry) == [("published", "1", "")]
+    assert history(registry) == [("published", "1", "")]
 
 
 @pytest.mark.parametrize("change", [rollback, lambda registry: lifecycle.promote(registry, "1", "a test", "")])
@@ -171,7 +171,7 @@ def test_an_alias_that_another_tool_moved_is_entered_as_found(registry, publish)
     for text in "abc":
         publish(text)
     registry.set_alias("champion", "1")
-    assert line(registry)[-1] == ("published", "3", "2")
+    assert history(registry)[-1] == ("published", "3", "2")
     lifecycle.repair(registry)
-    assert line(registry)[-1] == ("found", "1", "3")
+    assert history(registry)[-1] == ("found", "1", "3")
     assert rollback(registry) == "3"

@@ -60,9 +60,9 @@ def test_a_champion_that_changed_since_the_judgement_keeps_its_alias(registry, c
     late = publishing.publish(registry, **candidate("c", judged_against="1"))
     assert (late.created, late.is_champion) == (True, False)
     assert reading.champion(registry).version == "2"
-    assert "judged against version 1" in late.reason and "champion is version 2" in late.reason
+    assert "judged against version 1" in late.reason and "champion is now version 2" in late.reason
     assert late.version.tags[WITHHELD] == late.reason
-    # Judged again, against the champion of now, it takes the alias, and the tag no longer says otherwise.
+    # Judged again, against the current champion, it takes the alias, and the tag no longer says otherwise.
     again = publishing.publish(registry, **candidate("c", judged_against="2"))
     assert (again.version.version, again.created, again.is_champion) == ("3", False, True)
     assert again.version.tags[WITHHELD] == ""
@@ -89,9 +89,9 @@ def test_of_two_judged_against_the_same_champion_the_better_one_is_champion_in_e
     publishing.publish(registry, **candidate("a", eval_split="e"))
     publishing.publish(registry, **candidate("b", accuracy="0.62", **same))
     better = publishing.publish(registry, **candidate("c", accuracy="0.65", **same))
-    assert better.is_champion and "accuracy 0.6500 on the same photographs is above its 0.6200" in better.reason
+    assert better.is_champion and "on the same photographs accuracy 0.6500 is above the champion's 0.6200" in better.reason
     worse = publishing.publish(registry, **candidate("d", accuracy="0.64", **same))
-    assert not worse.is_champion and "accuracy 0.6400 on the same photographs is not above its 0.6500" in worse.reason
+    assert not worse.is_champion and "on the same photographs accuracy 0.6400 is not above the champion's 0.6500" in worse.reason
     assert worse.version.tags[WITHHELD] == worse.reason
     assert reading.champion(registry).version == "3"
 
@@ -100,7 +100,7 @@ def test_figures_on_other_photographs_do_not_decide(registry, candidate):
     publishing.publish(registry, **candidate("a", eval_split="e"))
     publishing.publish(registry, **candidate("b", judged_against="1", eval_split="e"))
     late = publishing.publish(registry, **candidate("c", judged_against="1", accuracy="0.99", eval_split="other"))
-    assert not late.is_champion and "run again to have it judged against that version" in late.reason
+    assert not late.is_champion and "run again to compare" in late.reason
 
 
 def _publish_together(registry, arguments, start):
@@ -126,6 +126,6 @@ def test_two_processes_that_finish_at_once_register_both_and_the_better_one_is_c
     assert reading.champion(registry) == better
     assert reading.verify(*registry.versions()) == []
     # The other's record says why not: it was withheld, or was champion for the moment until the better one came.
-    ended = champions.ending(champions.line_of(registry.model_tags(), better), worse.version)
+    ended = champions.ending(champions.history_of(registry.model_tags(), better), worse.version)
     why = worse.tags[WITHHELD] or ended.reason
     assert "judged against version 1" in why and "0.6500" in why and "0.6200" in why

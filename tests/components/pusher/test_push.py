@@ -175,7 +175,7 @@ def test_a_champion_that_came_meanwhile_stays_and_the_record_says_so(run, regist
     late = push(**run(2, baseline_version=None))
     assert (late["pushed"], late["version"], late["alias"]) == (True, "2", None)
     # Both have 0.61 on the same eval split: neither is better, so that the first one stays.
-    assert "judged against no champion, but the champion is version 1" in late["reasons"][0]
+    assert "judged against no champion, but the champion is now version 1" in late["reasons"][0]
     assert "accuracy 0.6100 on the same photographs is not above its 0.6100" in late["reasons"][0]
     assert reading.champion(MlflowBackend(registry_dir, NAME)).version == "1"
 
