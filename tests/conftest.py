@@ -1,12 +1,14 @@
 """What several test files use: the fork server, one finished run, and a server in Google's place. And how the tests are run."""
 
 import dataclasses
+import json
 import os
 import pathlib
 import subprocess
 
 import fork_server
 import pytest
+import shared
 from fork_server import client
 from tiny import OPEN_GATE, PATIENCE_SECONDS, PROJECT, TINY
 
@@ -48,37 +50,60 @@ def forked():
 
 @dataclasses.dataclass(frozen=True)
 class FinishedRun:
-    """`flowers run` as a user starts it, on `folder` and below `root`; and the process, which has ended."""
+    """`flowers run` as a user starts it, on `folder` and below `root`, and the same again. Tests change neither folder.
+
+    Attributes:
+      folder: CLASS/*.jpg, 12 pictures of each of five species.
+      root: DIR, with the first run and the second, which is the latest.
+      first, second: the processes, which have ended.
+      run_ids: of both.
+    """
 
     folder: pathlib.Path
     root: pathlib.Path
-    run_id: str
-    process: subprocess.CompletedProcess
+    first: subprocess.CompletedProcess
+    second: subprocess.CompletedProcess
+    run_ids: tuple[str, str]
+
+    def record(self, number: int) -> dict:
+        """run.json of the first run, 0, or the second, 1."""
+        return json.loads((self.root / "runs" / self.run_ids[number] / "run.json").read_text())
 
 
 @pytest.fixture(scope="session")
 def small_folder(tmp_path_factory):
     """CLASS/*.jpg, 12 pictures of each of five species."""
-    from components.synthetic_flowers import scene
 
-    root = tmp_path_factory.mktemp("flowers")
-    for index in range(60):
-        picture = root / f"class-{index % 5}" / f"{index}.jpg"
-        picture.parent.mkdir(exist_ok=True)
-        picture.write_bytes(scene.draw_jpeg(3, index, 48))
-    return root
+    def draw(root):
+        from components.synthetic_flowers import scene
+
+        for index in range(60):
+            picture = root / f"class-{index % 5}" / f"{index}.jpg"
+            picture.parent.mkdir(exist_ok=True)
+            picture.write_bytes(scene.draw_jpeg(3, index, 48))
+
+    return shared.once(tmp_path_factory, "flowers", draw)
 
 
 @pytest.fixture(scope="session")
 def finished_run(small_folder, forked, tmp_path_factory):
-    """A first run below a new DIR."""
-    root = tmp_path_factory.mktemp("run") / "DIR"
-    sets = [argument for setting in (*TINY, *OPEN_GATE) for argument in ("--set", setting)]
-    process = forked.run(
-        ["-m", "pipeline", "run", "--data", str(small_folder), "--root", str(root), *sets],
-        cwd=PROJECT, capture_output=True, text=True, timeout=PATIENCE_SECONDS)  # fmt: skip
-    assert process.returncode == 0, process.stdout + process.stderr
-    return FinishedRun(small_folder, root, (root / "latest").resolve().name, process)
+    """A first run below a new DIR, and the same command again."""
+
+    def make(folder):
+        sets = [argument for setting in (*TINY, *OPEN_GATE) for argument in ("--set", setting)]
+        command = ["-m", "pipeline", "run", "--data", str(small_folder), "--root", str(folder / "DIR"), *sets]
+        ended = []
+        for options in ([], ["--require-push"]):
+            process = forked.run([*command, *options], cwd=PROJECT, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
+            assert process.returncode == 0, process.stdout + process.stderr
+            ended.append([process.args, process.returncode, process.stdout, process.stderr,
+                          (folder / "DIR" / "latest").resolve().name])  # fmt: skip
+        (folder / "ended.json").write_text(json.dumps(ended))
+
+    folder = shared.once(tmp_path_factory, "finished_run", make)
+    first, second = json.loads((folder / "ended.json").read_text())
+    return FinishedRun(small_folder, folder / "DIR", subprocess.CompletedProcess(*first[:-1]),
+                       subprocess.CompletedProcess(*second[:-1]), (first[-1], second[-1]))  # fmt: skip
 
 
 @pytest.fixture

@@ -1,19 +1,21 @@
 """`flowers run` as a user starts it, in processes of its own, on a folder of 60 small drawn flowers.
 
-The runs share one DIR, as a user's runs do, and build on each other in the order of this file; each is made once.
+What only looks at a finished run shares one; what runs further below its DIR has a copy of it.
 """
 
 import io
 import json
 import os
+import shutil
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
 from PIL import Image
 from tiny import OPEN_GATE, PATIENCE_SECONDS, PROJECT, TINY
+
+from registry import reading
+from registry.mlflow_backend import MlflowBackend
 
 NODES = ["ExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator", "DataGate",
          "Pretrain", "LinearEval", "Evaluator", "Pusher", "Report"]  # fmt: skip
@@ -21,74 +23,66 @@ NODES = ["ExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator", "DataGa
 
 def command(folder, root, *settings, options=()):
     overrides = [argument for setting in settings for argument in ("--set", setting)]
-    return [sys.executable, "-m", "pipeline", "run", "--data", str(folder), "--root", str(root), *overrides, *options]
+    return ["-m", "pipeline", "run", "--data", str(folder), "--root", str(root), *overrides, *options]
 
 
-def run(*arguments, **options):
-    return subprocess.run(
-        command(*arguments, **options),
-        cwd=PROJECT, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)  # fmt: skip
+@pytest.fixture
+def run(forked):
+    """run(folder, root, *settings, options=[…]) runs a command to its end."""
+
+    def ran(*arguments, **options):
+        return forked.run(command(*arguments, **options), cwd=PROJECT, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
+
+    return ran
+
+
+@pytest.fixture
+def root(finished_run, tmp_path):
+    """DIR of a finished run, for one test alone."""
+    return shutil.copytree(finished_run.root, tmp_path / "DIR", symlinks=True)
+
+
+@pytest.fixture
+def folder(small_folder, tmp_path):
+    """The photographs, for one test alone."""
+    return shutil.copytree(small_folder, tmp_path / "photographs")
 
 
 def latest(root):
     return json.loads((root / "latest" / "run.json").read_text())
 
 
-def states(record):
-    return {node: entry["state"] for node, entry in record["nodes"].items()}
-
-
-@pytest.fixture(scope="module")
-def folder(finished_run):
-    """CLASS/*.jpg, 12 pictures of each of five species."""
-    return finished_run.folder
-
-
-@pytest.fixture(scope="module")
-def root(finished_run):
-    return finished_run.root
-
-
-@pytest.fixture(scope="module")
-def first(finished_run):
-    """The first run below DIR, with the settings TINY and OPEN_GATE: the process, and its run.json."""
-    return finished_run.process, json.loads((finished_run.root / "runs" / finished_run.run_id / "run.json").read_text())
-
-
-@pytest.fixture(scope="module")
-def second(folder, root, first):
-    """The same command again."""
-    process = run(folder, root, *TINY, *OPEN_GATE, options=["--require-push"])
-    assert process.returncode == 0, process.stdout + process.stderr
-    return process, latest(root)
-
-
-def test_a_first_run_ends_with_a_registered_champion(first, folder):
-    record = first[1]
-    assert record["status"] == "finished" and record["error"] is None
-    assert states(record) == dict.fromkeys(NODES, "complete") and record["cached_nodes"] == []
-    assert record["gate"]["blessed"] and record["gate"]["baseline_version"] is None
-    assert record["registry"]["pushed"] and record["registry"]["version"] == "1" and record["registry"]["alias"] == "champion"
-    assert record["data"]["source"] == str(folder) and record["data"]["classes"] == [f"class-{i}" for i in range(5)]
-    left_out = record["data"]["near_duplicates"]["left_out_of_train"]
-    assert record["data"]["images"] == 60 == record["data"]["train"] + record["data"]["eval"] + left_out
-
-
 def report_of(root):
     return (root / "latest" / "report.html").read_text()
 
 
-def test_the_page_of_a_run_has_its_verdict_and_the_times_of_its_nodes(first, root):
-    record = first[1]
-    page = (root / "runs" / record["run_id"] / "report.html").read_text()
+def states(record):
+    return {node: entry["state"] for node, entry in record["nodes"].items()}
+
+
+def test_a_first_run_ends_with_a_registered_champion(finished_run):
+    record = finished_run.record(0)
+    assert record["status"] == "finished" and record["error"] is None
+    assert states(record) == dict.fromkeys(NODES, "complete") and record["cached_nodes"] == []
+    assert record["gate"]["blessed"] and record["gate"]["baseline_version"] is None
+    assert record["registry"]["pushed"] and record["registry"]["version"] == "1" and record["registry"]["alias"] == "champion"
+    assert record["data"]["source"] == str(finished_run.folder) and record["data"]["classes"] == [f"class-{i}" for i in range(5)]
+    left_out = record["data"]["near_duplicates"]["left_out_of_train"]
+    assert record["data"]["images"] == 60 == record["data"]["train"] + record["data"]["eval"] + left_out
+
+
+def test_the_page_of_a_run_has_its_verdict_and_the_times_of_its_nodes(finished_run):
+    record = finished_run.record(0)
+    file = finished_run.root / "runs" / record["run_id"] / "report.html"
+    page = file.read_text()
     assert "Registered as version 1, the champion</h1>" in page and record["run_id"] in page
     assert f"{record['linear_eval']['top1']:.1%}".replace("%", " %") in page
-    assert page.count("<td>complete</td>") == len(NODES) and "<td>from the cache</td>" not in page
-    assert str(root / "runs" / record["run_id"] / "report.html") in first[0].stdout
+    assert page.count("<td>complete<") == len(NODES) and "<td>from the cache<" not in page
+    assert str(file) in finished_run.first.stdout
 
 
-def test_run_json_has_every_field_that_scripts_rely_on(first):
-    record = first[1]
+def test_run_json_has_every_field_that_scripts_rely_on(finished_run):
+    record = finished_run.record(0)
     promised = {
         "data": ["source", "images", "quarantined", "train", "eval", "classes"],
         "pretrain": ["epochs", "steps", "seconds", "images_per_second", "final_loss", "output_std_ratio", "effective_rank",
@@ -105,60 +99,61 @@ def test_run_json_has_every_field_that_scripts_rely_on(first):
         round(record["linear_eval"]["top1"] * record["data"]["eval"]))  # fmt: skip
 
 
-def test_the_trainers_accuracy_and_the_evaluators_agree(first):
+def test_the_trainers_accuracy_and_the_evaluators_agree(finished_run):
     # Two independent measurements of the same probe on the same photographs: LinearEval's own, and TFMA's of the export.
-    record = first[1]
+    record = finished_run.record(0)
     assert record["linear_eval"]["top1"] == pytest.approx(record["gate"]["metrics"]["candidate"]["accuracy"])
     assert record["linear_eval"]["random_init_top1"] == pytest.approx(record["gate"]["metrics"]["untrained"]["accuracy"])
 
 
-def test_the_terminal_shows_our_lines_and_no_library_s(first, root):
-    process, record = first
+def test_the_terminal_shows_our_lines_and_no_library_s(finished_run):
+    process, run_folder = finished_run.first, finished_run.root / "runs" / finished_run.run_ids[0]
     for node in NODES:
         assert f"\n{node} " in process.stdout
     assert "flowers-backbone version 1, alias champion" in process.stdout
-    assert str(root / "runs" / record["run_id"] / "log.txt") in process.stdout
+    assert str(run_folder / "log.txt") in process.stdout
     assert process.stderr == ""
     assert len(process.stdout.splitlines()) < 60
-    assert "tensorflow" in (root / "latest" / "log.txt").read_text()
+    assert "tensorflow" in (run_folder / "log.txt").read_text()
 
 
-def test_an_unchanged_second_run_is_wholly_cached_and_registers_nothing_new(first, second, root):
-    record = second[1]
+def test_an_unchanged_second_run_is_wholly_cached_and_registers_nothing_new(finished_run):
+    first, record = finished_run.record(0), finished_run.record(1)
     assert record["cached_nodes"] == NODES
-    assert record["registry"] == {**first[1]["registry"], "pushed": False}
-    assert record["run_id"] > first[1]["run_id"]
+    assert record["registry"] == {**first["registry"], "pushed": False}
+    assert record["run_id"] > first["run_id"]
     for section in ("data", "pretrain", "linear_eval", "gate"):
-        assert record[section] == first[1][section]
-    page = report_of(root)
+        assert record[section] == first[section]
+    page = report_of(finished_run.root)
     assert f"{len(NODES)} of {len(NODES)} nodes were served from the cache" in page
-    assert page.count("<td>from the cache</td>") == len(NODES)
+    assert page.count("<td>from the cache<") == len(NODES)
 
 
-def test_a_killed_run_continues_where_it_was(folder, root, second):
+def test_a_killed_run_continues_where_it_was(finished_run, root, run, forked):
     # Another seed: data nodes are cached, pre-training is new. A checkpoint a step, so that the kill always finds one.
-    settings = [*TINY, *OPEN_GATE, "pretrain.seed=1", "pretrain.epochs=40", "pretrain.checkpoint_seconds=0"]
+    settings = [*TINY, *OPEN_GATE, "pretrain.seed=1", "pretrain.epochs=15", "pretrain.checkpoint_seconds=0"]
+    arguments = command(finished_run.folder, root, *settings)
     before = set((root / "checkpoints").iterdir())
-    stopped_by(signal.SIGKILL, command(folder, root, *settings), root, before)
+    stopped_by(signal.SIGKILL, forked, arguments, root, before)
 
-    interrupted = stopped_by(signal.SIGINT, command(folder, root, *settings), root, before)
+    interrupted = stopped_by(signal.SIGINT, forked, arguments, root, before)
     assert interrupted.returncode == 130
     assert latest(root)["status"] == "interrupted" and latest(root)["failing_node"] == "Pretrain"
     assert "The same command continues" in interrupted.stderr.read()
 
-    process = run(folder, root, *settings)
+    process = run(finished_run.folder, root, *settings)
     assert process.returncode == 0, process.stdout + process.stderr
     record = latest(root)
     assert record["pretrain"]["resumed_from_step"] > 0
     # 60 pictures, 15 % held out, whole batches of 16: 3 steps an epoch whatever becomes of near-duplicates.
-    assert record["pretrain"]["steps"] == 40 * 3
+    assert record["pretrain"]["steps"] == 15 * 3
     assert record["cached_nodes"] == NODES[:5]
 
 
-def stopped_by(how, arguments, root, checkpoints_before):
+def stopped_by(how, forked, arguments, root, checkpoints_before):
     """Starts a run, sends it the signal once this start has written a checkpoint, and returns the ended process."""
     written = newest_checkpoint(root, checkpoints_before)
-    process = subprocess.Popen(arguments, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = forked.Process(arguments, cwd=PROJECT, stdout=forked.PIPE, stderr=forked.PIPE, text=True)
     deadline = time.monotonic() + PATIENCE_SECONDS
     while newest_checkpoint(root, checkpoints_before) == written:
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()
@@ -174,31 +169,23 @@ def newest_checkpoint(root, before):
     return records[0].read_text() if records else ""
 
 
-def test_a_changed_photograph_is_read_and_what_the_gate_refuses_is_not_pushed(folder, root, second):
+def test_a_changed_photograph_is_read_and_what_the_gate_refuses_is_not_pushed(finished_run, folder, root, run):
     picture = folder / "class-0" / "0.jpg"
-    original = picture.read_bytes()
-    Image.open(io.BytesIO(original)).transpose(Image.Transpose.ROTATE_90).save(picture, quality=95)
-    try:
-        process = run(folder, root, *TINY, "gate.min_accuracy=1", "gate.min_gain_over_random=1", options=["--require-push"])
-    finally:
-        picture.write_bytes(original)
+    Image.open(io.BytesIO(picture.read_bytes())).transpose(Image.Transpose.ROTATE_90).save(picture, quality=95)
+    process = run(folder, root, *TINY, "gate.min_accuracy=1", "gate.min_gain_over_random=1", options=["--require-push"])
     record = latest(root)
     assert process.returncode == 4, process.stdout + process.stderr
     assert record["status"] == "finished" and record["cached_nodes"] == []
-    assert record["data"]["fingerprint"] != second[1]["data"]["fingerprint"]
+    assert record["data"]["fingerprint"] != finished_run.record(0)["data"]["fingerprint"]
     assert not record["gate"]["blessed"] and not record["registry"]["pushed"] and record["registry"]["version"] is None
     assert "gate.min_accuracy" in " ".join(record["gate"]["reasons"])
 
 
-def test_refused_data_ends_before_training_with_exit_status_3(folder, root, second):
-    damaged = [folder / "class-1" / f"damaged-{i}.jpg" for i in range(3)]
-    for path in damaged:
-        path.write_bytes((folder / "class-1" / "1.jpg").read_bytes()[:200])
-    try:
-        process = run(folder, root, *TINY, *OPEN_GATE)
-    finally:
-        for path in damaged:
-            path.unlink()
+def test_refused_data_ends_before_training_with_exit_status_3(folder, run, tmp_path):
+    for number in range(3):
+        (folder / "class-1" / f"damaged-{number}.jpg").write_bytes((folder / "class-1" / "1.jpg").read_bytes()[:200])
+    root = tmp_path / "DIR"
+    process = run(folder, root, *TINY, *OPEN_GATE)
     record = latest(root)
     assert process.returncode == 3, process.stdout + process.stderr
     assert record["status"] == "refused" and record["failing_node"] == "DataGate"
@@ -211,32 +198,29 @@ def test_refused_data_ends_before_training_with_exit_status_3(folder, root, seco
     assert "Traceback" in (root / "latest" / "log.txt").read_text()
 
 
-def test_a_source_that_does_not_exist_is_named_before_any_node(root, first):
+def test_a_source_that_does_not_exist_is_named_before_any_node(run, tmp_path):
+    root = tmp_path / "DIR"
     process = run(root / "nowhere", root, *TINY)
     assert process.returncode == 2
     assert str(root / "nowhere") in process.stderr and "Traceback" not in process.stderr
     assert latest(root)["nodes"] == {} and latest(root)["failing_node"] is None
 
 
-def test_a_warm_start_trains_on_from_the_champion_under_the_same_gate(folder, root, second):
-    from registry import reading
-    from registry.mlflow_backend import MlflowBackend
-
+def test_a_warm_start_trains_on_from_the_champion_under_the_same_gate(finished_run, root, run):
     champion = reading.champion(MlflowBackend(str(root / "registry"), "flowers-backbone"))
-    process = run(folder, root, *TINY, *OPEN_GATE, "pretrain.warm_start_epochs=2", options=["--warm-start", "champion"])
+    process = run(finished_run.folder, root, *TINY, *OPEN_GATE, "pretrain.warm_start_epochs=2", options=["--warm-start", "champion"])
     assert process.returncode == 0, process.stdout + process.stderr
     record = latest(root)
     assert record["pretrain"]["warm_start"]["version"] == champion.version
     assert record["pretrain"]["warm_start"]["content_hash"] == champion.tags["content_hash"]
     assert record["pretrain"]["epochs"] == 2 == record["configuration"]["pretrain"]["epochs"]
-    assert record["cached_nodes"] == NODES[:5]
     assert record["gate"]["blessed"] and record["gate"]["baseline_version"] == champion.version
     assert record["registry"]["pushed"] and record["registry"]["version"] == str(int(champion.version) + 1)
     assert f"from version {champion.version}" in process.stdout
 
 
-def test_a_warm_start_from_another_network_ends_before_any_node(folder, root, second):
-    process = run(folder, root, *TINY, "pretrain.width=12", options=["--warm-start", "1"])
+def test_a_warm_start_from_another_network_ends_before_any_node(finished_run, root, run):
+    process = run(finished_run.folder, root, *TINY, "pretrain.width=12", options=["--warm-start", "1"])
     assert process.returncode == 2
     assert "version 1 has width 8, but pretrain.width is 12" in process.stderr and "Traceback" not in process.stderr
     assert latest(root)["nodes"] == {}
