@@ -1,4 +1,4 @@
-"""What components and trainer agree on, and nothing else: the records, the content hash and the files of a model.
+"""What more than one package must agree on: the records, names of files, hashes, how a process ends, where a run leaves things.
 
-Both packages import this one; neither imports the other.
+Every package may import this one; it imports none of them.
 """
