@@ -4,7 +4,6 @@ Nothing here needs more than Python itself and `packaging`, and nothing is left 
 """
 
 import dataclasses
-import fcntl
 import importlib.metadata
 import os
 import pathlib
@@ -17,7 +16,7 @@ from collections.abc import Callable, Iterator
 
 from packaging.requirements import Requirement
 
-from contracts.layout import Layout
+from contracts.layout import Layout, active_run
 
 # What the pinned lists are made for (pyproject.toml), and what the prepared libraries need (environment/glibc_backport.py).
 PYTHONS = ((3, 11), (3, 13))
@@ -180,15 +179,9 @@ def file_system(folder: pathlib.Path, mounts: pathlib.Path) -> Finding:
 
 def lock(layout: Layout) -> Finding:
     """Whether a run is active below DIR."""
-    if not layout.lock.exists():
-        return Finding(OK, "lock", "no run is active")
-    with open(layout.lock, encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return Finding(FAIL, "lock", f"process {file.read().strip() or 'unknown'} runs below this DIR",
-                           "wait for it, or give this run its own --root")  # fmt: skip
-    return Finding(OK, "lock", "no run is active")
+    process = active_run(layout.lock)
+    return judge(process is None, "lock", f"process {process} runs below this DIR" if process else "no run is active",
+                 "wait for it, or give this run its own --root")  # fmt: skip
 
 
 def checkpoints(layout: Layout, now: float | None = None) -> Finding:

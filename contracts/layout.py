@@ -86,6 +86,10 @@ class AnotherRunIsActive(RuntimeError):
     """Another process runs the pipeline below the same DIR."""
 
 
+# `flowers doctor` holds the lock for an instant to see whether it is free; a run that starts just then must not be refused.
+PROBE_SECONDS = 1.0
+
+
 @contextlib.contextmanager
 def run_lock(path: pathlib.Path) -> Iterator[None]:
     """Holds the lock at `path` (made if it is missing, with its folder) for the length of the block.
@@ -93,17 +97,35 @@ def run_lock(path: pathlib.Path) -> Iterator[None]:
     Raises:
       AnotherRunIsActive: another process holds it.
     """
+    import filelock  # not above: it takes a tenth of the time that a shell waits for a completion
+
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
-            raise AnotherRunIsActive(
-                f"another run (process {holder}) is active below {path.parent}; wait for it, or give this one its own --root"
-            ) from None
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
+    # No fallback to filelock's soft lock, for file systems without flock: a killed run would leave it behind.
+    lock = filelock.FileLock(path, timeout=PROBE_SECONDS, fallback_to_soft=False)
+    try:
+        held = lock.acquire()
+    except filelock.Timeout:
+        raise AnotherRunIsActive(
+            f"another run (process {_holder(path)}) is active below {path.parent}; "
+            "wait for it, or give this one its own --root"
+        ) from None
+    with held:
+        path.write_text(f"{os.getpid()}\n", encoding="utf-8")
         yield
+
+
+def active_run(path: pathlib.Path) -> str | None:
+    """The process that holds the lock at `path`: its id as text, or "unknown"; None where no run is active. Writes nothing."""
+    try:
+        with open(path, "rb") as file:
+            # By hand, as filelock has no shared lock: with an exclusive one two doctors would each take the other for a run.
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return None
+    except BlockingIOError:
+        return _holder(path)
+    return None
+
+
+def _holder(path: pathlib.Path) -> str:
+    return path.read_text(encoding="utf-8").strip() or "unknown"

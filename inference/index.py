@@ -236,6 +236,7 @@ def _unfinished(path: str) -> Iterator[IO[bytes]]:
     unfinished = os.path.join(folder, f".{name}.unfinished")
     with open(unfinished, "ab") as locked:
         try:
+            # By hand: filelock takes a file that was renamed while it waited for its lock, and leaves one of its own behind.
             fcntl.flock(locked, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Renamed or removed since it was opened: its writer has just finished.
             mine = os.path.samestat(os.fstat(locked.fileno()), os.stat(unfinished))

@@ -11,7 +11,6 @@ seconds), never with this module, and its telemetry stays off.
 
 import contextlib
 import datetime
-import fcntl
 import logging
 import os
 import urllib.parse
@@ -23,10 +22,7 @@ from registry.backend import RegistryError, Version
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
-
 
 logger = logging.getLogger(__name__)
 
@@ -92,13 +88,16 @@ def create(directory: str) -> None:
 @contextlib.contextmanager
 def lock(directory: str) -> Iterator[None]:
     """Holds the registry's lock: one writer at a time among the processes of this machine. A dead process holds nothing."""
+    import filelock  # see contracts.layout.run_lock, for the fallback too
+
     os.makedirs(registry_path(directory), exist_ok=True)
-    with open(os.path.join(registry_path(directory), LOCK), "ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            logger.info("Waiting for another run that is writing to the registry at %s.", directory)
-            fcntl.flock(file, fcntl.LOCK_EX)
+    writers = filelock.FileLock(os.path.join(registry_path(directory), LOCK), fallback_to_soft=False)
+    try:
+        held = writers.acquire(blocking=False)
+    except filelock.Timeout:
+        logger.info("Waiting for another run that is writing to the registry at %s.", directory)
+        held = writers.acquire()
+    with held:
         yield
 
 

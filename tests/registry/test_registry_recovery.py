@@ -1,6 +1,7 @@
 """Damage, and races for an empty registry: the next publication completes what is missing. test_kills.py has the crashes."""
 
 import os
+import threading
 
 import pytest
 
@@ -41,6 +42,20 @@ def test_two_processes_can_make_the_registry_at_once(processes, tmp_path, candid
     assert [process.exitcode for process in both] == [0, 0]
     assert sorted(os.listdir(directory)) == ["lock", "mlflow.db"]
     assert publishing.publish(MlflowBackend(directory, NAME), **candidate("a")).is_champion
+
+
+def test_whoever_waits_for_another_writer_says_so(registry, caplog):
+    caplog.set_level("INFO")
+    written = []
+    with mlflow_backend.lock(registry.directory):
+        other = threading.Thread(target=lambda: written.append(_create(registry.directory)))
+        other.start()
+        while "Waiting for another run that is writing to the registry" not in caplog.text:
+            other.join(0.05)
+            assert other.is_alive()
+        assert not written
+    other.join()
+    assert len(written) == 1
 
 
 def test_a_database_that_a_crash_left_half_made_is_no_registry(tmp_path):
