@@ -17,7 +17,7 @@ from contracts.layout import Layout
 
 
 class ExitStatus(enum.IntEnum):
-    """What the process tells its caller."""
+    """The exit status of the process."""
 
     FINISHED = 0  # the run finished, whether or not the backbone was pushed
     NODE_FAILED = 1
@@ -32,14 +32,14 @@ EXIT_STATUSES = """exit status:
     1  a node failed, or Google Cloud did not answer
     2  bad arguments or configuration; credentials, permissions or quota missing
     3  the data was refused
-    4  the backbone is not in the registry, where --require-push was given
-  130  Ctrl-C or SIGTERM ended it; what was done is kept
+    4  --require-push was given and the backbone is not in the registry
+  130  Ctrl-C or SIGTERM ended it; finished work is kept
 """
 
 
 def add_configuration(parser: argparse.ArgumentParser, preset: str | None, data: str) -> None:
-    """Adds --preset, --data and --set, which `configuration` reads; `data` says what sources there are. Where it is None, the
-    verb chooses between `gpu` and, with --local, `quick`."""
+    """Adds --preset, --data and --set, which `configuration` reads. `data` lists the possible sources. `preset` is the default;
+    with None the verb chooses `gpu`, or `quick` with --local."""
     parser.add_argument("--preset", default=preset, metavar="NAME",
                         help=f"{', '.join(pipeline_config.PRESETS)} (default: {preset or 'gpu, with --local quick'})").completer = presets  # fmt: skip
     parser.add_argument(
@@ -52,7 +52,7 @@ def configuration(parsed: argparse.Namespace) -> pipeline_config.Config:
     """The configuration that the arguments of `add_configuration` name.
 
     Raises:
-      ConfigurationError: an unknown preset or key, or a value that cannot be.
+      ConfigurationError: an unknown preset or key, or an invalid value.
     """
     return settings.configuration(parsed.preset, overrides(parsed))
 
@@ -64,7 +64,7 @@ def overrides(parsed: argparse.Namespace) -> list[str]:
 
 def add_root(parser: argparse.ArgumentParser) -> None:
     """Adds --root; `Layout.at(parsed.root)` is what lies below it."""
-    parser.add_argument("--root", default="runs", metavar="DIR", help="where runs leave everything (default: %(default)s/)")
+    parser.add_argument("--root", default="runs", metavar="DIR", help="where runs keep everything (default: %(default)s/)")
 
 
 def add_version(parser: argparse.ArgumentParser) -> None:
@@ -75,9 +75,9 @@ def add_version(parser: argparse.ArgumentParser) -> None:
 
 
 def add_target(parser: argparse.ArgumentParser, required: bool = True) -> None:
-    """Adds where a pipeline is to run on Google Cloud, which `target_options` reads."""
+    """Adds the options that say where on Google Cloud a pipeline runs; `target_options` reads them."""
     add_place(parser, required)
-    parser.add_argument("--bucket", required=required, metavar="gs://B", help="where everything is kept; may have a folder")
+    parser.add_argument("--bucket", required=required, metavar="gs://B", help="bucket for all files, optionally with a folder")
     parser.add_argument("--image", required=required, metavar="I", help="container image of every task, with tag or digest")
     parser.add_argument("--beam-runner", default="task", metavar="RUNNER",
                         help="task (Beam on the task's own machine) or dataflow (default: %(default)s)")  # fmt: skip
@@ -90,7 +90,7 @@ def add_place(parser: argparse.ArgumentParser, required: bool = True) -> None:
 
 
 def target_options(parsed: argparse.Namespace) -> dict:
-    """What `add_target` added, as arguments of pipeline.vertex.Target."""
+    """What `add_target` added, as arguments of vertex.target.Target."""
     return {name: getattr(parsed, name) for name in ("project", "region", "bucket", "image", "beam_runner")}
 
 

@@ -1,4 +1,4 @@
-"""Arguments of `flowers completion`, which prints what makes a shell complete `flowers`."""
+"""`flowers completion`: prints the code that makes a shell complete `flowers`."""
 
 import argparse
 
@@ -15,8 +15,8 @@ SHELLS = {
 def add(verbs) -> None:
     """Adds the verb to what `argparse.ArgumentParser.add_subparsers` returned."""
     completion = verbs.add_parser(
-        "completion", help="print what makes a shell complete flowers", formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Prints what makes a shell complete verbs, options, presets, settings and registered versions.",
+        "completion", help="print the code for shell completion", formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Prints the code that makes a shell complete verbs, options, presets, settings and registered versions.",
         epilog="switch it on with\n" + "\n".join(f"  {line}" for line in SHELLS.values()))  # fmt: skip
     completion.add_argument("shell", choices=tuple(SHELLS), help="for which shell")
     completion.set_defaults(verb=_completion)

@@ -44,7 +44,7 @@ STATES = {
     "interrupted": ("!", "bold yellow"),
 }
 BAR_WIDTH = 20
-TRAINS = "Pretrain"  # the node that tells how far it is
+TRAINS = "Pretrain"  # the node that reports its progress
 
 
 def picture(shown: "Console") -> RenderableType:
@@ -98,7 +98,7 @@ def duration(seconds: float) -> str:
 # Loggers whose INFO lines are written for the user.
 OUR_LOGGERS = ("pipeline", "components", "registry", "trainer", "vertex")
 
-# The one that tells with every step how far pre-training is, at level DEBUG.
+# Logs the progress of pre-training with every step, at level DEBUG.
 PROGRESS_LOGGER = "trainer.loop"
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -179,7 +179,7 @@ class _NodeEvents(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.msg == NODE_STARTS:
-            # A library may have swallowed the KeyboardInterrupt that broke off the node before.
+            # A library may have swallowed the KeyboardInterrupt that ended the previous node.
             interruption.check()
             self._shown.node_starts(record.args[0])
         elif record.msg == NODE_CACHED:
@@ -191,7 +191,7 @@ class _NodeEvents(logging.Handler):
 
 
 REFRESHES_A_SECOND = 4
-# Why a node runs: so many reasons fit a line; run.json has all.
+# Reasons why a node runs that fit a line; run.json has all.
 REASONS = 3
 SHOW_CURSOR = b"\x1b[?25h\n"  # the live view hides it; DECTCEM of the VT220 and its successors
 
@@ -200,7 +200,7 @@ class Output(enum.Enum):
     """How much a run shows."""
 
     QUIET = "nothing but errors"
-    NORMAL = "a live view on a terminal; a line for each event where the output is none"
+    NORMAL = "a live view on a terminal; a line for each event elsewhere"
     VERBOSE = "line by line, with what the libraries log"
 
 
@@ -254,8 +254,8 @@ class Console:
         if self.output == Output.NORMAL and self.terminal.is_terminal and not self.terminal.is_dumb_terminal:
             self._live.start()
 
-    def settle(self, state: str | None = None) -> None:
-        """Ends the live view, which stays on the screen as it was last.
+    def end_live_view(self, state: str | None = None) -> None:
+        """Ends the live view; its last picture stays on the screen.
 
         Args:
           state: of the node that was running, "failed" or "interrupted"; None where none was.
@@ -285,15 +285,15 @@ class Console:
         self.errors.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def interrupting(self, name: str) -> None:
-        """Says that the run was asked to end. Called inside a signal handler: no stream is touched that might be in use."""
+        """Says that the run was asked to end. Safe in a signal handler: touches no stream that might be in use."""
         training = self.node == TRAINS and self.nodes[self.node].state == "running"
-        does = "finishes its step and writes a checkpoint" if training else "ends the node that runs"
+        does = "finishes its step and writes a checkpoint" if training else "ends the running node"
         self.notice = f"{name}: {does}; Ctrl-C again ends at once"
         if not self._live.is_started and self.output != Output.QUIET:
             os.write(self.terminal.file.fileno(), f"{self.notice}\n".encode())
 
     def ending_at_once(self) -> None:
-        """Leaves the terminal usable. Called inside a signal handler, as the last thing."""
+        """Leaves the terminal usable. Safe in a signal handler."""
         if self._live.is_started:
             os.write(self.terminal.file.fileno(), SHOW_CURSOR)
 
@@ -309,7 +309,7 @@ class Console:
         self.nodes[self.node].state = "cached"
 
     def node_runs(self) -> None:
-        """Says why the node that started was not served from the cache, where it has run before."""
+        """Says why the node that started was not served from the cache, if it has run before."""
         reasons = self.why(self.node)
         if reasons and reasons != [FIRST]:
             more = f" and {len(reasons) - REASONS} more" if len(reasons) > REASONS else ""
@@ -340,14 +340,14 @@ def console(log_file: pathlib.Path, output: Output = Output.NORMAL) -> Iterator[
                 try:
                     yield shown
                 finally:
-                    shown.settle()
+                    shown.end_live_view()
         finally:
             _redirect(out.fileno(), err.fileno())
 
 
 @contextlib.contextmanager
 def without_library_noise() -> Iterator[None]:
-    """Drops what is written to descriptor 2 during the block: TensorFlow greets on it from C++, whatever the log level."""
+    """Drops what is written to descriptor 2 during the block: TensorFlow logs to it from C++, whatever the log level."""
     with os.fdopen(os.dup(2), "w") as err, open(os.devnull, "w") as nowhere:
         _redirect(1, nowhere.fileno())
         try:

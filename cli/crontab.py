@@ -127,13 +127,13 @@ def entries() -> list[Entry]:
 
 
 def put(entry: Entry) -> bool:
-    """Writes a line in the place of the one with its name, or as the last one.
+    """Replaces the line with the entry's name, or adds a last line.
 
     Returns:
       Whether it is new.
 
     Raises:
-      ConfigurationError: see `entries`; and where the crontab is not as it was written.
+      ConfigurationError: see `entries`; or the crontab differs from what was written.
     """
 
     def change(lines: list[str]) -> list[str]:
@@ -156,7 +156,7 @@ def set_paused(name: str, paused: bool) -> None:
 
 
 def remove(name: str) -> None:
-    """Takes the line away.
+    """Removes the line.
 
     Raises:
       ConfigurationError: there is none of that name; and see `put`.
@@ -185,9 +185,9 @@ def escaped(command: str) -> str:
 
 
 def require_this_machine_s_zone(expression: CronExpression) -> None:
-    """Refuses a zone whose clock differs from this machine's at any day of the coming year: cron reckons in the machine's own.
+    """Refuses a zone whose clock differs from this machine's on any day of the coming year: cron uses the machine's zone.
 
-    Some crons know CRON_TZ, others (Debian's) take it for any variable and start the run at another hour without a word.
+    Some crons know CRON_TZ; others (Debian's) silently ignore it and start the run at another hour.
     """
     if not expression.zone:
         return
@@ -197,8 +197,8 @@ def require_this_machine_s_zone(expression: CronExpression) -> None:
         there = datetime.datetime.fromtimestamp(moment, zone).utcoffset()
         if there != datetime.timedelta(seconds=time.localtime(moment).tm_gmtoff):
             raise ConfigurationError(
-                f"--cron cannot have TZ={expression.zone} with --local: cron reckons in this machine's time zone "
-                f"({time.tzname[0]}), which differs; give the time in it, without TZ=, or change the machine's zone"
+                f"--cron cannot have TZ={expression.zone} with --local: cron uses this machine's time zone "
+                f"({time.tzname[0]}), which differs; give the time in that zone, without TZ=, or change the machine's zone"
             )
 
 
@@ -218,7 +218,7 @@ def _change(change: Callable[[list[str]], list[str]]) -> None:
     _crontab(["-"], after)
     if _read() != after:
         raise ConfigurationError(
-            "the crontab is not as it was written: something else changes it; look at `crontab -l`, try again"
+            "the crontab differs from what was written: another program changes it; check `crontab -l` and try again"
         )
 
 

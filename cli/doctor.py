@@ -1,7 +1,7 @@
-"""`flowers doctor`: what of the machine, the installation, DIR and the configuration would stop or spoil a run. Changes nothing.
+"""`flowers doctor`: checks the machine, the installation, DIR and the configuration for what makes runs fail. Changes nothing.
 
-What needs TensorFlow is asked in a process of its own (`doctor_libraries`), so that a TensorFlow that cannot be imported, or that
-ends its process, is a finding too.
+Checks that need TensorFlow run in a process of their own (`doctor_libraries`), so that a TensorFlow that cannot be imported, or
+that ends its process, is a finding too.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from pipeline_config import Config
 # ANSI colours by level, for terminals.
 COLOURS = {OK: "32", WARN: "33", FAIL: "31"}
 
-SMALLEST_CLASS = 2  # one photograph to learn from and one to be judged by, as the source itself demands
+SMALLEST_CLASS = 2  # one photograph for train and one for eval, as every source requires
 
 # Resident memory of a whole run on 60 photographs with a network of 4 channels: 1.2 GB, nearly all of it the libraries.
 LIBRARIES_BYTES = 1.2e9
@@ -33,10 +33,10 @@ TFDS_HOST = "https://storage.googleapis.com/tfds-data/"
 def add(verbs) -> None:
     """Adds the verb to what `argparse.ArgumentParser.add_subparsers` returned."""
     doctor = verbs.add_parser(
-        "doctor", help="say what of this machine and configuration is right or wrong, and how to mend it",
-        description="Looks at the machine, the installation, DIR and the configuration of a run, changes nothing, and prints a line "
-        "for each finding: ok, warn or fail, and how to mend it. Exit status 1 where anything fails.")  # fmt: skip
-    add_configuration(doctor, preset="quick", data="the source of the run in question")
+        "doctor", help="check this machine and configuration, and say how to fix what is wrong",
+        description="Checks the machine, the installation, DIR and the configuration of a run, changes nothing, and prints a "
+        "line for each finding: ok, warn or fail, and how to fix it. Exit status 1 if anything fails.")  # fmt: skip
+    add_configuration(doctor, preset="quick", data="the source that the run will use")
     add_root(doctor)
     doctor.set_defaults(verb=_doctor)
 
@@ -49,13 +49,14 @@ def doctor(parsed: argparse.Namespace, layout: Layout) -> ExitStatus:
     """Prints a line a finding, as it is found.
 
     Returns:
-      NODE_FAILED (1) where a run would fail, FINISHED (0) otherwise.
+      NODE_FAILED (1) if a run would fail, FINISHED (0) otherwise.
     """
     levels = []
     for finding in findings(parsed, layout):
         levels.append(finding.level)
         print(line(finding, sys.stdout.isatty()), flush=True)
-    print(f"{levels.count(FAIL)} to mend, {levels.count(WARN)} to know of, {levels.count(OK)} as they should be")
+    errors, warnings = levels.count(FAIL), levels.count(WARN)
+    print(f"{errors} error{'s' if errors != 1 else ''}, {warnings} warning{'s' if warnings != 1 else ''}, {levels.count(OK)} ok")
     return ExitStatus.NODE_FAILED if FAIL in levels else ExitStatus.FINISHED
 
 
@@ -84,17 +85,17 @@ def line(finding: Finding, coloured: bool) -> str:
     level = f"{finding.level:<4}"
     if coloured:
         level = f"\x1b[{COLOURS[finding.level]}m{level}\x1b[0m"
-    text = f"{finding.subject:<17} {finding.says}" + (f" -> {finding.mend}" if finding.mend else "")
+    text = f"{finding.subject:<17} {finding.says}" + (f" -> {finding.fix}" if finding.fix else "")
     return f"{level}  {visible(text)}"
 
 
 def settings_of(parsed: argparse.Namespace) -> tuple[Config, Finding]:
-    """The configuration that the arguments name, or the preset's (else the default) where they name none that can be."""
+    """The configuration that the arguments name; if that is invalid, the preset's, or that of the default preset."""
     try:
         config = arguments.configuration(parsed)
     except pipeline_config.ConfigurationError as error:
         fallback = pipeline_config.PRESETS.get(parsed.preset, pipeline_config.QUICK)
-        return fallback, Finding(FAIL, "configuration", str(error), f"the rest is judged by preset {fallback.preset} as it is")
+        return fallback, Finding(FAIL, "configuration", str(error), f"further checks use the preset {fallback.preset} unchanged")
     return config, Finding(OK, "configuration", f"preset {config.preset}, {len(parsed.overrides)} settings changed")
 
 
@@ -110,7 +111,7 @@ def imports(answers: dict[str, dict]) -> Iterator[Finding]:
 def gpus(answer: dict, config: Config) -> Finding:
     """Whether TensorFlow sees GPUs, and whether the configuration wants them."""
     if "error" in answer:
-        return Finding(WARN, "GPU", f"cannot be told: {answer['error']}", "see above")
+        return Finding(WARN, "GPU", f"unknown: {answer['error']}", "see above")
     count = len(answer["gpus"])
     wanted = config.preset == "gpu"
     return judge(count > 0 or not wanted, "GPU", f"{count or 'none'} seen" + (", none needed" if not count and not wanted else ""),
@@ -136,16 +137,16 @@ def source(answer: dict, config: Config) -> Iterator[Finding]:
         return
     yield Finding(OK, "data", says)
     batch, train = config.pretrain.batch_size, int(answer["images"] * (1 - config.data.eval_fraction))
-    yield judge(batch <= train, "batch", f"{batch} of about {train:,} photographs to learn from",
+    yield judge(batch <= train, "batch", f"{batch} of about {train:,} training photographs",
                 f"--set pretrain.batch_size={max(2, train // 4)}")  # fmt: skip
 
 
 def tfds_host(address: str = TFDS_HOST, seconds: float = 5) -> Finding:
-    """Whether the network can be reached, which only a data set that is not here yet needs."""
+    """Whether the network can be reached, which only a data set needs that was not downloaded yet."""
     try:
         urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=seconds).close()
     except urllib.error.HTTPError:
-        pass  # whatever it answers, it was reached
+        pass  # an error status is an answer too
     except OSError as error:
         return Finding(WARN, "network", f"{address} cannot be reached: {error}",
                        "connect, or copy the prepared data set to where TFDS_DATA_DIR points")  # fmt: skip
@@ -167,7 +168,7 @@ def registry(answer: dict) -> Finding:
 
 
 def memory_needed(step: dict, source_answer: dict, config: Config) -> tuple[float, str]:
-    """Bytes that a run needs on a machine without GPU, and of what they are: a sum of the three largest parts."""
+    """Bytes that a run needs on a machine without GPU, the sum of the three largest parts, and what these parts are."""
     settings = config.pretrain
     side = round(settings.resolution * settings.canvas_scale)
     images = source_answer.get("images") or float("inf")

@@ -1,8 +1,8 @@
-"""What only TensorFlow and its companions can tell, asked in a process of its own: whether they can be imported, which GPUs they
-see, what the source of photographs holds, how much memory a step needs, and what the registry has.
+"""Checks that need TensorFlow and its companions, in a process of their own: whether these can be imported, which GPUs they see,
+what the source of photographs holds, how much memory a step needs, and what the registry has.
 
 Run as `python -m cli.doctor_libraries`: reads a request as JSON from standard input, writes its answers as JSON to the file
-that the request names. An answer that cannot be had is there as {"error": …}.
+that the request names. A check that failed has the answer {"error": …}.
 """
 
 import collections
@@ -33,7 +33,7 @@ def ask(preset: str, overrides: list[str], datasets: str, registry: str) -> dict
         except subprocess.TimeoutExpired:
             how = f"took longer than {PATIENCE_SECONDS} s"
         found = files.read_json(answers) if answers.exists() else {}
-        # A library that ends the process leaves the questions from its own on without an answer.
+        # If a library ends the process, its question and all later ones have no answer.
         names = (*IMPORTED, "gpus", "source", "step", "registry")
         return {name: found.get(name, {"error": f"the process that asked {how}"}) for name in names}
 
@@ -53,7 +53,7 @@ def main() -> None:
     for name, question in questions.items():
         try:
             answers[name] = question()
-        except Exception as error:  # whatever it is, it is the answer
+        except Exception as error:  # any error is an answer
             answers[name] = {"error": f"{type(error).__name__}: {error}".splitlines()[0]}
         files.write_json(request["answers"], answers)
 

@@ -1,6 +1,6 @@
-"""What `flowers doctor` finds of Python, system, processor, memory and installed packages, and of the disk below DIR.
+"""`flowers doctor`'s checks of Python, system, processor, memory, installed packages, and the disk below DIR.
 
-Nothing here needs more than Python itself and `packaging`, and nothing is left behind.
+They need only Python itself and `packaging`, and leave nothing behind.
 """
 
 import dataclasses
@@ -27,10 +27,10 @@ OLDEST_GLIBC = (2, 34)
 # even checkpoints and MLflow's database are sure to fit.
 LEAST_BYTES, ENOUGH_BYTES = 200e6, 2e9
 
-# SQLite's locks do not hold there (sqlite.org/faq.html, question 5), so two runs could damage the metadata.
+# File systems on which SQLite's locks do not hold (sqlite.org/faq.html, question 5), so that two runs could damage the metadata.
 WITHOUT_LOCKS = ("nfs", "nfs4", "cifs", "smb3", "smbfs")
 
-# Where they may or may not hold.
+# File systems on which they may or may not hold.
 DOUBTFUL = ("fuse", "9p", "ceph", "lustre", "glusterfs", "overlay2")
 
 MOST_SKEW_SECONDS = 2
@@ -42,24 +42,24 @@ OK, WARN, FAIL = "ok", "warn", "fail"
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """What was found of one subject.
+    """The result of one check.
 
     Attributes:
-      level: OK; WARN: a run works, but not as well as it could, or it could not be told; FAIL: a run would not work.
+      level: OK; WARN: a run works, but not as well as it could, or the check could not be made; FAIL: a run would not work.
       subject: a few words.
       says: what was found.
-      mend: what to do; "" where nothing is wrong.
+      fix: what to do; "" if nothing is wrong.
     """
 
     level: str
     subject: str
     says: str
-    mend: str = ""
+    fix: str = ""
 
 
-def judge(good: bool, subject: str, says: str, mend: str, otherwise: str = FAIL) -> Finding:
-    """OK where `good` holds, else `otherwise` with the mend."""
-    return Finding(OK, subject, says) if good else Finding(otherwise, subject, says, mend)
+def judge(good: bool, subject: str, says: str, fix: str, otherwise: str = FAIL) -> Finding:
+    """OK if `good`, else `otherwise` with the fix."""
+    return Finding(OK, subject, says) if good else Finding(otherwise, subject, says, fix)
 
 
 def python(version: tuple[int, ...] = tuple(sys.version_info[:3])) -> Finding:
@@ -74,7 +74,7 @@ def system(name: str = platform.system(), machine: str = platform.machine(), lib
     family, _, number = libc.partition(" ")
     new_enough = family == "glibc" and tuple(map(int, number.split(".")[:2])) >= OLDEST_GLIBC
     return judge(name == "Linux" and machine == "x86_64" and new_enough, "system", f"{name} {machine}, {libc}",
-                 "x86-64 Linux with glibc 2.34 or newer is needed; the container image brings it")  # fmt: skip
+                 "use x86-64 Linux with glibc 2.34 or newer, or the container image")  # fmt: skip
 
 
 def processor(cpuinfo: pathlib.Path = pathlib.Path("/proc/cpuinfo")) -> Finding:
@@ -85,18 +85,18 @@ def processor(cpuinfo: pathlib.Path = pathlib.Path("/proc/cpuinfo")) -> Finding:
         return Finding(FAIL, "processor", "has no AVX, which TensorFlow's packages are built for", "use another machine")
     fast = {"avx2", "fma"} <= set(flags)
     return judge(fast, "processor", f"{cores} core{'s' if cores > 1 else ''}{'' if fast else ' without AVX2 and FMA'}",
-                 "training works, but several times as slow", WARN)  # fmt: skip
+                 "training takes several times as long; a newer processor is faster", WARN)  # fmt: skip
 
 
 def packages(
     requirements: list[str] | None = None, version_of: Callable[[str], str] = importlib.metadata.version
 ) -> Iterator[Finding]:
-    """Whether what pyproject.toml asks for is installed, in the version that it asks for."""
+    """Whether the packages that pyproject.toml requires are installed in the required versions."""
     if requirements is None:
         try:
             requirements = importlib.metadata.requires("flowers") or []
         except importlib.metadata.PackageNotFoundError:
-            yield Finding(WARN, "packages", "the project itself is not installed: cannot tell what it needs", "make setup")
+            yield Finding(WARN, "packages", "the project itself is not installed, so its requirements are unknown", "make setup")
             return
     wrong = []
     needed = [one for one in map(Requirement, requirements) if one.marker is None or one.marker.evaluate({"extra": ""})]
@@ -108,11 +108,11 @@ def packages(
             continue
         if not one.specifier.contains(found, prereleases=True):
             wrong.append(f"{one.name} is {found}, not {one.specifier}")
-    yield judge(not wrong, "packages", "; ".join(wrong) or f"{len(needed)} as pyproject.toml asks", "make setup")
+    yield judge(not wrong, "packages", "; ".join(wrong) or f"{len(needed)} as pyproject.toml requires", "make setup")
 
 
 def variables(environment: dict[str, str] | None = None) -> Iterator[Finding]:
-    """Variables that change what libraries do; the command line has set those that the user left alone."""
+    """Environment variables that change what libraries do; the command line has set those that the user has not."""
     environment = dict(os.environ) if environment is None else environment
     onednn = environment.get("TF_ENABLE_ONEDNN_OPTS")
     yield judge(onednn != "0", "oneDNN", "on" if onednn != "0" else "switched off by TF_ENABLE_ONEDNN_OPTS=0",
@@ -125,18 +125,18 @@ def variables(environment: dict[str, str] | None = None) -> Iterator[Finding]:
 
 def memory(needed_bytes: int, what_for: str, meminfo: pathlib.Path = pathlib.Path("/proc/meminfo"),
            limit: pathlib.Path = pathlib.Path("/sys/fs/cgroup/memory.max")) -> Finding:  # fmt: skip
-    """Whether the memory that is available, within the limit of a container, holds what a run needs."""
+    """Whether the available memory, within the limit of a container, is enough for a run."""
     available = int(next(line.split()[1] for line in meminfo.read_text().splitlines() if line.startswith("MemAvailable"))) * 1024
     if limit.exists() and limit.read_text().strip().isdigit():
         available = min(available, int(limit.read_text()))
     says = f"{available / 1e9:.1f} GB available, about {needed_bytes / 1e9:.1f} GB needed for {what_for}"
     if available >= needed_bytes:
         return Finding(OK, "memory", says)
-    return Finding(WARN, "memory", says, "lower pretrain.batch_size or pretrain.memory_megabytes, or end other programs")
+    return Finding(WARN, "memory", says, "lower pretrain.batch_size or pretrain.memory_megabytes, or close other programs")
 
 
 def check(layout: Layout, mounts: pathlib.Path = pathlib.Path("/proc/self/mounts")) -> Iterator[Finding]:
-    """All findings of the folder DIR, or of the one in which it would be made."""
+    """All findings about the folder DIR, or about the one in which it would be made."""
     folder = layout.root
     while not folder.exists():
         folder = folder.parent
@@ -159,9 +159,9 @@ def check(layout: Layout, mounts: pathlib.Path = pathlib.Path("/proc/self/mounts
 def room(folder: pathlib.Path, free: int | None = None) -> Finding:
     """Whether the disk has room for a run."""
     free = shutil.disk_usage(folder).free if free is None else free
-    mend = "free some, or give a folder on another disk with --root; docs/operations.md says what may be deleted"
+    fix = "free some space, or give a folder on another disk with --root; docs/operations.md says what may be deleted"
     return Finding(OK if free >= ENOUGH_BYTES else WARN if free >= LEAST_BYTES else FAIL, "disk", f"{free / 1e9:.1f} GB free",
-                   "" if free >= ENOUGH_BYTES else mend)  # fmt: skip
+                   "" if free >= ENOUGH_BYTES else fix)  # fmt: skip
 
 
 def file_system(folder: pathlib.Path, mounts: pathlib.Path) -> Finding:
@@ -171,10 +171,10 @@ def file_system(folder: pathlib.Path, mounts: pathlib.Path) -> Finding:
         place, found = (part.encode().decode("unicode_escape") for part in line.split()[1:3])
         if len(place) >= longest and folder.is_relative_to(place):
             kind, longest = found, len(place)
-    mend = "give a folder on a local disk with --root: ML Metadata and the registry are SQLite databases"
+    fix = "give a folder on a local disk with --root: ML Metadata and the registry are SQLite databases"
     if kind in WITHOUT_LOCKS:
-        return Finding(FAIL, "file system", f"{kind}, where SQLite's locks do not hold", mend)
-    return judge(not kind.startswith(DOUBTFUL), "file system", kind, mend, WARN)
+        return Finding(FAIL, "file system", f"{kind}, where SQLite's locks do not hold", fix)
+    return judge(not kind.startswith(DOUBTFUL), "file system", kind, fix, WARN)
 
 
 def lock(layout: Layout) -> Finding:
@@ -185,7 +185,7 @@ def lock(layout: Layout) -> Finding:
 
 
 def checkpoints(layout: Layout, now: float | None = None) -> Finding:
-    """What pre-trainings left: those not touched for STALE_DAYS are of no use unless that very run is to be continued."""
+    """The checkpoints of pre-trainings: those not touched for STALE_DAYS are useless unless their run is to be continued."""
     now = time.time() if now is None else now
     sizes, stale = 0, []
     for folder in sorted(layout.checkpoints.glob("*/")):

@@ -24,9 +24,9 @@ WIDTH_OF_FILES = 160
 def add(verbs) -> None:
     """Adds both verbs to what `argparse.ArgumentParser.add_subparsers` returned."""
     embedding = verbs.add_parser(
-        "embed", help="turn images into vectors by the champion",
-        description="Writes the vectors of all images of SOURCE by the champion of the registry, with their paths and content "
-        "hashes. Images that cannot be read are listed and left out.")  # fmt: skip
+        "embed", help="compute the champion's vectors (embeddings) of images",
+        description="Writes the vectors (embeddings) of all images of SOURCE by the champion of the registry, with their paths "
+        "and content hashes. Images that cannot be read are listed and left out.")  # fmt: skip
     embedding.add_argument(
         "source", metavar="SOURCE", help="a folder of any layout, an image, tfds:NAME or synthetic").completer = arguments.sources  # fmt: skip
     embedding.add_argument("-o", "--output", required=True, metavar="FILE", help="FILE.parquet, or FILE.npy for millions of images")
@@ -57,7 +57,7 @@ def _search(parsed: argparse.Namespace) -> ExitStatus:
 
 
 def embed(source: str, output: str, root: str, version: str, name: str) -> ExitStatus:
-    """Writes an index; lists on standard error what was left out of it, and says how many images a second it took."""
+    """Writes an index, lists on standard error the images that were left out, and prints the images embedded a second."""
     with _terminal() as (out, err), _mistakes(err) as status, _counting(err) as progress:
         import inference
 
@@ -80,7 +80,7 @@ def embed(source: str, output: str, root: str, version: str, name: str) -> ExitS
 
 
 def search(queries: Sequence[str], index: str, top: int, page: str | None, root: str, version: str, name: str) -> ExitStatus:
-    """Prints a table of matches for each query, and writes the page if one is wanted."""
+    """Prints a table of matches for each query, and writes the page if `page` is given."""
     with _terminal() as (out, err), _mistakes(err) as status:
         import inference
 
@@ -111,7 +111,7 @@ def _terminal() -> Iterator[tuple[rich.console.Console, rich.console.Console]]:
 
 @contextlib.contextmanager
 def _mistakes(err: rich.console.Console) -> Iterator[list[ExitStatus]]:
-    """Prints what the user can mend as one line. The list's only element is the exit status."""
+    """Prints an error that the user can fix as one line. The list's only element is the exit status."""
     from inference.index import IndexFileError
     from inference.search import SearchRefused
 
@@ -130,7 +130,7 @@ def _mistakes(err: rich.console.Console) -> Iterator[list[ExitStatus]]:
 
 
 def _counting(err: rich.console.Console) -> rich.progress.Progress:
-    """A line that counts images; nothing where there is no terminal."""
+    """A line that counts images; nothing if `err` is not a terminal."""
     return rich.progress.Progress(
         rich.progress.SpinnerColumn(), rich.progress.TextColumn("{task.completed:,} images"), rich.progress.TimeElapsedColumn(),
         console=err, transient=True, disable=not err.is_terminal)  # fmt: skip

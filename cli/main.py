@@ -1,7 +1,7 @@
 """The command line: `flowers` and `python -m pipeline`. Reads arguments, calls the verb, returns its exit status.
 
-Every start imports all verbs, so that heavy libraries are imported inside a verb, when it is called: help and mistakes answer at
-once.
+Every start imports all verbs. Heavy libraries are imported only inside the verb that is called, so that help and error messages
+appear at once.
 """
 
 import argparse
@@ -34,12 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one verb and returns the exit status."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    understands = parser()
+    whole = parser()
     if "_ARGCOMPLETE" in os.environ:  # a shell asks what could follow
         import argcomplete
 
-        argcomplete.autocomplete(understands)
-    parsed = understands.parse_args(arguments)
+        argcomplete.autocomplete(whole)
+    parsed = whole.parse_args(arguments)
     try:
         return int(parsed.verb(parsed))
     except (ConfigurationError, AnotherRunIsActive, RegistryError) as error:
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The parser of everything that `flowers` understands; a parsed line has the function to call in `verb`."""
+    """The parser of the whole command line; what it returns has the function to call in `verb`."""
     whole = argparse.ArgumentParser(
         prog="flowers", description="Learns a flower backbone without labels and registers it if a linear probe proves it good.",
         formatter_class=argparse.RawDescriptionHelpFormatter, epilog=EXIT_STATUSES)  # fmt: skip

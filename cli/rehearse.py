@@ -1,4 +1,4 @@
-"""`flowers rehearse`: a compiled pipeline on this machine, with record and table as of any run."""
+"""`flowers rehearse`: runs a compiled pipeline on this machine, with the record and table of any run."""
 
 import argparse
 import datetime
@@ -45,11 +45,11 @@ def _rehearse(parsed: argparse.Namespace) -> ExitStatus:
 
 
 def rehearse(file: str, data: str | None, layout: Layout, in_image: str | None = None) -> ExitStatus:
-    """Runs the tasks of `file` and leaves run.json, however that ends.
+    """Runs the tasks of `file` and writes run.json, however the run ends.
 
     Args:
       file: what `flowers compile` wrote.
-      data: local folder that stands for the gs:// folder that the pipeline reads; None where it reads none.
+      data: local folder that stands for the gs:// folder that the pipeline reads; None if it reads none.
       layout: where everything goes: DIR/gs holds the buckets.
       in_image: name of the container image to run the tasks in; None for this machine's Python.
 
@@ -111,5 +111,5 @@ def _walk_and_record(found, job, start: Start, layout: Layout, shown: Console) -
     write_page(record, executions, layout, shown)
     show(record, exit_status, layout, shown)
     if exit_status == ExitStatus.INTERRUPTED:
-        shown.fail(f"Interrupted in {node}. A rehearsal has no cache: it starts anew.")
+        shown.fail(f"Interrupted in {node}. A rehearsal has no cache: the next one starts from the beginning.")
     return exit_status

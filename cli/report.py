@@ -1,4 +1,4 @@
-"""`flowers report`: where the page of a run is, and the page itself where it is not there yet."""
+"""`flowers report`: prints where the page of a run is, and writes the page if it is missing."""
 
 import argparse
 import sys
@@ -15,7 +15,8 @@ NEWEST = 5  # run ids that an error names
 def add(verbs) -> None:
     """Adds the verb to what `argparse.ArgumentParser.add_subparsers` returned."""
     reporting = verbs.add_parser(
-        "report", help="where the page of a run is", description="Prints the path of a run's page, and writes it if it is missing.")  # fmt: skip
+        "report", help="print where the page of a run is",
+        description="Prints the path of a run's page, and writes the page if it is missing.")  # fmt: skip
     reporting.add_argument("run", metavar="RUN", nargs="?", help="id of the run (default: the newest)")
     reporting.add_argument("--open", action="store_true", help="open it in the browser")
     add_root(reporting)
@@ -28,14 +29,14 @@ def _report(parsed: argparse.Namespace) -> ExitStatus:
 
 
 def report(layout: Layout, run_id: str | None, show: bool) -> ExitStatus:
-    """Prints the path of a run's page, which is drawn from what the nodes left if it is missing.
+    """Prints the path of a run's page, which is made from the nodes' outputs if it is missing.
 
     Args:
-      run_id: None is the newest run.
+      run_id: None means the newest run.
       show: whether to open the page in the desktop's browser.
     """
     folder = layout.run(run_id) if run_id else layout.latest.resolve()
-    # A run id is one name, and leads nowhere else.
+    # A run id is one name: it cannot lead out of the folder of runs.
     if "/" in (run_id or "") or not (folder / "run.json").is_file():
         known = sorted((path.parent.name for path in layout.root.glob("runs/*/run.json")), reverse=True)[:NEWEST]
         there = f"the newest are {', '.join(known)}" if known else "`flowers run` makes the first"
@@ -52,6 +53,6 @@ def report(layout: Layout, run_id: str | None, show: bool) -> ExitStatus:
             run_record.write_page(record, metadata.executions(layout.metadata, record["run_id"]), layout)
     print(path)
     if show and not webbrowser.open(path.as_uri()):
-        print("flowers: there is no browser to open it with", file=sys.stderr)
+        print("flowers: no browser could be started; open the file above yourself", file=sys.stderr)
         return ExitStatus.NODE_FAILED
     return ExitStatus.FINISHED

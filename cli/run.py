@@ -1,4 +1,4 @@
-"""`flowers run`: the whole DAG on this machine, run.json, and the table; what ended it, as an exit status and one paragraph."""
+"""`flowers run`: the whole DAG on this machine, run.json, and the table; for a failure its exit status and one paragraph."""
 
 import argparse
 import dataclasses
@@ -34,9 +34,10 @@ def add(verbs) -> None:
     add_configuration(run, preset="quick", data="synthetic, tfds:NAME, or a folder")
     add_root(run)
     run.add_argument("--warm-start", metavar="VERSION",
-                     help="start pre-training from a registered backbone, champion or a number; then pretrain.warm_start_epochs "
-                     "and pretrain.warm_start_learning_rate count").completer = arguments.versions  # fmt: skip
-    run.add_argument("--require-push", action="store_true", help="exit with 4 unless the backbone is in the registry afterwards")
+                     help="start pre-training from a registered version, a number or an alias such as champion; then "
+                     "pretrain.warm_start_epochs and pretrain.warm_start_learning_rate apply"
+                     ).completer = arguments.versions  # fmt: skip
+    run.add_argument("--require-push", action="store_true", help="exit with 4 if the backbone is not in the registry afterwards")
     amount = run.add_mutually_exclusive_group()
     amount.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors; DIR/latest/run.json has the result")
     amount.add_argument("-v", "--verbose", action="store_true", help="print what the libraries log too, line by line")
@@ -56,13 +57,13 @@ def _run(parsed: argparse.Namespace) -> ExitStatus:
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What a run is told beside its configuration.
+    """The options of a run besides its configuration.
 
     Attributes:
       require_push: whether a run whose backbone is not in the registry afterwards counts as failed.
       warm_start: number or alias of the registered version that pre-training starts from.
       output: how much it shows.
-      command: the command line that started it, by which an interrupted run is continued.
+      command: the command line that started the run, and continues it after an interruption.
     """
 
     require_push: bool = False
@@ -72,10 +73,10 @@ class Options:
 
 
 def run(config: Config, layout: Layout, options: Options) -> ExitStatus:
-    """Runs the pipeline below `layout` and leaves run.json, however the run ends.
+    """Runs the pipeline below `layout` and writes run.json, however the run ends.
 
-    SIGINT and SIGTERM end the node that runs, pre-training after its step and with a checkpoint; the record and the table still
-    follow. A second one ends the process at once.
+    SIGINT and SIGTERM end the running node, pre-training after its step and with a checkpoint; the record and the table are still
+    written. A second signal ends the process at once.
 
     Raises:
       AnotherRunIsActive: another process runs below the same DIR.
@@ -122,7 +123,7 @@ def _run_and_record(start: Start, layout: Layout, options: Options, shown: Conso
         if interruption.requested():
             # Libraries turn a KeyboardInterrupt into errors of their own.
             error = KeyboardInterrupt(interruption.requested())
-    # From here on a signal is held back: the record is always written.
+    # From here on signals are deferred: the record is always written.
     record, status = _record(start, error, time.monotonic() - started, layout, shown)
     show(record, status, layout, shown)
     if status == ExitStatus.INTERRUPTED:
@@ -154,7 +155,7 @@ def _record(
 
 
 def write_page(record: dict, executions: Sequence["Execution"], layout: Layout, shown: Console) -> None:
-    """Writes the page of a recorded run, unless it is to be continued. What stands in its way is told and changes nothing else."""
+    """Writes the page of a recorded run, unless the run was interrupted. A failure is reported and changes nothing else."""
     if record["status"] == "interrupted" or not executions:
         return
     try:
@@ -171,7 +172,7 @@ def show(record: dict, status: ExitStatus, layout: Layout, shown: Console) -> No
     folder = layout.run(record["run_id"])
     where = {"Report": str(folder / RUN_PAGE)} if (folder / RUN_PAGE).exists() else {}
     where |= {"Record": str(folder / "run.json"), "Full log": str(folder / "log.txt")}
-    shown.settle("interrupted" if status == ExitStatus.INTERRUPTED else "failed")
+    shown.end_live_view("interrupted" if status == ExitStatus.INTERRUPTED else "failed")
     if shown.output != Output.QUIET:
         shown.terminal.print(summary.table(record, where))
     at = f" in {record['failing_node']}" if record["failing_node"] else ""
@@ -180,12 +181,12 @@ def show(record: dict, status: ExitStatus, layout: Layout, shown: Console) -> No
 
 
 def kept(record: dict, shown: Console, command: str) -> str:
-    """Where an interrupted run was, what of it is kept, and how to go on."""
+    """Where a run was interrupted, what is kept, and how to continue."""
     at = f" in {record['failing_node']}" if record["failing_node"] else ""
     done = [name for name, node in record["nodes"].items() if node["state"] in ("complete", "cached")]
     if shown.progress is not None and TRAINS not in done and shown.progress.saved_step:
         done.append(f"{TRAINS} up to step {shown.progress.saved_step:,} of {shown.progress.steps:,}")
-    return (f"Run {record['error']}{at}. Kept: {', '.join(done) or 'what earlier runs left; no node had ended'}.\n"
+    return (f"Run {record['error']}{at}. Kept: {', '.join(done) or 'the outputs of earlier runs; no node had ended'}.\n"
             f"The same command continues from there: {command}")  # fmt: skip
 
 
@@ -207,7 +208,7 @@ def classify(error: BaseException) -> tuple[str, ExitStatus]:
 
 
 def paragraph(error: BaseException) -> str:
-    """What went wrong in one paragraph: our own errors in their words, any other with its type, cut at LONGEST characters."""
+    """What went wrong in one paragraph: our own errors as they are, any other with its type, cut at LONGEST characters."""
     cause = root_error(error)
     if isinstance(cause, KeyboardInterrupt):
         return f"interrupted by {cause}" if str(cause) else "interrupted"
@@ -218,7 +219,7 @@ def paragraph(error: BaseException) -> str:
 
 
 def root_error(error: BaseException) -> BaseException:
-    """The error of ours that `error` was raised from, as Beam and TFX wrap what they catch; else `error` itself."""
+    """The error of our own that caused `error`, as Beam and TFX wrap what they catch; else `error` itself."""
     seen, chain = error, []
     while seen is not None and seen not in chain:
         if isinstance(seen, tuple(STATUS)):

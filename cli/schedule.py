@@ -1,4 +1,4 @@
-"""`flowers schedule`: the pipeline again and again, on Vertex AI or by this machine's cron."""
+"""`flowers schedule`: runs the pipeline at fixed times, on Vertex AI or by this machine's cron."""
 
 import argparse
 import datetime
@@ -33,21 +33,21 @@ NAME = r"[a-z][a-z0-9-]{0,62}"
 
 ACTIONS = {
     "list": "a table of all schedules",
-    "pause": "start no further runs; one that is under way goes on",
-    "resume": "start runs again; those that were due meanwhile are not made up for",
-    "delete": "forget a schedule; its runs and what they left stay",
+    "pause": "start no further runs; a current run continues",
+    "resume": "start runs again; missed runs are not made up for",
+    "delete": "delete a schedule; its runs and their outputs stay",
 }
 
 
 def add(verbs) -> None:
     """Adds the verb to what `argparse.ArgumentParser.add_subparsers` returned."""
     schedule = verbs.add_parser(
-        "schedule", help="run the pipeline again and again", formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Runs the pipeline again and again, on Vertex AI or with --local by this machine's cron.",
+        "schedule", help="run the pipeline at fixed times", formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Runs the pipeline at fixed times, on Vertex AI or with --local by this machine's cron.",
         epilog=EXIT_STATUSES)  # fmt: skip
     actions = schedule.add_subparsers(title="actions", required=True, metavar="ACTION")
-    creating = actions.add_parser("create", help="schedule the pipeline; a schedule of that name is changed")
-    creating.add_argument("name", metavar="NAME", help="what to call it: lower-case letters, digits and '-'")
+    creating = actions.add_parser("create", help="schedule the pipeline; an existing schedule is updated")
+    creating.add_argument("name", metavar="NAME", help="of the schedule: lower-case letters, digits and '-'")
     creating.add_argument("--cron", required=True, metavar="WHEN",
                           help='MINUTE HOUR DAY MONTH WEEKDAY, such as "TZ=Europe/Berlin 0 3 * * 1"')  # fmt: skip
     add_configuration(creating, preset=None, data="gs://BUCKET/FOLDER (with --local a folder), tfds:NAME or synthetic")
@@ -91,10 +91,10 @@ def _require_place(parsed: argparse.Namespace, *options: str) -> None:
 
 
 def create(name: str, cron: str, config: Config, target_options: dict) -> ExitStatus:
-    """Compiles the pipeline and schedules it on Vertex AI; a schedule of that name is changed.
+    """Compiles the pipeline and schedules it on Vertex AI; an existing schedule is updated.
 
     Raises:
-      ConfigurationError: a setting that cannot work; nothing was sent.
+      ConfigurationError: an invalid setting; nothing was sent.
       GoogleCloudError: it was not scheduled.
     """
     require_name(name)
@@ -134,20 +134,20 @@ def manage(action: str, name: str, project: str, region: str) -> ExitStatus:
             for one in schedules.listed(connection)
         ]  # fmt: skip
         return _table(f"Schedules in {project}, {region}",
-                      ("name", "when", "state", "next run (UTC)", "runs", "last answer"), rows)  # fmt: skip
+                      ("name", "when", "state", "next run (UTC)", "runs", "last response"), rows)  # fmt: skip
     require_name(name)
     getattr(schedules, action)(connection, name)
     return _done(action, name)
 
 
 def create_local(name: str, cron: str, config: Config, overrides: Sequence[str], root: str) -> ExitStatus:
-    """Schedules `flowers run` by this user's crontab; a schedule of that name is changed.
+    """Schedules `flowers run` in this user's crontab; an existing schedule is updated.
 
     Args:
       overrides: what was given with --set, for the command in the crontab.
 
     Raises:
-      ConfigurationError: a setting that cannot work, another time zone, or no crontab; nothing was written.
+      ConfigurationError: an invalid setting, another time zone, or no crontab; nothing was written.
     """
     require_name(name)
     expression = crontab.parse(cron)
@@ -158,13 +158,13 @@ def create_local(name: str, cron: str, config: Config, overrides: Sequence[str],
     options = [option for one in [*overrides, f"data.source={source}"] for option in ("--set", one)]
     run = [sys.executable, "-m", "pipeline", "run", "--preset", config.preset, *options, "--root", str(layout.root)]
     command = f"cd {shlex.quote(str(PROJECT))} && {shlex.join(run)} >> {shlex.quote(str(log))} 2>&1"
-    crontab.entries()  # before anything is made: is there a crontab at all?
+    crontab.entries()  # raises before anything is made if there is no crontab
     os.makedirs(layout.root, exist_ok=True)
     created = crontab.put(crontab.Entry(name, expression.fields, crontab.escaped(command)))
-    print(f"{'Created' if created else 'Updated'} schedule {name}: {expression.fields}, by this user's crontab")
+    print(f"{'Created' if created else 'Updated'} schedule {name}: {expression.fields}, in this user's crontab")
     print(f"  Next run  {_time(crontab.next_run(expression.fields, datetime.datetime.now()))}")
     print(f"  Command   {command}")
-    print(f"  Outcome   {layout.latest / 'run.json'} of the last run; {log} has what each one printed")
+    print(f"  Outcome   {layout.latest / 'run.json'} of the last run; {log} has the output of all")
     return ExitStatus.FINISHED
 
 

@@ -1,7 +1,7 @@
-"""Turns `--set KEY=VALUE` into a configuration. Called by the command line; pure, so that a mistake costs no run.
+"""Turns `--set KEY=VALUE` into a configuration. Pure, so that a mistake costs no run.
 
 A key is the dotted path of a field of `pipeline_config.Config` (`pretrain.epochs`, `pretrain.views.hue`); the field's annotation
-says how its value is read. Whatever cannot be meant is a ConfigurationError that says what was received and what would do.
+says how its value is read. Anything else is a ConfigurationError that says what was received and what is valid.
 """
 
 import dataclasses
@@ -13,12 +13,12 @@ from collections.abc import Callable, Sequence
 
 from pipeline_config import PRESETS, Config, ConfigurationError
 
-# Fields of Config that are chosen by an option of their own.
+# Fields of Config that have an option of their own.
 NOT_SETTABLE = ("preset",)
 
 
 def configuration(preset: str, overrides: Sequence[str] = ()) -> Config:
-    """The configuration named `preset` with `overrides` ("KEY=VALUE") applied together; of two for one key the later counts.
+    """The configuration named `preset` with `overrides` ("KEY=VALUE") applied together; the last one for a key counts.
 
     Raises:
       ConfigurationError: an unknown preset or key (the nearest valid one is named), a value of the wrong type or out of range.

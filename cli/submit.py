@@ -1,4 +1,4 @@
-"""`flowers compile` and `flowers submit`: the DAG as a file that Vertex AI Pipelines takes, and a run of it there."""
+"""`flowers compile` and `flowers submit`: the DAG as a file for Vertex AI Pipelines, and a run of it there."""
 
 import argparse
 import json
@@ -23,12 +23,12 @@ def add(verbs) -> None:
 
     submitting = verbs.add_parser(
         "submit", help="run the pipeline on Vertex AI Pipelines", formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Compiles the pipeline and starts it on Vertex AI Pipelines, unless the very same is running there.",
+        description="Compiles the pipeline and starts it on Vertex AI Pipelines, unless the same job is running there already.",
         epilog=EXIT_STATUSES)  # fmt: skip
     add_configuration(submitting, preset="gpu", data="gs://BUCKET/FOLDER, tfds:NAME or synthetic")
     add_target(submitting)
     submitting.add_argument("--wait", action=argparse.BooleanOptionalAction, default=False,
-                            help="wait until it has ended, and exit with how it did (default: --no-wait)")  # fmt: skip
+                            help="wait until the run ends, and exit with its status (default: --no-wait)")  # fmt: skip
     submitting.set_defaults(verb=_submit)
 
 
@@ -51,7 +51,7 @@ def compile_pipeline(config: Config, target_options: dict, output: str) -> ExitS
       output: a path that ends in .json.
 
     Raises:
-      ConfigurationError: a setting that cannot work; nothing was written.
+      ConfigurationError: an invalid setting; nothing was written.
     """
     require(output.endswith(".json"), "--output", "a path that ends in .json", output)
     folder = os.path.dirname(os.path.abspath(output))
@@ -63,32 +63,32 @@ def compile_pipeline(config: Config, target_options: dict, output: str) -> ExitS
         text = as_text(vertex.pipeline_job(config, target))
     files.write_text(output, text)
     print(f"{output}: preset {config.preset}, data {config.data.source}, for {target.project} in {target.region}")
-    print(f"  Pretrain     {in_words(config.vertex.pretrain)}")
-    print(f"  LinearEval   {in_words(config.vertex.linear_eval)}")
+    print(f"  Pretrain     {machine(config.vertex.pretrain)}")
+    print(f"  LinearEval   {machine(config.vertex.linear_eval)}")
     print(f"  Beam tasks   {'Dataflow' if target.beam_runner == DATAFLOW else 'on their own machines'}")
     return ExitStatus.FINISHED
 
 
 def as_text(job: dict) -> str:
-    """The job as it is written: the same bytes for the same job."""
+    """The job as JSON: the same bytes for the same job."""
     return json.dumps(job, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def in_words(worker: Worker) -> str:
-    """One line about a machine."""
+def machine(worker: Worker) -> str:
+    """One line about a worker's machine."""
     accelerators = f", {worker.accelerators} x {worker.accelerator}" if worker.accelerators else ""
     return f"{worker.machine_type}{accelerators}{', spot' if worker.spot else ''}, at most {worker.timeout_hours:g} h"
 
 
 def submit(config: Config, target_options: dict, wait: bool) -> ExitStatus:
-    """Compiles the pipeline, starts it and says where it is; with `wait` follows it to its end.
+    """Compiles the pipeline, starts it and prints where it is; with `wait` follows it to its end.
 
     Args:
       config: the settings.
       target_options: arguments of vertex.target.Target.
 
     Raises:
-      ConfigurationError: a setting that cannot work; nothing was sent.
+      ConfigurationError: an invalid setting; nothing was sent.
       GoogleCloudError: it was not started, or cannot be seen.
     """
     target = Target(**target_options)
@@ -109,7 +109,7 @@ def submit(config: Config, target_options: dict, wait: bool) -> ExitStatus:
         ended = jobs.follow(
             connection, submitted.job.name, config.vertex.poll_seconds, config.vertex.wait_hours, _say_how_it_ended)  # fmt: skip
     except KeyboardInterrupt:
-        print("No longer waited for; the run goes on. The page above can cancel it.")
+        print("Stopped waiting; the run continues. Cancel it on the page above.")
         raise
     return _verdict(ended)
 

@@ -1,6 +1,6 @@
-"""The table at a run's end, made from run.json alone. Called by the verb `run`; pure.
+"""The table at a run's end, made from run.json alone.
 
-No figure stands without its floor, and what the run did not reach is not shown.
+No figure is shown without its random-init baseline (the same network untrained), and nothing that the run did not reach.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ def table(record: dict, where: dict[str, str]) -> Table:
 
     Args:
       record: as `run_record.build` makes it.
-      where: title and path of what else there is to look at.
+      where: title and path of further files to look at.
     """
     shown = Table(title=f"Run {record['run_id']}: {record['status']}", show_header=False, title_justify="left")
     shown.add_column(style="bold", no_wrap=True)
@@ -69,22 +69,24 @@ def _pretrain(pretrain: dict) -> str:
 
 
 def _linear(linear: dict) -> str:
-    return (f"{_percent(linear['top1'])}; the same network untrained: {_percent(linear['random_init_top1'])}; "
-            f"with 10 % of the labels: {_percent(linear['top1_at_10_percent_labels'])}")  # fmt: skip
+    return (f"{_percent(linear['top1'])}; random-init baseline (the same network untrained): "
+            f"{_percent(linear['random_init_top1'])}; with 10 % of the labels: "
+            f"{_percent(linear['top1_at_10_percent_labels'])}")  # fmt: skip
 
 
 def _knn(linear: dict) -> str:
-    return f"{_percent(linear['knn_top1'])}; the same network untrained: {_percent(linear['random_init_knn_top1'])}"
+    return f"{_percent(linear['knn_top1'])}; random-init baseline: {_percent(linear['random_init_knn_top1'])}"
 
 
 def _gate(gate: dict) -> str:
-    against = f"champion version {gate['baseline_version']}" if gate["baseline_version"] else "the floors; there was no champion"
+    champion = gate["baseline_version"]
+    against = f"champion version {champion}" if champion else "the random-init baseline; there was no champion"
     verdict = "blessed" if gate["blessed"] else "not blessed"
     return "\n".join([f"{verdict}, judged against {against}", *(f"- {reason}" for reason in gate["reasons"])])
 
 
 def _registry(registry: dict, gate: dict) -> str:
-    # The gate's own reasons stand in the line above.
+    # The gate's own reasons are in the row above.
     reasons = [f"- {reason}" for reason in registry["reasons"] if reason not in gate["reasons"]]
     if not registry["version"]:
         return "\n".join(["not pushed", *reasons])

@@ -88,7 +88,7 @@ with console(pathlib.Path(sys.argv[1])) as shown:
     time.sleep(0.6)  # more than one refresh
     shown.interrupting("SIGTERM")
     time.sleep(0.6)
-    shown.settle("interrupted")
+    shown.end_live_view("interrupted")
     shown.fail("how to go on")
 """
 

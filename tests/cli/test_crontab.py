@@ -60,7 +60,7 @@ def flowers(capsys):
 def test_the_verbs_from_creation_to_deletion(table, flowers, tmp_path):
     root = tmp_path / "my runs"
     said = flowers("create", "weekly", "--cron", "0 3 * * 1", "--data", "photos", "--root", str(root))
-    assert said.startswith("Created schedule weekly: 0 3 * * 1, by this user's crontab")
+    assert said.startswith("Created schedule weekly: 0 3 * * 1, in this user's crontab")
     (line,) = table.read_text().splitlines()
     assert line.startswith("0 3 * * 1 cd ") and line.endswith(" # flowers schedule weekly")
     said = flowers("create", "weekly", "--cron", "0 4 * * *", "--root", str(root))
@@ -134,10 +134,10 @@ def test_only_lines_of_ours_are_ours(table):
     ("#!/bin/sh\necho 'You (flora) are not allowed to use this program' >&2; exit 1",
      "`crontab -l` failed: You .* are not allowed"),
     ("#!/bin/sh\n[ $1 = -l ] || { echo 'cannot write: disk full' >&2; exit 1; }", "`crontab -` refused: cannot write: disk full"),
-    ("#!/bin/sh\n[ $1 = -l ] && echo '0 1 * * * else'; exit 0", "the crontab is not as it was written"),
+    ("#!/bin/sh\n[ $1 = -l ] && echo '0 1 * * * else'; exit 0", "the crontab differs from what was written"),
     ("#!/bin/sh\nexec /bin/sleep 60", "`crontab -l` did not end within 0.5 s"),
 ])  # fmt: skip
-def test_a_crontab_that_does_not_work_is_told(table, tmp_path, monkeypatch, text, message):
+def test_a_crontab_that_does_not_work_is_reported(table, tmp_path, monkeypatch, text, message):
     monkeypatch.setattr(crontab, "SECONDS", 0.5 if text and "sleep" in text else 30)
     (tmp_path / "bin/crontab").unlink()
     if text is not None:

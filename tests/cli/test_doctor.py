@@ -35,7 +35,7 @@ def test_it_ends_with_1_and_still_says_all_that_can_be_told(ill):
     assert lines["Python"].startswith("ok") and lines["DIR"].startswith("ok") and lines["disk"].startswith(("ok", "warn"))
 
 
-def test_what_cannot_be_imported_is_named_with_its_error_and_mend(ill):
+def test_what_cannot_be_imported_is_named_with_its_error_and_fix(ill):
     assert ill[1]["tensorflow"].startswith("fail") and "GLIBCXX_3.4.32 not found" in ill[1]["tensorflow"]
     assert "-> make setup" in ill[1]["tensorflow"] and ill[1]["tfx"].startswith("fail")
 

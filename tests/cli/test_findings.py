@@ -1,4 +1,4 @@
-"""Each finding of the doctor, from facts that are given: what is right is ok, what is wrong is named with its mend."""
+"""Each finding of the doctor, from facts that are given: what is right is ok, what is wrong is named with its fix."""
 
 import importlib.metadata
 import os
@@ -14,7 +14,7 @@ from contracts.layout import Layout, run_lock
 @pytest.mark.parametrize(("version", "level"), [((3, 10, 14), "fail"), ((3, 11, 0), "ok"), ((3, 13, 9), "ok"), ((3, 14, 0), "fail")])
 def test_python_is_judged_by_what_the_packages_exist_for(version, level):
     finding = doctor_machine.python(version)
-    assert finding.level == level and (level == "ok") == (finding.mend == "")
+    assert finding.level == level and (level == "ok") == (finding.fix == "")
 
 
 @pytest.mark.parametrize(("name", "processor", "libc", "level"), [
@@ -38,7 +38,7 @@ def test_packages_that_are_missing_or_of_another_version_are_named():
         return {"keras": "3.15.1", "numpy": "1.26.4"}[name]
 
     (finding,) = doctor_machine.packages(["tfx==1.21.0", "keras==3.15.1", "numpy==2.4.6", "x==1; extra == 'gpu'"], version_of)
-    assert finding.level == "fail" and finding.says == "tfx is missing; numpy is 1.26.4, not ==2.4.6" and finding.mend == "make setup"
+    assert finding.level == "fail" and finding.says == "tfx is missing; numpy is 1.26.4, not ==2.4.6" and finding.fix == "make setup"
 
 
 @pytest.mark.parametrize(("environment", "levels"), [
@@ -69,7 +69,7 @@ def test_the_memory_that_is_needed_is_the_sum_of_its_parts():
 @pytest.mark.parametrize(("free", "level"), [(50e9, "ok"), (1e9, "warn"), (100e6, "fail")])
 def test_room_on_the_disk(tmp_path, free, level):
     finding = doctor_machine.room(tmp_path, int(free))
-    assert finding.level == level and (level == "ok") == (finding.mend == "")
+    assert finding.level == level and (level == "ok") == (finding.fix == "")
 
 
 @pytest.mark.parametrize(("kind", "level"), [("ext4", "ok"), ("nfs4", "fail"), ("fuse.sshfs", "warn")])
@@ -109,7 +109,7 @@ def test_checkpoints_that_nobody_touched_for_a_month_are_stale(tmp_path):
     written = (layout.checkpoints / "0123" / "ckpt-1").stat().st_mtime
     assert doctor_machine.checkpoints(layout, now=written + 29 * 86400).level == "ok"
     finding = doctor_machine.checkpoints(layout, now=written + 31 * 86400)
-    assert finding.level == "warn" and finding.mend == f"rm -r {layout.checkpoints / '0123'}"
+    assert finding.level == "warn" and finding.fix == f"rm -r {layout.checkpoints / '0123'}"
 
 
 @pytest.mark.parametrize(("answer", "level", "words"), [
@@ -125,14 +125,14 @@ def test_the_source_is_judged_by_its_classes(answer, level, words):
 
 def test_a_batch_larger_than_the_train_split_names_one_that_fits():
     *_, finding = doctor.source({"classes": {"rose": 10, "tulip": 10}, "images": 20}, pipeline_config.QUICK)
-    assert finding.level == "fail" and finding.mend == "--set pretrain.batch_size=4"  # 17 to learn from, of which a quarter
+    assert finding.level == "fail" and finding.fix == "--set pretrain.batch_size=4"  # 17 train, of which a quarter
 
 
 def test_only_a_data_set_that_is_not_here_yet_needs_the_network(monkeypatch):
     with socket.socket() as nobody_listens:
         nobody_listens.bind(("127.0.0.1", 0))
         finding = doctor.tfds_host(f"http://127.0.0.1:{nobody_listens.getsockname()[1]}/", 1)
-    assert finding.level == "warn" and "cannot be reached" in finding.says and "TFDS_DATA_DIR" in finding.mend
+    assert finding.level == "warn" and "cannot be reached" in finding.says and "TFDS_DATA_DIR" in finding.fix
     asked = []
     monkeypatch.setattr(doctor, "tfds_host", lambda: asked.append(1) or finding)
     list(doctor.source({"classes": {"a": None, "b": None}, "images": 3000}, pipeline_config.CPU))

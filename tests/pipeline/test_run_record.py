@@ -109,10 +109,10 @@ def text_of(record):
     return shown.export_text()
 
 
-def test_the_table_shows_accuracy_with_its_floor_and_the_verdict_with_its_reasons():
+def test_the_table_shows_accuracy_with_its_random_init_baseline_and_the_verdict_with_its_reasons():
     text = text_of(build())
-    for part in ("80.0%; the same network untrained: 50.0%", "70.0%; the same network untrained: 40.0%", "continued from step 3",
-                 "2 truncated, 1 zero bytes", "blessed, judged against champion version 1", "good enough",
+    for part in ("80.0%; random-init baseline (the same network untrained): 50.0%", "70.0%; random-init baseline: 40.0%",
+                 "continued from step 3", "2 truncated, 1 zero bytes", "blessed, judged against champion version 1", "good enough",
                  "flowers-backbone version 2, alias champion", "1 of 3 nodes cached", "/x/[log].txt"):  # fmt: skip
         assert part in text, part
 
