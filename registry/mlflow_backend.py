@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from contracts import files
 from registry.backend import RegistryError, Version
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 DATABASE = "mlflow.db"
 LOCK = "lock"
+OFFERED = "versions.json"
 
 
 def registry_path(directory: str) -> str:
@@ -101,6 +103,17 @@ def lock(directory: str) -> Iterator[None]:
         yield
 
 
+def offered(directory: str) -> dict[str, list[str]]:
+    """Numbers and aliases by name for a shell to offer, without MLflow; {} where none were left, or they cannot be read.
+
+    They can be older than the registry, after a crash or a change by other tools: nothing is decided by them.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        found = files.read_json(os.path.join(directory, OFFERED))
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
 def _client(database: str) -> "MlflowClient":
     _prepare_import()
     from mlflow import MlflowClient
@@ -160,6 +173,7 @@ class MlflowBackend:
             client = connect(self.directory)
             if not client.search_registered_models(f"name = '{self.name}'"):
                 client.create_registered_model(self.name)
+            self._offer()  # what a crash or other tools left stale
             yield
 
     def files_path(self, content_hash: str) -> str:
@@ -168,6 +182,7 @@ class MlflowBackend:
     def create_version(self, content_hash: str, tags: Mapping[str, str]) -> str:
         # One transaction: no reader sees the version without its tags.
         made = connect(self.directory).create_model_version(self.name, f"{VERSIONS}/{content_hash}", tags=dict(tags))
+        self._offer()
         return str(made.version)
 
     def set_version_tag(self, version: str, key: str, value: str) -> None:
@@ -178,9 +193,11 @@ class MlflowBackend:
 
     def set_alias(self, alias: str, version: str) -> None:
         connect(self.directory).set_registered_model_alias(self.name, alias, version)
+        self._offer()
 
     def delete_version(self, version: str) -> None:
         connect(self.directory).delete_model_version(self.name, version)
+        self._offer()
 
     def leftovers(self) -> list[str]:
         # Of all names: two registered models that hold the same backbone share its files.
@@ -188,6 +205,17 @@ class MlflowBackend:
         versions = os.path.join(registry_path(self.directory), VERSIONS)
         present = os.listdir(versions) if os.path.isdir(versions) else []
         return [os.path.join(versions, folder) for folder in sorted(set(present) - used)]
+
+    def _offer(self) -> None:
+        """Leaves what `offered` gives. At each change, not when an operation ends: a rollback that was killed after its last change
+        would be repeated, and go back further."""
+        versions = self.versions()
+        values = [version.version for version in versions] + [alias for version in versions for alias in version.aliases]
+        directory = registry_path(self.directory)
+        before = offered(directory)
+        if before.get(self.name) != values:
+            with contextlib.suppress(OSError):  # what was changed is changed, whatever a shell can offer
+                files.write_json(os.path.join(directory, OFFERED), before | {self.name: values})
 
     def _version(self, entry: "ModelVersion", aliases: dict[str, str]) -> Version:
         return Version(

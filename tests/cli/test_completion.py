@@ -42,16 +42,14 @@ def environment(tmp_path_factory):
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory):
     """DIR with a registry of two versions, the second champion."""
-    from registry import mlflow_backend
+    from registry.mlflow_backend import MlflowBackend
 
     root = tmp_path_factory.mktemp("root")
-    (root / "registry").mkdir()
-    mlflow_backend.create(str(root / "registry"))
-    client = mlflow_backend.connect(str(root / "registry"))
-    client.create_registered_model("flowers-backbone")
-    for version in ("1", "2"):
-        client.create_model_version("flowers-backbone", f"versions/{version}")
-    client.set_registered_model_alias("flowers-backbone", "champion", "2")
+    backend = MlflowBackend(str(root / "registry"), "flowers-backbone")
+    with backend.writing():
+        for content_hash in ("a" * 64, "b" * 64):
+            backend.create_version(content_hash, {})
+        backend.set_alias("champion", "2")
     return root
 
 

@@ -154,7 +154,7 @@ def test_the_page_is_mlflow_s_on_localhost_alone_with_telemetry_off(root, tmp_pa
     finally:
         os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
         process.communicate(timeout=60)
-    assert sorted(path.name for path in (root / "registry").iterdir()) == ["lock", "mlflow.db", "versions"]
+    assert sorted(path.name for path in (root / "registry").iterdir()) == ["lock", "mlflow.db", "versions", "versions.json"]
     assert list(tmp_path.iterdir()) == [root]
 
 

@@ -1,11 +1,12 @@
 """Damage, and races for an empty registry: the next publication completes what is missing. test_kills.py has the crashes."""
 
 import os
+import pathlib
 import threading
 
 import pytest
 
-from registry import files, mlflow_backend, publishing, reading
+from registry import files, lifecycle, mlflow_backend, publishing, reading
 from registry.backend import RegistryError
 from registry.mlflow_backend import MlflowBackend
 
@@ -65,6 +66,42 @@ def test_a_database_that_a_crash_left_half_made_is_no_registry(tmp_path):
     assert MlflowBackend(str(directory), NAME).versions() == []
     _create(str(directory))
     assert sorted(os.listdir(directory)) == ["lock", "mlflow.db"]
+
+
+def test_a_shell_is_offered_what_is_registered_under_each_name(registry, candidate):
+    other = MlflowBackend(registry.directory, "other")
+    publishing.publish(registry, **candidate("a"))
+    publishing.publish(other, **candidate("b"))
+    publishing.publish(registry, **candidate("c", judged_against="1"))
+    assert mlflow_backend.offered(registry.directory) == {NAME: ["1", "2", "champion"], "other": ["1", "champion"]}
+    lifecycle.promote(registry, "1", "a test", "because")
+    lifecycle.prune(registry, keep=0)  # the champion before stays
+    publishing.publish(registry, **candidate("d", judged_against="1"))
+    lifecycle.prune(registry, keep=0)
+    assert mlflow_backend.offered(registry.directory)[NAME] == ["1", "3", "champion"]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"[]", b"\xff", b'{"flowers-backbone": ["9"'])
+def test_offers_that_are_missing_or_damaged_stop_nothing_and_are_renewed(registry, candidate, content):
+    path = pathlib.Path(registry.directory, "versions.json")
+    if content is not None:
+        path.write_bytes(content)
+    assert mlflow_backend.offered(registry.directory) == {}
+    publishing.publish(registry, **candidate("a"))
+    assert mlflow_backend.offered(registry.directory) == {NAME: ["1", "champion"]}
+
+
+def test_offers_that_were_left_stale_are_renewed_by_the_next_start_of_a_run(registry, candidate):
+    publishing.publish(registry, **candidate("a"))
+    pathlib.Path(registry.directory, "versions.json").unlink()
+    lifecycle.repair(registry)
+    assert mlflow_backend.offered(registry.directory) == {NAME: ["1", "champion"]}
+
+
+def test_offers_that_cannot_be_written_stop_nothing(registry, candidate):
+    pathlib.Path(registry.directory, "versions.json").mkdir()
+    assert publishing.publish(registry, **candidate("a")).is_champion
+    assert mlflow_backend.offered(registry.directory) == {}
 
 
 def test_files_are_published_by_the_manifest(tmp_path, candidate):
