@@ -5,8 +5,8 @@ sections they need. This module imports nothing heavy, reads nothing and is the 
 
 | preset | command | what it is for |
 |---|---|---|
-| quick | `flowers run` | a proof on any machine: 5 minutes on two cores to 62.8 % linear top-1, untrained 46.7 % |
-| cpu | `flowers run --preset cpu --data FOLDER` | under an hour on two cores: 76.6 % on tf_flowers, untrained 67.8 % |
+| quick | `flowers run` | a proof on any machine: 5 minutes on two cores to 62.8 % linear top-1, random-init baseline 46.7 % |
+| cpu | `flowers run --preset cpu --data FOLDER` | under an hour on two cores: 76.6 % on tf_flowers, random-init baseline 67.8 % |
 | gpu | `flowers run --preset gpu --data FOLDER` | one or more GPUs, the paper's recipe |
 """
 
@@ -15,12 +15,12 @@ import re
 import typing
 from dataclasses import dataclass, field
 
-# The name under which every runner knows the pipeline; its caches and, on Vertex AI, its jobs belong to it.
+# The pipeline's name for every runner; its caches and, on Vertex AI, its jobs belong to this name.
 PIPELINE_NAME = "flowers"
 
 
 class ConfigurationError(ValueError):
-    """A setting has a name, type or value that cannot work; the message names it and says what would."""
+    """A setting has an unknown name or an invalid type or value; the message names it and says what is valid."""
 
 
 def require(condition: bool, key: str, expected: str, received: object) -> None:
@@ -30,9 +30,9 @@ def require(condition: bool, key: str, expected: str, received: object) -> None:
 
 
 def how_to_run(default: float) -> typing.Any:
-    """A field that says how a node runs, or is read before any does, and changes nothing of what a node makes.
+    """A field that says how a node runs, or is read before any node runs, and does not change any node's output.
 
-    It is no part of a node's identity nor of a checkpoint's key: another value runs nothing again.
+    It is not part of a node's identity or of a checkpoint's key: changing it re-runs nothing.
     """
     return field(default=default, metadata={"how_to_run": True})
 
@@ -43,7 +43,7 @@ class Data:
 
     # `synthetic`, `tfds:NAME`, or a folder.
     source: str = "synthetic"
-    # Licence of the photographs, in words, for the model card; empty: what TFDS states, or that it was not stated.
+    # Licence of the photographs, free text for the model card; empty: what TFDS states, or that it was not stated.
     licence: str = ""
     # How many flowers `synthetic` draws, the side of each picture in pixels, and the seed that determines all of them.
     synthetic_images: int = 2400
@@ -54,7 +54,7 @@ class Data:
     # Pixels (width x height) beyond which a file is refused before it is decoded: 64 megapixels admit every
     # ordinary camera and keep one decoded image under 200 MB.
     max_pixels: int = 64_000_000
-    # Share of files that may be unreadable before the run is refused.
+    # Share of files that may be unreadable before the data is refused.
     max_bad_fraction: float = 0.01
     # Share of photographs held out for the gate where the source has no split of its own; 15 % as in the published
     # results on tf_flowers (train[:85%], train[85%:]).
@@ -115,9 +115,9 @@ PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 class WarmStart:
     """The registered backbone that pre-training starts from, which `flowers run --warm-start` fills in. Empty: random weights."""
 
-    # Version in the registry, for the record alone.
+    # Version in the registry, for the record only.
     version: str = ""
-    # Its backbone directory, local or remote, and that directory's contracts.content_hash, with which it is compared before use.
+    # Its backbone directory, local or remote, and that directory's contracts.content_hash, which is checked before use.
     backbone: str = ""
     content_hash: str = ""
 
@@ -133,7 +133,8 @@ class Pretrain:
     backbone: str = "resnet18"
     # Channels of the first stage; 64 is the published ResNet.
     width: int = 64
-    # `imagenet`: 7x7 convolution of stride 2 and max pooling. `small`: 3x3 convolution of stride 1, for images up to about 48 pixels.
+    # `imagenet`: 7x7 convolution of stride 2 and max pooling. `small`: 3x3 convolution of stride 1, for images up to about 48
+    # pixels.
     stem: str = "imagenet"
     # Side of a view in pixels.
     resolution: int = 64
@@ -149,16 +150,16 @@ class Pretrain:
     projector_width: int = 2048
     predictor_width: int = 512
     views: Views = field(default_factory=Views)
-    # What the backbone computes in; weights, statistics, heads and loss are float32 in any case. CPUs without units for shorter
-    # numbers are far slower with them.
+    # What the backbone computes in; weights, statistics, heads and loss are always float32. CPUs without units for 16-bit numbers
+    # are far slower with them.
     precision: str = "float32"
-    # Whether XLA compiles the step, all but the views. Slower than plain graphs on CPUs.
+    # Whether XLA compiles the step, except the views. Slower than plain graphs on CPUs.
     xla: bool = False
     seed: int = 0
     warm_start: WarmStart = field(default_factory=WarmStart)
-    # Epochs and base rate of a run with --warm-start, in place of `epochs` and `base_learning_rate`. A third of the epochs: the
-    # backbone has learned already, but the heads begin anew. Half the rate: the full one would undo at first what the end of the
-    # last cosine made fine. Judged so, not searched for.
+    # Epochs and base rate of a run with --warm-start, instead of `epochs` and `base_learning_rate`. A third of the epochs: the
+    # backbone has learned already, but the heads start from scratch. Half the rate: the full one would first undo what the end of
+    # the last cosine schedule refined. Chosen by hand, not tuned.
     warm_start_epochs: int = how_to_run(30)
     warm_start_learning_rate: float = how_to_run(0.025)
     # Seconds between checkpoints; a killed run loses at most this much work.
@@ -166,18 +167,18 @@ class Pretrain:
     # Photographs are decoded once to squares of canvas_scale x resolution pixels, from which the views are cropped: 1.5 keeps
     # small crops sharp (a crop of 0.45 of the photograph's side still has two thirds of a view's pixels).
     canvas_scale: float = 1.5
-    # Memory for all of these squares, in megabytes (10^6 bytes); where they need more, photographs are read and decoded again in
+    # Memory for all of these squares, in megabytes (10^6 bytes); if they need more, photographs are read and decoded again in
     # every epoch. 2,000 hold 72,000 photographs at 64 pixels (5,900 at 224) and leave room on a machine with 8 GB.
     memory_megabytes: float = how_to_run(2000.0)
     # Epochs between two measurements of kNN accuracy on the train split; 0 measures at the end only.
     knn_epochs: int = how_to_run(10)
-    # Photographs of the train split that kNN looks at: enough for a standard error of 1 %.
+    # Photographs of the train split on which kNN accuracy is measured: enough for a standard error of 1 %.
     knn_images: int = how_to_run(2000)
     # Seconds between two lines of progress.
     progress_seconds: float = how_to_run(10.0)
     # Collapse ends the run: standard deviation of the l2-normalised output over 1/sqrt(d) (1 is healthy, 0 collapsed) and
-    # effective rank of the output (1 means that all outputs lie on one line). Healthy runs stayed over 0.97 and 20; one that collapses
-    # falls through a limit within some hundred steps (docs/monitors.md).
+    # effective rank of the output (1 means that all outputs lie on one line). Healthy runs stayed above 0.97 and 20; a run that
+    # collapses falls below a limit within some hundred steps (docs/monitors.md).
     min_output_std_ratio: float = 0.75
     min_effective_rank: float = 8.0
 
@@ -215,9 +216,9 @@ POOLINGS = ("mean", "deviation", "maximum")
 
 @dataclass(frozen=True)
 class Embedding:
-    """What a backbone says of a photograph: the features that the probe, kNN, the registry and its users get.
+    """How a photograph becomes an embedding: the features that the probe, kNN, the registry and its users get.
 
-    The defaults are the paper's: one view, the last feature map averaged. docs/recipe.md has what the rest gives.
+    The defaults are the paper's: one view, the last feature map averaged. docs/recipe.md has the gain of the other options.
     """
 
     # Side of a view in pixels; may be larger than pretrain.resolution.
@@ -226,8 +227,8 @@ class Embedding:
     stages: int = 1
     # How each feature map becomes one number a channel: any of `mean`, `deviation` and `maximum`.
     pooling: tuple[str, ...] = ("mean",)
-    # Side in pixels to which a whole photograph is scaled. Larger than resolution, four corners and the centre at that scale are
-    # views beside the whole, and their features are averaged; 0 means resolution.
+    # Side in pixels to which a whole photograph is scaled; 0 means resolution. If it is larger than resolution, four corners and
+    # the centre at that scale are further views, and the features of all views are averaged.
     photograph_side: int = 0
     # Whether each view counts mirrored too.
     mirrored: bool = False
@@ -273,7 +274,7 @@ class Gate:
     """What a backbone has to prove on the eval split before it is registered. All are accuracies in [0, 1]."""
 
     min_accuracy: float = 0.55
-    # Over the same probe on the same network untrained.
+    # Over the random-init baseline: the same probe on the same network untrained.
     min_gain_over_random: float = 0.03
     # How far below the champion, on the same eval split, a candidate may fall; allows for the noise of a small eval split.
     max_regression: float = 0.01
@@ -307,9 +308,9 @@ class Worker:
     accelerators: int = 0
     # Spot machines cost less, and can be taken away at any time.
     spot: bool = False
-    # Vertex AI's own default, and its least.
+    # Vertex AI's default and minimum.
     boot_disk_gb: int = 100
-    # After which the job is stopped.
+    # Hours after which the job is stopped.
     timeout_hours: float = 6.0
 
     def require_valid(self, key: str) -> None:
@@ -322,7 +323,7 @@ class Worker:
 
 @dataclass(frozen=True)
 class Vertex:
-    """Where and as whom a compiled pipeline runs. Names only: a secret has no place here, as it would stand in the spec."""
+    """Where and as whom a compiled pipeline runs. Names only, no secrets: the spec contains these values."""
 
     # The paper's batch of 512 leaves each of four 40 GB GPUs 256 views, which is what ResNet-50 at 224 pixels is commonly given
     # (not measured here). Spot, because a checkpoint loses at most pretrain.checkpoint_seconds.
@@ -330,11 +331,11 @@ class Vertex:
         machine_type="a2-highgpu-4g", accelerator="NVIDIA_TESLA_A100", accelerators=4, spot=True, boot_disk_gb=200,
         timeout_hours=72.0)  # fmt: skip
     linear_eval: Worker = Worker()
-    # CPUs and memory (GB) of the tasks that run Beam on their own machine: decoding and TFMA's ResNet-50 use what they get, and
-    # Vertex AI's default is 4 and 16.
+    # CPUs and memory (GB) of the tasks that run Beam on their own machine: decoding and TFMA's ResNet-50 can use more than Vertex
+    # AI's default of 4 and 16.
     beam_cpus: int = 8
     beam_memory_gb: int = 32
-    # Machines that Dataflow may add, where the Beam tasks run there.
+    # Most machines that Dataflow may use, if Beam tasks run there.
     dataflow_max_workers: int = 8
     # KEY=VALUE, on the pipeline job and on everything that it starts.
     labels: tuple[str, ...] = ()
@@ -344,15 +345,15 @@ class Vertex:
     network: str = ""
     # projects/P/locations/L/keyRings/R/cryptoKeys/K that encrypts what Vertex AI stores; empty: Google's own.
     kms_key: str = ""
-    # Container that registered versions are to be served by, without which Vertex AI takes none; empty: Google's newest with
-    # TensorFlow. The pipeline deploys nothing.
+    # Serving container of registered versions, which Vertex AI requires; empty: Google's newest with TensorFlow. The pipeline
+    # deploys nothing.
     serving_image: str = ""
-    # Seconds that one call to Vertex AI may take, and for which one that did not succeed is made again: creating a pipeline job is
-    # a matter of seconds, and Google's servers are seldom away for minutes.
+    # Seconds that one call to Vertex AI may take, and seconds for which a failed call is retried: creating a pipeline job takes
+    # seconds, and Google's servers are seldom unavailable for minutes.
     call_seconds: float = 30.0
     retry_seconds: float = 180.0
-    # Seconds between two looks at a job that is waited for, and hours after which it is left alone: Vertex AI's limit of 7 days
-    # for the longest of its tasks.
+    # Seconds between two polls of a job with --wait, and hours after which waiting ends: Vertex AI's limit of 7 days for the
+    # longest of its tasks.
     poll_seconds: float = 30.0
     wait_hours: float = 168.0
 
@@ -397,19 +398,19 @@ class Config:
 
 
 # The synthetic species differ by form alone, so the views change colour and light as far as they can: after 9 epochs linear
-# top-1 was 7 % over its floor with these, and 1 % with colours as mild as the paper's.
+# top-1 was 7 % above its random-init baseline with these, and 1 % with colours as mild as the paper's.
 QUICK = Config(
     preset="quick",
-    # The side at which they are drawn; nothing is to be scaled.
+    # The side at which they are drawn, so that nothing is scaled.
     data=Data(max_side=64),
     pretrain=Pretrain(
         # Three stages of one block: 2,040 photographs an epoch took 8 to 10 seconds on two cores.
         backbone="small", width=24, stem="small", resolution=32,
-        # 1,512 steps, the most that leaves set-up and run together well under 8 minutes on two cores.
+        # 1,512 steps, the most that keeps set-up and run together well under 8 minutes on two cores.
         epochs=24,
-        # So that few photographs make many steps: 63 an epoch.
+        # Small, so that few photographs make many steps: 63 an epoch.
         batch_size=32,
-        # 0.15 a step: a schedule this short wants a high rate, as on tf_flowers below.
+        # 0.15 a step: a schedule this short needs a high rate, as on tf_flowers below.
         base_learning_rate=1.2,
         # A third of the epochs, half the rate: see Pretrain.
         warm_start_epochs=8, warm_start_learning_rate=0.6,
@@ -422,7 +423,7 @@ QUICK = Config(
             min_area=0.4,
             # All hues, strong changes, and every second view grey: see above.
             jitter_probability=1.0, brightness=0.6, contrast=0.6, saturation=0.8, hue=0.5, grey_probability=0.5,
-            # At 32 pixels a blur of the paper's relative size takes the petals away.
+            # At 32 pixels a blur of the paper's relative size would erase the petals.
             blur_probability=0.0),
         knn_epochs=4,
     ),
@@ -440,7 +441,7 @@ CPU = Config(
         backbone="resnet18", width=32, stem="imagenet", resolution=64,
         # Under half an hour at 150 photographs a second, the slowest pair of cores seen; docs/recipe.md has accuracy over epochs.
         epochs=100,
-        # What the rate below was found with; larger batches make fewer steps of a small data set.
+        # The batch with which the rate below was found; larger batches make fewer steps of a small data set.
         batch_size=64,
         # Ten times the paper's: 0.2, with the paper's colours, needed 70 epochs for 62 %.
         base_learning_rate=1.0,
@@ -458,8 +459,8 @@ CPU = Config(
         # Twice the resolution of pre-training. Parts of two thirds of the photograph's side are about as large in a view as the
         # crops that pre-training saw.
         resolution=128, photograph_side=192,
-        # What early stages know of colour and texture tells flowers apart too. Deviations and mirrored views added 0 and 0.7 %,
-        # less than a third more features and twice the time are worth.
+        # Colour and texture, which early stages see, tell flowers apart too. Deviations and mirrored views added 0 and 0.7 %: not
+        # worth a third more features and twice the time.
         stages=4, pooling=("mean", "maximum")),
 )  # fmt: skip
 
@@ -470,12 +471,12 @@ GPU = Config(
     # The paper's baseline (section 3) and every default above: 68.1 % on ImageNet after 100 epochs.
     pretrain=Pretrain(
         backbone="resnet50", resolution=224, epochs=100,
-        # Over all GPUs together; it has to be a multiple of their number.
+        # Over all GPUs together; must be a multiple of their number.
         batch_size=512,
         # Half the memory traffic, and tensor cores, with float32's range, so that the loss needs no scaling. For the A100 and
-        # later; T4 and V100 have no units for bfloat16: there mixed_float16, which scales the loss.
+        # later; T4 and V100 have no units for bfloat16: use mixed_float16 there, which scales the loss.
         precision="mixed_bfloat16",
-        # Fuses what lies between the convolutions.
+        # Fuses the operations between convolutions.
         xla=True,
     ),
     # The paper's linear evaluation: the last feature map of one view at 224 pixels, averaged.
@@ -502,7 +503,7 @@ def identity(section: object) -> dict:
 
 
 def ingest(data: Data) -> dict:
-    """The settings that ExampleGen's output depends on: another one's change needs no new ingest."""
+    """The settings that ExampleGen's output depends on: changing any other needs no new ingest."""
     # The share of bad files is judged by DataGate, the licence written down by the Pusher.
     values = {key: value for key, value in identity(data).items() if key not in ("max_bad_fraction", "licence")}
     if data.source == "synthetic":

@@ -1,4 +1,4 @@
-"""One hash for a directory's content, by which blessing, probe, backbone and registry version recognise each other."""
+"""One hash for a directory's content, by which blessing, probe, backbone and registry version are matched."""
 
 import hashlib
 import posixpath
@@ -9,8 +9,8 @@ from contracts.files import sha256
 def content_hash(directory: str) -> str:
     """SHA-256 (hex) over the relative paths and bytes of all files below `directory`, local or remote.
 
-    Each file contributes its path (`/`-separated, in sorted order), its SHA-256 and a newline, so that neither a renamed nor a
-    moved file, nor bytes shifted from one file to the next, can give the same hash. Empty directories do not count.
+    Each file contributes its path (`/`-separated, in sorted order), its SHA-256 and a newline, so that renaming or moving a file,
+    or shifting bytes from one file to the next, changes the hash. Empty directories do not count.
 
     Raises:
       FileNotFoundError: `directory` does not exist or holds no file.

@@ -14,7 +14,7 @@ SOURCE_PATH = "source_path"  # UTF-8 bytes: the file's path relative to the sour
 SPLITS = ("train", "eval")
 
 # Beside the splits' folders: JSON of what the records were made from, `data_fingerprint`, `settings` and `code_version`. The
-# data is looked at when ExampleGen runs, not when the DAG is built, so that whoever reads records finds its identity here.
+# data is read when ExampleGen runs, not when the DAG is built, so readers of the records find its identity here.
 ORIGIN_FILE = "origin.json"
 
 BYTES_FEATURES = (IMAGE, CLASS_NAME, CONTENT_HASH, SOURCE_PATH)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import IO
 
 CHUNK_BYTES = 1 << 20
-# A file that is being written; whoever lists files finds it beside its final name.
+# Suffix of a file that is being written, beside its final name.
 UNFINISHED = ".unfinished"
 
 Path = str | os.PathLike
@@ -43,9 +43,9 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
 
 @contextlib.contextmanager
 def written(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write bytes to, which gets its name, on the disk to stay, when the block has ended; folders above are made.
+    """A file to write bytes to. It is flushed to disk and gets its name when the block ends; missing folders are made.
 
-    Where the block raises, what was at `path` stays as it was.
+    If the block raises, what was at `path` stays as it was.
     """
     name = os.fspath(path)
     unfinished = f"{name}{UNFINISHED}"
@@ -75,7 +75,7 @@ def read_text(path: Path) -> str:
 
     Raises:
       FileNotFoundError: there is none.
-      UnicodeDecodeError, a ValueError: it is no such text.
+      UnicodeDecodeError, a ValueError: it is not UTF-8.
     """
     with opened(path) as file:
         return file.read().decode("utf-8")
@@ -88,20 +88,20 @@ def write_text(path: Path, text: str) -> None:
 
 
 def read_json(path: Path) -> typing.Any:
-    """What a JSON file holds.
+    """The content of a JSON file.
 
     Raises:
       FileNotFoundError: there is none.
-      ValueError: it is no JSON.
+      ValueError: it is not JSON.
     """
     return json.loads(read_text(path))
 
 
 def write_json(path: Path, value: object) -> None:
-    """Writes JSON that people can read; a float that is no number is refused, as JSON has none.
+    """Writes indented JSON. NaN and infinity are refused, as JSON has neither.
 
     Raises:
-      ValueError, TypeError: `value` has no form in JSON; nothing was written.
+      ValueError, TypeError: `value` cannot be written as JSON; nothing was written.
     """
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 

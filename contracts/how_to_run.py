@@ -1,6 +1,6 @@
-"""How a trainer runs, as far as that changes nothing of what it makes: how often it saves, what it may hold in memory, what it shows.
+"""Settings that say how a trainer runs without changing its output: how often it saves, how much memory it uses, what it shows.
 
-TFX's caches and Vertex AI's ask for a node's parameters, so that these settings must not be among them. They travel as JSON in an
+The caches of TFX and Vertex AI compare a node's parameters, so these settings must not be among them. They travel as JSON in an
 environment variable of the process or container that trains.
 """
 
@@ -18,13 +18,13 @@ def as_text(settings: Mapping[str, object]) -> str:
 
 
 def settings(environment: Mapping[str, str]) -> dict[str, object]:
-    """What the variable says; empty where it is not set, so that each setting is as its field in pipeline_config says."""
+    """The settings in the variable; empty if it is not set, so that each has its default of pipeline_config."""
     return json.loads(environment.get(VARIABLE) or "{}")
 
 
 @contextlib.contextmanager
 def in_this_process(text: str) -> Iterator[None]:
-    """Sets the variable for the block; a value from outside does not count meanwhile."""
+    """Sets the variable for the block, and restores its former value afterwards."""
     before = os.environ.get(VARIABLE)
     os.environ[VARIABLE] = text
     try:

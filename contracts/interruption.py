@@ -1,8 +1,8 @@
-"""How a process ends when it is asked to, by SIGINT (Ctrl-C) or SIGTERM (a machine that is taken away): where it chooses.
+"""Ends a process on SIGINT (Ctrl-C) or SIGTERM (a machine that is taken away) at a place that the code chooses.
 
-The verb `run` listens, and lets KeyboardInterrupt be raised while nodes run (`released`). Whoever must not be broken off in
-between holds the request back (`held`), as pre-training does from step to step, and asks for it (`check`). A second signal ends
-the process at once, with what is on disk. Signals belong to the main thread; in any other all of this does nothing.
+`listening` receives the signals and defers them. In a block of `released` they raise KeyboardInterrupt anywhere; uninterruptible
+code inside it defers them again (`held`), such as a training step, and asks for them between steps (`check`). A second signal
+ends the process at once; what is on disk stays. Signals belong to the main thread; in other threads all of this does nothing.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-# As shells report a process that Ctrl-C ended.
+# The exit status that shells report after Ctrl-C.
 ENDED_AT_ONCE = 130
 
 
@@ -41,11 +41,11 @@ _listener: _Listener | None = None
 
 @contextlib.contextmanager
 def listening(first: Callable[[str], None] = lambda name: None, second: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Takes SIGINT and SIGTERM for the block, and holds them back. Where someone listens already, nothing changes.
+    """Receives SIGINT and SIGTERM during the block and defers them. Inside another `listening` it changes nothing.
 
     Args:
-      first: called with "Ctrl-C" or "SIGTERM" when the first arrives, inside the signal handler: whatever it does has to be safe
-        between any two steps of the program.
+      first: called with "Ctrl-C" or "SIGTERM" when the first signal arrives, inside the signal handler: it must be safe between
+        any two instructions of the program.
       second: called when another arrives, before the process ends at once.
     """
     global _listener
@@ -64,7 +64,7 @@ def listening(first: Callable[[str], None] = lambda name: None, second: Callable
 
 @contextlib.contextmanager
 def released() -> Iterator[None]:
-    """Lets a signal raise KeyboardInterrupt anywhere in the block; one that came before raises it here."""
+    """Lets a signal raise KeyboardInterrupt anywhere in the block; one that came earlier raises it at once."""
     check()
     with _interruptible(True):
         yield
@@ -72,7 +72,7 @@ def released() -> Iterator[None]:
 
 @contextlib.contextmanager
 def held() -> Iterator[None]:
-    """Holds a signal back for the block, listening if nobody does yet. One that came raises KeyboardInterrupt at its end."""
+    """Defers signals during the block, listening if nothing else does; one that came raises KeyboardInterrupt at the end."""
     with listening():
         with _interruptible(False):
             yield
@@ -85,7 +85,7 @@ def requested() -> str | None:
 
 
 def check() -> None:
-    """Raises KeyboardInterrupt if the process was asked to end, also where that is held back."""
+    """Raises KeyboardInterrupt if the process was asked to end, also where signals are deferred."""
     if requested():
         raise KeyboardInterrupt(requested())
 

@@ -1,4 +1,4 @@
-"""Where a run leaves things below DIR (`--root`), and the lock that lets one run at a time work there.
+"""Where a run keeps things below DIR (`--root`), and the lock that lets one run at a time work there.
 
     DIR/metadata.sqlite        ML Metadata: every execution and artifact
     DIR/artifacts/             what the nodes wrote
@@ -7,7 +7,7 @@
     DIR/photographs/           which photographs a source had, by its fingerprint: 16 bytes each
     DIR/registry/              registered versions
     DIR/runs/RUN_ID/           run.json and log.txt of a run
-    DIR/latest                 link to the newest run that left a run.json
+    DIR/latest                 link to the newest run that wrote a run.json
 
 ML Metadata's SQLite file and a pre-training's checkpoints take one writer. The operating system drops the lock with the process,
 however it ends, so that a killed run never blocks the next one.

@@ -7,7 +7,8 @@ PROBE_RECORD. Reports are JSON, written beside them by the component that measur
 BACKBONE_KERAS = "backbone.keras"  # the network alone, of stock Keras layers: loads without this project
 BACKBONE_RECORD = "backbone.json"  # what the backbone is: architecture, seed, embedding, photograph side
 PROBE_RECORD = "probe.json"  # classes, and the identity of the backbone inside: backbone_uri, backbone_content_hash
-UNTRAINED_PROBE = "untrained_probe"  # directory in LinearEval's model_run: the same probe on the same network, untrained
+# Directory in LinearEval's model_run, the random-init baseline: the same probe on the same network untrained.
+UNTRAINED_PROBE = "untrained_probe"
 PRETRAIN_REPORT = "pretrain.json"  # in Pretrain's model_run
 LINEAR_EVAL_REPORT = "linear_eval.json"  # in LinearEval's model_run
 INGEST_REPORT = "ingest_report.json"  # in ExampleGen's ingest_report
@@ -15,7 +16,7 @@ VERDICT = "verdict.json"  # in the Evaluator's evaluation
 PUSH_RECORD = "push.json"  # in the Pusher's pushed_model
 RUN_PAGE = "report.html"  # in the Report's report
 
-# What the run's page shows beside figures: NumPy archives without pickles. A position counts the records of a split from 0,
+# What the run's page shows besides figures: NumPy archives without pickles. A position counts the records of a split from 0,
 # file by file in the order of their names.
 #
 # In Pretrain's model_run, of the first photographs of train: `photographs` [count, side, side, 3] uint8 (scaled to squares),

@@ -1,8 +1,8 @@
 """The code that runs when a module runs, as hashes: of the module, and of every module of the project that it imports.
 
-What is imported is read from the import statements themselves, at the top of a file and inside functions, so that nobody keeps a
-list. A hash is of the syntax tree without comments, docstrings and layout, and is the same for Python 3.11 to 3.13: what changes it
-may change what the code does. Files that lie beside a module without being Python, such as a page's templates, belong to it.
+Imports are read from the import statements, at the top of a file and inside functions; there is no list to maintain. A hash is
+that of the syntax tree without comments, docstrings and layout, and is the same for Python 3.11 to 3.13: it changes only with an
+edit that may change what the code does. Files beside a module that are not Python, such as a page's templates, belong to it.
 """
 
 import ast
@@ -18,10 +18,10 @@ PROJECT = pathlib.Path(__file__).resolve().parent.parent
 # The packages whose code a node may run. pipeline_config is none of them: its values reach nodes as parameters.
 PACKAGES = ("components", "contracts", "registry", "trainer", "vertex")
 
-# Of a file's SHA-256: 48 bits tell any two versions of a file apart, and a node's list of files stays readable.
+# Of a file's SHA-256: 48 bits distinguish any two versions of a file, and a node's list of files stays readable.
 HEX_DIGITS = 12
 
-# What a parser adds to a node without any meaning for what runs.
+# Fields of a syntax tree that do not change what runs.
 WITHOUT_MEANING = ("ctx", "kind", "type_comment", "type_ignores")
 
 
@@ -63,12 +63,12 @@ def package_modules(packages: Iterable[str], project: pathlib.Path = PROJECT) ->
 
 
 def imported_names(path: pathlib.Path) -> frozenset[str]:
-    """Dotted names of whatever a file may import: modules, and names taken from them. What only type checkers see does not count."""
+    """Dotted names of everything that a file may import: modules, and names from them. Imports for type checkers do not count."""
     return _parsed(path, path.stat().st_mtime_ns)[1]
 
 
 def _closure(modules: Iterable[str], project: pathlib.Path) -> dict[str, pathlib.Path]:
-    """Each module with those that it imports, directly or not, and the packages around them, as importing runs these too."""
+    """The modules, those that they import, directly or not, and the packages around them, as importing runs these too."""
     found: dict[str, pathlib.Path] = {}
     pending = list(modules)
     for name in pending:
@@ -85,13 +85,13 @@ def _closure(modules: Iterable[str], project: pathlib.Path) -> dict[str, pathlib
 
 
 def _file(name: str, project: pathlib.Path) -> pathlib.Path | None:
-    """The source of a module or package; None where `name` is something inside of a module."""
+    """The source of a module or package; None if `name` is something inside a module."""
     base = project.joinpath(*name.split("."))
     return next((path for path in (base / "__init__.py", base.with_suffix(".py")) if path.is_file()), None)
 
 
 def _files_beside(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Files of a package that are not Python, in folders that are no packages themselves."""
+    """Files of a package that are not Python, also in folders that are not packages themselves."""
     for path in sorted(folder.iterdir()):
         if path.name.startswith((".", "__pycache__")) or path.name.endswith("~"):
             continue
@@ -116,9 +116,9 @@ def _parsed(path: pathlib.Path, changed: int) -> tuple[str, frozenset[str]]:
 
 
 def _essence(node: object) -> object:
-    """A syntax tree as nested tuples of what has a meaning, whatever version of Python parsed it.
+    """A syntax tree as nested tuples of what has a meaning, the same for every version of Python.
 
-    Fields that are empty are left out, as newer versions have more of them.
+    Empty fields are left out, as newer versions have more of them.
     """
     if isinstance(node, ast.AST):
         if isinstance(node, ast.JoinedStr):
@@ -126,7 +126,7 @@ def _essence(node: object) -> object:
         fields = ((name, value) for name, value in ast.iter_fields(node) if name not in WITHOUT_MEANING)
         return (type(node).__name__, *((name, _essence(value)) for name, value in fields if value is not None and value != []))
     if isinstance(node, list):
-        # A statement that is nothing but a string does nothing: docstrings are such.
+        # A statement that is only a string does nothing: docstrings are such statements.
         return tuple(_essence(one) for one in node if not _is_text(one))
     return (type(node).__name__, repr(node))
 
@@ -136,7 +136,7 @@ def _is_text(node: object) -> bool:
 
 
 def _merged(values: list[ast.expr]) -> Iterator[ast.expr]:
-    """The parts of an f-string, with the pieces of text between two expressions joined: versions of Python cut them differently."""
+    """The parts of an f-string, with pieces of text between two expressions joined: versions of Python split them differently."""
     text = ""
     for value in values:
         if isinstance(value, ast.Constant):

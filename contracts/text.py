@@ -1,4 +1,4 @@
-"""Names that come from anywhere, as text for people."""
+"""Untrusted names, such as those of files and classes, as text that is safe to show."""
 
 import unicodedata
 
