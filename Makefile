@@ -2,7 +2,8 @@
 #
 #   make run                     set up, then run the whole pipeline with the preset `quick`
 #   make run ARGS='--root runs/b --set pretrain.epochs=5'
-#   make test                    set up, then run the tests;  make test ARGS='tests/trainer -k collapse'
+#   make test                    set up, then test every promise;  make test ARGS='tests/trainer -k collapse'
+#   make test-all                the same, and then the tests that are slow by nature
 #   make browser                 install Chromium, for the tests of a run's page, where this can be done
 #   make setup                   .venv from the pinned lists; does nothing while they are unchanged
 #   make requirements            write requirements/*.txt anew from pyproject.toml, keeping pins that still fit
@@ -12,11 +13,12 @@
 #   make clean                   remove .venv and caches; runs/ stays
 #
 # PYTHON=python3.13 chooses the interpreter. Without it the one that .venv was made with stays, or the first suitable
-# of python3.13, python3.12, python3.11 and python3 is taken.
+# of python3.13, python3.12, python3.11 and python3 is taken. WORKERS is how many processes run tests; each needs a core and 2 GB.
 
 PYTHON =
 ARGS =
 UPGRADE =
+WORKERS = 2
 ACCELERATOR = cpu
 IMAGE = flowers:$(ACCELERATOR)
 BASE =
@@ -28,7 +30,7 @@ COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --f
   --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command 'make requirements' $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test browser setup requirements image clean
+.PHONY: help run test test-all browser setup requirements image clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -39,13 +41,13 @@ setup:
 run: setup
 	@.venv/bin/flowers run --preset quick $(ARGS)
 
-# TensorFlow as the pipeline runs it, without its wall of messages; MLflow does not call home.
-test: export TF_ENABLE_ONEDNN_OPTS = 1
-test: export TF_CPP_MIN_LOG_LEVEL = 2
-test: export MLFLOW_DISABLE_TELEMETRY = true
 test: setup
-	@if .venv/bin/python -m pytest $(ARGS); then echo 'make test: passed.'; \
+	@if sh environment/run_tests.sh $(WORKERS) 'not slow' $(ARGS); then echo 'make test: passed.'; \
 	else echo 'make test: FAILED, see above.' >&2; exit 1; fi
+
+test-all: test
+	@if sh environment/run_tests.sh $(WORKERS) slow $(ARGS); then echo 'make test-all: passed.'; \
+	else echo 'make test-all: FAILED, see above.' >&2; exit 1; fi
 
 browser:
 	@sh environment/browser.sh

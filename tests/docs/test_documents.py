@@ -17,11 +17,12 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
+import types
 
 import pytest
+from tiny import PATIENCE_SECONDS
 
-from cli import arguments
+from cli import arguments, doctor_libraries
 from cli.main import main, parser
 from tests.docs import documents
 
@@ -37,10 +38,11 @@ PLACEHOLDERS = {"PROJECT": "a-project", "PROJECT_ID": "a-project", "REGION": "eu
                 "BUCKET": "a-bucket", "PHOTOGRAPHS": "photographs", "TAG": "1", "VERSION": "1", "N": "3", "MODULE": "x"}  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def workplace(tmp_path_factory, finished_run):
+@pytest.fixture
+def workplace(tmp_path, finished_run):
     """A reader's folder: `runs/` of a finished run, `rose.jpg`, and what PLACEHOLDERS become in it."""
-    folder = tmp_path_factory.mktemp("reader")
+    folder = tmp_path / "reader"
+    folder.mkdir()
     (folder / "runs").symlink_to(finished_run.root)
     picture = next(finished_run.folder.rglob("*.jpg"))
     (folder / "rose.jpg").write_bytes(picture.read_bytes())
@@ -66,7 +68,7 @@ def flowers_arguments(command: str) -> list[str] | None:
 
 
 def kind(command: documents.Command) -> str:
-    """What test_every_command does with it; see the top of this file."""
+    """What is done with it; see the top of this file."""
     called = flowers_arguments(command.text)
     if called is not None:
         here = any(tuple(called[: len(verb)]) == verb for verb in RUN) and "--vertex" not in called
@@ -90,22 +92,33 @@ def _of_project(word: str) -> bool:
 COMMANDS = list({one.text: one for one in reversed(documents.commands())}.values())[::-1]
 
 
-@pytest.mark.parametrize("command", [pytest.param(one, id=f"{kind(one)}: {one}") for one in COMMANDS])
-def test_every_command(command, request, tmp_path, monkeypatch, capfd):
-    if kind(command) == "runs":
-        folder, words = request.getfixturevalue("workplace")
-    else:
-        folder, words = tmp_path, PLACEHOLDERS | {"FOLDER": str(tmp_path), "RUNS": "runs", "HASH": "0123"}
+def of_kind(wanted) -> list:
+    """The commands whose kind is wanted, as parameters of a test."""
+    return [pytest.param(one, id=f"{kind(one)}: {one}") for one in COMMANDS if wanted(kind(one))]
+
+
+@pytest.mark.parametrize("command", of_kind(lambda one: one == "runs"))
+def test_commands_that_end_within_seconds_run(command, workplace, forked, monkeypatch, capfd):
+    folder, words = workplace
     monkeypatch.chdir(folder)
-    CHECKS[kind(command)](command, substituted(command.text, words))
-
-
-def runs(command, text):
-    called = flowers_arguments(text)
+    # The doctor imports the libraries in a process of its own: here a fork.
+    monkeypatch.setattr(doctor_libraries, "subprocess", types.SimpleNamespace(
+        run=lambda command, **options: forked.run(command[1:], env=os.environ | {"PYTHONPATH": str(PROJECT)}, **options),
+        TimeoutExpired=subprocess.TimeoutExpired))  # fmt: skip
+    called = flowers_arguments(substituted(command.text, words))
     understood(called)
+    if "--index" in called:  # which a command before has written
+        assert main(["embed", words["FOLDER"], "-o", called[called.index("--index") + 1]]) == 0
     # The folder that stands for the reader's has 60 photographs, fewer than a batch of the larger presets.
     small = ["--set", "pretrain.batch_size=16"] if called[0] == "doctor" else []
     assert main([*called, *small]) == 0
+
+
+@pytest.mark.parametrize("command", of_kind(lambda one: one != "runs"))
+def test_other_commands_are_understood_by_what_they_call(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = PLACEHOLDERS | {"FOLDER": str(tmp_path), "RUNS": "runs", "HASH": "0123"}
+    CHECKS[kind(command)](command, substituted(command.text, words))
 
 
 def parsed(command, text):
@@ -154,7 +167,7 @@ def unknown(command, text):
     pytest.fail(f"{command}: no check knows this program; if its commands are for other machines, it belongs into ELSEWHERE")
 
 
-CHECKS = {"runs": runs, "parsed": parsed, "docker": docker, "make": make, "script": script, "elsewhere": elsewhere,
+CHECKS = {"parsed": parsed, "docker": docker, "make": make, "script": script, "elsewhere": elsewhere,
           "unknown": unknown}  # fmt: skip
 
 
@@ -174,25 +187,23 @@ def test_commands_in_running_text_name_verbs_that_exist(span):
 
 
 @pytest.mark.parametrize("document", sorted({block.document for block in documents.blocks("python")}))
-def test_python_blocks_run_in_their_order(document, workplace):
+def test_python_blocks_run_in_their_order(document, workplace, forked):
     folder, words = workplace
     code = "\n".join(substituted(block.text, words) for block in documents.blocks("python") if block.document == document)
-    process = subprocess.run([sys.executable, "-c", code], cwd=folder, env={**os.environ, "PYTHONPATH": str(PROJECT)},
-                             capture_output=True, text=True, timeout=1200, check=False)  # fmt: skip
+    process = forked.run(["-c", code], cwd=folder, env={**os.environ, "PYTHONPATH": str(PROJECT)}, capture_output=True, text=True,
+                         timeout=PATIENCE_SECONDS)  # fmt: skip
     assert process.returncode == 0, process.stderr[-3000:]
 
 
-def test_the_code_of_a_model_card_runs_beside_it(finished_run, tmp_path):
-    # Other tests may have added versions: any has a card.
-    card = min((finished_run.root / "registry" / "versions").glob("*/MODEL_CARD.md"))
+def test_the_code_of_a_model_card_runs_beside_it(finished_run, forked, tmp_path):
+    (card,) = ((finished_run.root / "registry" / "versions").glob("*/MODEL_CARD.md"))
     shutil.copytree(card.parent, tmp_path, dirs_exist_ok=True)
     shutil.copy(next(finished_run.folder.rglob("*.jpg")), tmp_path / "rose.jpg")
     text = card.read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     shape = re.search(r"Output `embedding`: `\[batch, (\d+)\]` float32", text)[1]
     says = f"assert vectors.shape == (1, {shape}) and vectors.dtype == 'float32' and float(tf.reduce_min(vectors)) >= 0"
-    process = subprocess.run([sys.executable, "-c", f"{code}\n{says}"], cwd=tmp_path, capture_output=True, text=True,
-                             timeout=1200, check=False)  # fmt: skip
+    process = forked.run(["-c", f"{code}\n{says}"], cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
     assert process.returncode == 0, process.stderr[-3000:]
 
 
