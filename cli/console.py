@@ -1,99 +1,28 @@
 """What the user sees while a run goes on, and what goes to the log file instead.
 
 TensorFlow, Beam and TFX write thousands of lines to file descriptors 1 and 2, many of them from C++. While a Console is open
-both descriptors point to the log file; our own lines go to the terminal through descriptors kept aside. A terminal shows a line a
-node, and a bar under the one that trains.
+both descriptors point to the log file; our own lines go to the terminal through descriptors kept aside.
 """
 
 import contextlib
-import dataclasses
 import enum
 import logging
 import os
 import pathlib
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import rich.console
-import rich.live
 from absl import logging as absl_logging
-from rich.console import Group, RenderableType
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
 
+from cli.live_view import TRAINS, LiveView
 from contracts import interruption
 from contracts.text import visible
 from pipeline.identity import FIRST
 
 if TYPE_CHECKING:
     from trainer.loop import Progress
-if TYPE_CHECKING:
-    pass
-
-
-# Mark and style by state. The word stands beside the mark wherever colour alone would tell.
-STATES = {
-    "waiting": ("·", "dim"),
-    "running": ("▸", "bold cyan"),
-    "complete": ("✓", "green"),
-    "cached": ("=", "blue"),
-    "failed": ("✗", "bold red"),
-    "interrupted": ("!", "bold yellow"),
-}
-BAR_WIDTH = 20
-TRAINS = "Pretrain"  # the node that reports its progress
-
-
-def picture(shown: "Console") -> RenderableType:
-    """The run as it stands."""
-    return Group(*_parts(shown))
-
-
-def _parts(shown: "Console") -> Iterator[RenderableType]:
-    table = Table.grid(padding=(0, 1), expand=True)
-    table.add_column(width=1)
-    table.add_column(no_wrap=True, min_width=max(map(len, shown.nodes), default=1))
-    table.add_column(justify="right", no_wrap=True, min_width=8)
-    table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-    for name, node in shown.nodes.items():
-        mark, style = STATES[node.state]
-        # Text, not markup: lines hold names of files and classes.
-        table.add_row(Text(mark, style), Text(name, style), Text(_time(node), style), Text(node.line, "dim"))
-        if name == TRAINS and node.state == "running" and shown.progress is not None:
-            table.add_row("", "", "", _bar(shown.progress))
-    if shown.nodes:
-        yield table
-    if shown.notice:
-        yield Text(shown.notice, "bold yellow")
-
-
-def _time(node: "Node") -> str:
-    if node.state == "waiting":
-        return ""
-    if node.state == "running":
-        return duration(time.monotonic() - node.started)
-    return node.state if node.state != "complete" else f"{node.seconds:.1f} s"
-
-
-def _bar(progress: "Progress") -> RenderableType:
-    row = Table.grid(padding=(0, 1))
-    figures = [f"{progress.step:,} of {progress.steps:,} steps"]
-    if progress.images_per_second:
-        figures += [f"{progress.images_per_second:.0f} images/s", f"{duration(progress.seconds_left)} left"]
-    row.add_row(ProgressBar(progress.steps, progress.step, width=BAR_WIDTH),
-                Text(f"{progress.step / progress.steps:.0%} {', '.join(figures)}", no_wrap=True, overflow="ellipsis"))  # fmt: skip
-    return row
-
-
-def duration(seconds: float) -> str:
-    """`seconds` as a clock shows them: 0:07, 12:34 or 1:02:03."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
 
 # Loggers whose INFO lines are written for the user.
 OUR_LOGGERS = ("pipeline", "components", "registry", "trainer", "vertex")
@@ -154,7 +83,7 @@ class _OurLines(logging.Handler):
         if record.levelno >= logging.INFO:
             self._shown.tell(record.getMessage(), progress, lasting=record.levelno >= logging.WARNING)
         elif progress is not None:
-            self._shown.progress = progress
+            self._shown.advance(progress)
 
 
 class _LibrariesLines(logging.Handler):
@@ -190,7 +119,6 @@ class _NodeEvents(logging.Handler):
             self._shown.node_ends(record.args[0])
 
 
-REFRESHES_A_SECOND = 4
 # Reasons why a node runs that fit a line; run.json has all.
 REASONS = 3
 SHOW_CURSOR = b"\x1b[?25h\n"  # the live view hides it; DECTCEM of the VT220 and its successors
@@ -204,26 +132,15 @@ class Output(enum.Enum):
     VERBOSE = "line by line, with what the libraries log"
 
 
-@dataclasses.dataclass
-class Node:
-    """A node of the DAG. `state`: waiting, running, complete, cached, failed or interrupted; `line`: what it said last."""
-
-    state: str = "waiting"
-    started: float = 0.0
-    seconds: float = 0.0
-    line: str = ""
-
-
 class Console:
     """The terminal during a run.
 
     Attributes:
       terminal: a rich console on the caller's own standard output.
       errors: the same on standard error.
-      nodes: by id, in the order of the run; those that have not started are there once `expect` has named them.
+      view: the nodes, with their states, and their picture.
       node: id of the node that runs now or ran last; None before the first.
       progress: of the pre-training, the latest; None before it.
-      notice: a line below the live view.
       why: from the id of a node that runs to why it was not served from the cache.
     """
 
@@ -231,14 +148,11 @@ class Console:
         self.terminal = terminal
         self.errors = errors
         self.output = output
-        self.nodes: dict[str, Node] = {}
+        self.view = LiveView(terminal)
         self.node: str | None = None
         self.progress: Progress | None = None
-        self.notice = ""
         self.why: Callable[[str], list[str]] = lambda node: []
-        self._live = rich.live.Live(
-            get_renderable=lambda: picture(self), console=terminal, refresh_per_second=REFRESHES_A_SECOND,
-            redirect_stdout=False, redirect_stderr=False)  # fmt: skip
+        self._ended: list[str] = []
 
     @property
     def verbose(self) -> bool:
@@ -247,12 +161,12 @@ class Console:
     @property
     def seconds(self) -> dict[str, float]:
         """Wall time by node, of those that ended."""
-        return {name: node.seconds for name, node in self.nodes.items() if node.state in ("complete", "cached")}
+        return {node: self.view.seconds(node) for node in self._ended}
 
     def start(self) -> None:
         """Begins the live view, where there is one."""
         if self.output == Output.NORMAL and self.terminal.is_terminal and not self.terminal.is_dumb_terminal:
-            self._live.start()
+            self.view.start()
 
     def end_live_view(self, state: str | None = None) -> None:
         """Ends the live view; its last picture stays on the screen.
@@ -260,11 +174,10 @@ class Console:
         Args:
           state: of the node that was running, "failed" or "interrupted"; None where none was.
         """
-        if state and self.node is not None and self.nodes[self.node].state == "running":
-            self.nodes[self.node].state = state
-        self.notice = ""
-        if self._live.is_started:
-            self._live.stop()
+        if state and self.view.state(self.node) == "running":
+            self.view.set(self.node, state=state)
+        self.view.notice = ""
+        self.view.stop()
 
     def say(self, line: str) -> None:
         """Prints one line as it is: square brackets and file names are not markup."""
@@ -274,11 +187,16 @@ class Console:
     def tell(self, line: str, progress: "Progress | None" = None, lasting: bool = False) -> None:
         """Shows what the running node says: beside its name in the live view, or as a line if it is to last or there is none."""
         if progress is not None:
-            self.progress = progress
-        if self._live.is_started and self.node is not None and not lasting:
-            self.nodes[self.node].line = line
+            self.advance(progress)
+        if self.view.is_live and self.node is not None and not lasting:
+            self.view.set(self.node, line=line.replace("\n", " "))
         else:
             self.say(f"  {line}")
+
+    def advance(self, progress: "Progress") -> None:
+        """Notes how far pre-training is."""
+        self.progress = progress
+        self.view.advance(progress)
 
     def fail(self, line: str) -> None:
         """Prints one paragraph on standard error."""
@@ -286,27 +204,27 @@ class Console:
 
     def interrupting(self, name: str) -> None:
         """Says that the run was asked to end. Safe in a signal handler: touches no stream that might be in use."""
-        training = self.node == TRAINS and self.nodes[self.node].state == "running"
+        training = self.view.state(TRAINS) == "running"
         does = "finishes its step and writes a checkpoint" if training else "ends the running node"
-        self.notice = f"{name}: {does}; Ctrl-C again ends at once"
-        if not self._live.is_started and self.output != Output.QUIET:
-            os.write(self.terminal.file.fileno(), f"{self.notice}\n".encode())
+        self.view.notice = f"{name}: {does}; Ctrl-C again ends at once"
+        if not self.view.is_live and self.output != Output.QUIET:
+            os.write(self.terminal.file.fileno(), f"{self.view.notice}\n".encode())
 
     def ending_at_once(self) -> None:
         """Leaves the terminal usable. Safe in a signal handler."""
-        if self._live.is_started:
+        if self.view.is_live:
             os.write(self.terminal.file.fileno(), SHOW_CURSOR)
 
     def expect(self, nodes: Sequence[str]) -> None:
         """Names the nodes that will run, in their order."""
-        self.nodes = {name: Node() for name in nodes}
+        self.view.expect(nodes)
 
     def node_starts(self, name: str) -> None:
         self.node = name
-        self.nodes[name] = Node("running", time.monotonic())
+        self.view.start_node(name)
 
     def node_cached(self) -> None:
-        self.nodes[self.node].state = "cached"
+        self.view.set(self.node, state="cached")
 
     def node_runs(self) -> None:
         """Says why the node that started was not served from the cache, if it has run before."""
@@ -316,12 +234,11 @@ class Console:
             self.say(f"{self.node} runs: {visible('; '.join(reasons[:REASONS]))}{more}")
 
     def node_ends(self, name: str) -> None:
-        node = self.nodes[name]
-        node.seconds = time.monotonic() - node.started
-        if node.state == "running":
-            node.state = "complete"
-        if not self._live.is_started:
-            self.say(f"{name:<17} {'cached' if node.state == 'cached' else f'{node.seconds:.1f} s'}")
+        self.view.end_node(name)
+        self._ended.append(name)
+        if not self.view.is_live:
+            took = "cached" if self.view.state(name) == "cached" else f"{self.view.seconds(name):.1f} s"
+            self.say(f"{name:<17} {took}")
 
 
 @contextlib.contextmanager

@@ -7,10 +7,10 @@ import re
 import subprocess
 import sys
 
+import pytest
 import rich.console
 
-from cli import console
-from cli.console import Console
+from cli.live_view import LiveView
 from trainer.loop import Progress
 
 PROJECT = pathlib.Path(__file__).resolve().parents[2]
@@ -112,8 +112,8 @@ def test_a_terminal_shows_one_live_picture(tmp_path):
     os.close(terminal)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, written.decode()
     shown = re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", written.decode()).replace("\r", "")
-    assert "25% 30 of 120 steps, 200 images/s, 0:45 left" in shown
-    assert re.search(r"▸ Pretrain +0:0\d epoch \[1/2\]", shown) and "· Pusher" in shown
+    assert re.search(r"25%  30 of 120 steps 200 images/s -:--:-- left", shown)
+    assert re.search(r"▸ Pretrain +0:00:0\d epoch \[1/2\]", shown) and "· Pusher" in shown
     assert "SIGTERM: finishes its step and writes a checkpoint; Ctrl-C again ends at once" in shown
     assert "  a warning that lasts\n" in shown
     # The last picture, which stays: no bar, no notice, and the cursor is back before the error.
@@ -123,24 +123,57 @@ def test_a_terminal_shows_one_live_picture(tmp_path):
     assert "a warning that lasts" in (tmp_path / "log.txt").read_text()
 
 
-def picture(console, width):
+@pytest.fixture
+def view():
+    return LiveView(rich.console.Console())
+
+
+def picture(view, width):
     terminal = rich.console.Console(width=width, color_system=None, force_terminal=True)
     with terminal.capture() as captured:
-        terminal.print(console.picture(console))
+        terminal.print(view)
     return captured.get()
 
 
-def test_names_and_lines_are_no_markup_and_every_node_has_one_line_at_any_width():
-    console = Console(rich.console.Console(), rich.console.Console())
-    console.expect([f"Node{index}" for index in range(8)] + ["Pretrain"])
-    console.node_starts("Pretrain")
-    console.nodes["Pretrain"].line = "class '[bold]rose[/bold]' " * 20
-    console.progress = Progress(1, 3, 0, None, None)
-    for width in (40, 80, 200):
-        lines = picture(console, width).splitlines()
+def test_names_and_lines_are_no_markup_and_every_node_has_one_line_at_any_width(view):
+    view.expect([f"Node{index}" for index in range(8)] + ["Pretrain"])
+    view.start_node("Pretrain")
+    view.set("Pretrain", line="class '[bold]{rose}[/bold]' " * 20)
+    view.advance(Progress(1, 3, 0, None, None))
+    for width in (10, 20, 40, 80, 200):
+        lines = picture(view, width).splitlines()
         assert len(lines) == 10 and max(map(len, lines)) <= width
-    assert "class '[bold]rose[/bold]'" in picture(console, 200) and "33% 1 of 3 steps" in picture(console, 80)
+    assert "class '[bold]{rose}[/bold]'" in picture(view, 200) and " 33% 1 of 3 steps" in picture(view, 80)
 
 
-def test_time_left_is_read_as_on_a_clock():
-    assert [console.duration(seconds) for seconds in (7.4, 59.6, 754, 3723)] == ["0:07", "1:00", "12:34", "1:02:03"]
+def test_each_state_has_its_mark_and_an_end_without_completion_its_word(view):
+    view.expect(["Cached", "Complete", "Failed", "Waiting"])
+    for node in ("Cached", "Complete", "Failed"):
+        view.start_node(node)
+    view.set("Cached", state="cached")
+    view.end_node("Cached")
+    view.end_node("Complete")
+    assert picture(view, 80).splitlines()[2].split() == ["▸", "Failed", "0:00:00"]
+    view.set("Failed", state="failed")
+    assert [line.split() for line in picture(view, 80).splitlines()] == [
+        ["=", "Cached", "cached"], ["✓", "Complete", "0:00:00"], ["✗", "Failed", "failed"], ["·", "Waiting"]]  # fmt: skip
+
+
+def test_the_time_left_follows_from_the_steps_since_this_start():
+    """A run that goes on at step 60: 20 steps in 10 s, and 40 to do, are 20 s."""
+    clock = [0]
+    view = LiveView(rich.console.Console(get_time=lambda: clock[0]))
+    view.start_node("Pretrain")
+    for clock[0], step in ((100, 60), (105, 70), (110, 80)):
+        view.advance(Progress(step, 120, 0, 32.4, None))
+    assert " 67%  80 of 120 steps 32 images/s 0:00:20 left" in picture(view, 100)
+
+
+def test_the_bar_is_there_only_while_the_node_trains(view):
+    view.expect(["Pretrain"])
+    view.start_node("Pretrain")
+    assert len(picture(view, 80).splitlines()) == 1
+    view.advance(Progress(3, 3, 0, None, None))
+    assert len(picture(view, 80).splitlines()) == 2
+    view.end_node("Pretrain")
+    assert len(picture(view, 80).splitlines()) == 1

@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM in every phase of a run, on a terminal: what is kept, what is said, and with which status it ends."""
 
+import codecs
 import fcntl
 import json
 import os
@@ -36,6 +37,7 @@ class Run:
         termios.tcsetattr(self.terminal, termios.TCSANOW, attributes)
         fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
         self.shown = ""
+        self.decoder = codecs.getincrementaldecoder("utf-8")()  # a read can end within a character
         # Our end of the terminal stays open, so that what was printed can be read after the end.
         self.process = forked.Process(
             arguments, cwd=PROJECT, env={**os.environ, "PYTHONPATH": str(PROJECT), "TERM": "xterm-256color"},
@@ -43,7 +45,7 @@ class Run:
 
     def read(self, seconds=0.05):
         while select.select([self.screen], [], [], seconds)[0]:
-            self.shown += os.read(self.screen, 65536).decode()
+            self.shown += self.decoder.decode(os.read(self.screen, 65536))
         return plain(self.shown)
 
     def until(self, condition):
