@@ -6,14 +6,13 @@
                         |                | backbone                                    :
                         +----------> LinearEval (probe on the frozen backbone)  <......+
                         |                | probe
-                        +----------> Evaluator  (against the untrained floor and the champion)
+                        +----------> Evaluator  (against the random-init baseline and the champion)
                                          | blessing
                                      Pusher     (blessing <-> probe <-> backbone, then the registry)
                                          |
-                                     Report     (one HTML page, of what all of them left)
+                                     Report     (one HTML page of all outputs)
 
-Called by the runners. `create_pipeline` is pure: what it returns depends on its arguments alone, and nothing is
-read, written or looked up, neither at import nor when it is called.
+`create_pipeline` is pure: its result depends on its arguments alone; it reads, writes and looks up nothing.
 """
 
 import dataclasses
@@ -36,18 +35,18 @@ from components.report.component import RunReport
 from components.schema_gen import FlowersSchemaGen, statistics_options
 from components.source_inspector import SourceInspector
 from contracts import how_to_run
-from pipeline.identity import MAKERS, Origin, in_words, recipe_without_data
+from pipeline.identity import MAKERS, Origin, code_line, recipe_without_data
 from pipeline_config import PIPELINE_NAME, Config
 
 
 @dataclasses.dataclass(frozen=True)
 class Places:
-    """Where the nodes read and write, local or remote. The same for every run below one DIR, as the cache needs it.
+    """Where the nodes read and write, local or remote. The same for every run below one DIR, as the cache requires.
 
     Attributes:
       pipeline_root: folder of the nodes' outputs.
       datasets: folder of generated data sets.
-      checkpoints: folder that has one of its own for each pre-training's checkpoints.
+      checkpoints: folder with a subfolder for each pre-training's checkpoints.
       registry: place of the registry, as registry.opening understands it.
     """
 
@@ -64,8 +63,8 @@ def create_pipeline(config: Config, origin: Origin, champion: str | None, places
     Args:
       config: the settings.
       origin: what identifies data and code; nodes whose inputs did not change are served from the cache.
-      champion: JSON of the version that the candidate is judged against (`version`, `probe_uri`, `content_hash`); "" where there
-        is none; None: the Evaluator looks for it when it runs.
+      champion: JSON of the version that the candidate is judged against (`version`, `probe_uri`, `content_hash`); "" if there is
+        none; None: the Evaluator looks it up when it runs.
       places: where nodes read and write.
       trainer: the component class of both trainers; TFX has another that starts a job on Vertex AI.
       jobs: what that other class needs in custom_config, by node id.
@@ -151,8 +150,8 @@ def create_pipeline(config: Config, origin: Origin, champion: str | None, places
         name=config.registry.name,
         recipe=recipe_without_data(config, origin),
         run_id=PIPELINE_JOB_NAME,
-        # What the version's record says of its code, by every node that had a part in it.
-        code=in_words({node: origin.code[node] for node in (*MAKERS, "Evaluator", "Pusher")}),
+        # The code of every node that contributes to the version, for its record.
+        code=code_line({node: origin.code[node] for node in (*MAKERS, "Evaluator", "Pusher")}),
         code_version=code["Pusher"],
         licence=config.data.licence,
     ).with_id("Pusher")
@@ -162,7 +161,7 @@ def create_pipeline(config: Config, origin: Origin, champion: str | None, places
         **{name: by_id[node].outputs[output] for name, (node, output) in reported.INPUTS.items()},
         configuration=as_json(config),
         preset=as_json(pipeline_config.PRESETS[config.preset]),
-        code=in_words({node: origin.code[node] for node in (*MAKERS, "Evaluator", "Pusher")}),
+        code=code_line({node: origin.code[node] for node in (*MAKERS, "Evaluator", "Pusher")}),
         code_version=code["Report"],
     ).with_id("Report")
 
@@ -176,11 +175,11 @@ def create_pipeline(config: Config, origin: Origin, champion: str | None, places
 
 
 def as_json(section: object) -> str:
-    """A section of the configuration as the JSON that nodes take for a parameter: without what only says how to run."""
+    """A section of the configuration as JSON for a node's parameter, without the settings that only say how to run."""
     return json.dumps(pipeline_config.identity(section), sort_keys=True)
 
 
 def how_pretrain_runs(config: Config) -> str:
-    """What reaches Pretrain beside its parameters, as the value of the variable contracts.how_to_run.VARIABLE."""
-    # kNN is watched while it trains, so that its neighbours are no part of what is trained.
+    """Pretrain's settings that are not parameters, as the value of the variable contracts.how_to_run.VARIABLE."""
+    # kNN only monitors training, so its neighbours do not change what is trained.
     return how_to_run.as_text(pipeline_config.running(config.pretrain) | {"neighbours": config.linear_eval.neighbours})

@@ -1,8 +1,8 @@
 """What a node's output depends on: the code that it runs, the settings that it reads, its inputs. And what changed since.
 
-TFX serves a node from its cache where parameters and inputs are those of an earlier execution. So code and settings are parameters:
+TFX serves a node from its cache if parameters and inputs are those of an earlier execution. So code and settings are parameters:
 a node's `code_version` has the hash of every file of the project that its executor runs, found from the imports
-(contracts/source_code.py), and its settings are those that it reads and that are not marked as how_to_run in pipeline_config.
+(contracts/source_code.py), and its settings are those that it reads, except those marked as how_to_run in pipeline_config.
 `python -m pipeline.identity` prints the code of an installation, such as the one in an image.
 """
 
@@ -32,11 +32,11 @@ EXECUTED = {
 # The nodes that make what is registered.
 MAKERS = ("ExampleGen", "Pretrain", "LinearEval")
 
-# Parameters that follow from others, or only say where things lie: their change is told by what they follow from.
+# Parameters that follow from others, or only say where things are: a change is reported by what they follow from.
 DERIVED = ("recipe", "code", "run_id", "champion.content_hash", "champion.probe_uri")
-# A setting's value in the preset, which the page shows beside one that differs.
+# Prefix of a setting's value in the preset, which the page shows beside a value that differs.
 PRESET = "preset."
-# Why a node runs where no execution of it has finished yet.
+# Why a node runs if no execution of it has finished yet.
 FIRST = "it has not finished here before"
 # Parameters that are one setting each, with the setting's section.
 SECTIONS = {"max_bad_fraction": "data", "licence": "data", "name": "registry"}
@@ -47,9 +47,9 @@ class Origin:
     """What a run's candidate comes from, beyond the settings of its training.
 
     Attributes:
-      data_fingerprint: hash of the source's content; "" where the DAG is built without a look at it, as ExampleGen has one.
+      data_fingerprint: hash of the source's content; "" if the DAG is built without reading the source.
       code: by node, the hash of each file that it runs (`node_code`).
-      packages: `package_versions`, for records alone.
+      packages: `package_versions`, for records only.
     """
 
     data_fingerprint: str
@@ -82,7 +82,7 @@ def package_versions() -> dict[str, str]:
     return {name: f"{__version__}+{source_code.version(files)}" for name, files in hashes.items()}
 
 
-def in_words(code: Mapping[str, Mapping[str, str]]) -> str:
+def code_line(code: Mapping[str, Mapping[str, str]]) -> str:
     """The versions of the nodes' code in one line, for records: `ExampleGen 0123456789ab, …`."""
     return ", ".join(f"{node} {source_code.version(files)}" for node, files in code.items())
 
@@ -96,7 +96,7 @@ def recipe(config: Config, origin: Origin) -> str:
 
 
 def recipe_without_data(config: Config, origin: Origin) -> str:
-    """The part of the recipe that is known when a DAG is built, before its data has been looked at."""
+    """The part of the recipe that is known when a DAG is built, before its data has been read."""
     values = {
         "code": {node: source_code.version(origin.code[node]) for node in MAKERS},
         "ingest": pipeline_config.ingest(config.data),
@@ -108,10 +108,10 @@ def recipe_without_data(config: Config, origin: Origin) -> str:
 
 
 def changes(before: Ingredients | None, now: Ingredients, photographs_moved: Callable[[str, str], str]) -> list[str]:
-    """Why a node ran, in sentences: what of its code, its settings and its inputs differs from its last finished execution.
+    """Why a node ran, in sentences: which code, settings and inputs differ from its last finished execution.
 
     Args:
-      before: that execution; None where there is none.
+      before: that execution; None if there is none.
       now: the one in question, which was not served from the cache.
       photographs_moved: from two fingerprints to a sentence that says how the photographs differ.
     """
@@ -134,11 +134,11 @@ def changes(before: Ingredients | None, now: Ingredients, photographs_moved: Cal
             found.append(f"{key} {_text(was.get(key))} → {_text(is_now.get(key))}")
     new = [node for node, uris in now.inputs.items() if before.inputs.get(node) != uris]
     found += [f"new output of {node}" for node in new]
-    return list(dict.fromkeys(found)) or ["what it wrote is gone, or is not true any more"]
+    return list(dict.fromkeys(found)) or ["its output is missing or out of date"]
 
 
 def _flat(parameters: Mapping[str, object]) -> dict[str, object]:
-    """Parameters as settings by dotted key and files by `code_version/PATH`; JSON in them is taken apart."""
+    """Parameters as settings by dotted key and files by `code_version/PATH`; JSON objects in them are flattened."""
     flat: dict[str, object] = {}
 
     def add(key: str, value: object) -> None:
@@ -147,7 +147,7 @@ def _flat(parameters: Mapping[str, object]) -> dict[str, object]:
             flat.update({f"code_version/{path}": digest for path, digest in parsed.items()})
         elif isinstance(parsed, dict):
             for name, part in parsed.items():
-                # These hold sections; they are none themselves.
+                # These hold sections and are not sections themselves.
                 add(name if key in ("custom_config", "configuration", "") else f"{key}.{name}", part)
         elif key in SECTIONS:
             flat[f"{SECTIONS[key]}.{key}"] = value

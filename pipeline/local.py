@@ -1,7 +1,7 @@
 """Runs the DAG on this machine, node after node, in this process.
 
-`prepare` finds out what has to be known before the DAG is built: the data's fingerprint, the code's versions, the champion.
-`with_warm_start` is the configuration of a run that starts from a registered backbone.
+`prepare` finds out what the DAG is built from: the data's fingerprint, the code's versions, the champion. `with_warm_start` is
+the configuration of a run that starts from a registered backbone.
 """
 
 import dataclasses
@@ -38,8 +38,8 @@ class Prepared:
     Attributes:
       origin: what identifies data and code.
       recipe: hash of everything that determines the candidate.
-      champion: what the Evaluator compares with, as JSON; "" where there is none.
-      registered: each version that the registry has, with its alias or "".
+      champion: what the Evaluator compares with, as JSON; "" if there is none.
+      registered: each version in the registry, with its alias or "".
     """
 
     origin: Origin
@@ -49,7 +49,7 @@ class Prepared:
 
 
 def prepare(config: Config, layout: Layout) -> Prepared:
-    """Looks at the source and at the registry, where it repairs what an interrupted run or command left.
+    """Inspects the source and the registry, and repairs what an interrupted run or command left in the registry.
 
     Raises:
       SourceNotFound: the source names no data.
@@ -74,27 +74,27 @@ def prepare(config: Config, layout: Layout) -> Prepared:
 
 
 def _warn_of_other_classes(champion: dict[str, str], classes: tuple[str, ...]) -> None:
-    """Says before hours of training what the gate will say after them."""
+    """Warns before hours of training of what the gate will refuse after them."""
     try:
         known = files.read_json(os.path.join(champion["probe_uri"], model_files.PROBE_RECORD))["classes"]
     except (OSError, ValueError, KeyError):
         return  # damaged: the Evaluator names the file and what to do
     if list(classes) != known:
         log.warning(
-            "Champion version %s tells apart other classes, so that the gate cannot compare with it and will not bless this "
-            "run; --set registry.name=NAME starts a line of versions without a champion", champion["version"],
+            "Champion version %s has other classes, so the gate cannot compare with it and will not bless this run; "
+            "--set registry.name=NAME registers under a new name, without a champion", champion["version"],
         )  # fmt: skip
 
 
-# Named in full: Beam's DirectRunner would first try Prism, whose executable it downloads.
+# Not DirectRunner, which first tries Prism, whose executable it downloads.
 BEAM_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 
 
 class NodeDidNotRun(RuntimeError):
-    """A node was passed over: TFX could not find its inputs, which it reports to the log alone."""
+    """A node was skipped: TFX could not find its inputs, which it reports only to the log."""
 
     def __init__(self, node: str):
-        super().__init__(f"{node} did not run: its inputs were not found; the log says which")
+        super().__init__(f"{node} did not run: TFX did not find its inputs; the log names them")
         self.node = node
 
 
@@ -111,7 +111,7 @@ def places(layout: Layout) -> Places:
 def run(
     config: Config, prepared: Prepared, layout: Layout, run_id: str, expect: Callable[[list[str]], None] = lambda nodes: None
 ) -> None:
-    """Runs all nodes, those from the cache whose code, settings and inputs are unchanged; `expect` is told their ids first.
+    """Runs all nodes; those whose code, settings and inputs are unchanged come from the cache. `expect` gets all ids first.
 
     Raises:
       NodeDidNotRun: a node's inputs were missing.
@@ -119,14 +119,14 @@ def run(
     """
     layout.root.mkdir(parents=True, exist_ok=True)
     for uri in metadata.forget_missing_artifacts(layout.metadata, prepared.registered):
-        log.info("What is recorded as %s is gone or not true any more; the node that wrote it runs again", uri)
+        log.info("The output %s is missing or out of date; the node that wrote it runs again", uri)
     pipeline = create_pipeline(
         config, prepared.origin, prepared.champion, places(layout),
         metadata_connection_config=tfx_metadata.sqlite_metadata_connection_config(str(layout.metadata)),
         beam_pipeline_args=[f"--runner={BEAM_RUNNER}"],
     )  # fmt: skip
     representation = compiler.Compiler().compile(pipeline)
-    # The runner would fill in a run id of its own, the time of day; it finds the place taken. No cache key contains the run id.
+    # Set before the runner sets a run id of its own, the time of day. No cache key contains the run id.
     runtime_parameter_utils.substitute_runtime_parameter(
         representation, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id})  # fmt: skip
     nodes = [node.pipeline_node.node_info.id for node in representation.nodes]
@@ -137,7 +137,7 @@ def run(
 
 
 def because(layout: Layout, run_id: str) -> dict[str, list[str]]:
-    """Why each node of a run was not served from the cache, in sentences; also while the run goes on."""
+    """Why each node of a run was not served from the cache, in sentences; also during the run."""
 
     def moved(before: str, now: str) -> str:
         return photographs_moved(*(np.load(path) if path.exists() else None for path in map(layout.photographs, (before, now))))
@@ -146,10 +146,10 @@ def because(layout: Layout, run_id: str) -> dict[str, list[str]]:
 
 
 def photographs_moved(before: np.ndarray | None, now: np.ndarray | None) -> str:
-    """How two states of a source differ, in words.
+    """How two states of a source differ, such as "3 photographs added, 1 removed".
 
     Args:
-      before, now: `Inspection.photographs` of both; None where it is not known.
+      before, now: `Inspection.photographs` of both; None if unknown.
     """
     if before is None or now is None:
         return "the photographs changed"
@@ -159,15 +159,15 @@ def photographs_moved(before: np.ndarray | None, now: np.ndarray | None) -> str:
         "removed": len(before) - len(at_before),
         "changed": int(np.sum(before[at_before, 1] != now[at_now, 1])),
     }
-    told = [f"{count} {what}" for what, count in counts.items() if count]
-    if not told:
+    parts = [f"{count} {what}" for what, count in counts.items() if count]
+    if not parts:
         return "the photographs changed"
-    first, _, rest = told[0].partition(" ")
-    return ", ".join([f"{first} photograph{'s' if first != '1' else ''} {rest}", *told[1:]])
+    first, _, rest = parts[0].partition(" ")
+    return ", ".join([f"{first} photograph{'s' if first != '1' else ''} {rest}", *parts[1:]])
 
 
 def _keep_photographs(inspection: Inspection, layout: Layout) -> None:
-    """Keeps which photographs there are, so that the next run can say how many are new."""
+    """Keeps the list of photographs, so that the next run can say how many are new."""
     path = layout.photographs(inspection.fingerprint)
     if inspection.photographs is not None and not path.exists():
         with files.written(path) as file:
@@ -181,14 +181,14 @@ def _require_all_ran(nodes: list[str], layout: Layout, run_id: str) -> None:
             raise NodeDidNotRun(node)
 
 
-# What two networks have to share for the weights of one to fit the other and to mean the same there.
+# What two networks must share for the weights of one to fit the other and to mean the same there.
 SAME = ("backbone", "width", "stem", "resolution")
 
 
 def with_warm_start(config: Config, layout: Layout, wanted: str) -> Config:
-    """`config` with the version as pretrain.warm_start, and its epochs and rate those of a warm start.
+    """`config` with the version as pretrain.warm_start, and the epochs and rate of a warm start.
 
-    Path and content hash are settings of pre-training from here on, so that cache, checkpoints and recipe depend on them.
+    Path and content hash become settings of pre-training, so that cache, checkpoints and recipe depend on them.
 
     Args:
       config: the settings.
@@ -201,7 +201,7 @@ def with_warm_start(config: Config, layout: Layout, wanted: str) -> Config:
     try:
         version = reading.get_version(open_registry(str(layout.registry), config.registry.name), wanted)
     except RegistryError as error:
-        raise ConfigurationError(f"--warm-start {wanted}: {error}; a run without --warm-start registers a first one") from error
+        raise ConfigurationError(f"--warm-start {wanted}: {error}; a run without --warm-start makes a first one") from error
     differences = reading.verify(version)
     if differences:
         first = differences[0]

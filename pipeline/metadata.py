@@ -1,6 +1,6 @@
-"""What ML Metadata knows of one run: its executions, how they ended and what they left.
+"""What ML Metadata knows about one run: its executions, how they ended, their inputs and outputs.
 
-Read after the runner, also after a failed one. The only thing ever written is that an artifact is gone.
+Nothing is written but that an artifact is gone.
 """
 
 import dataclasses
@@ -24,8 +24,8 @@ class Execution:
 
     Attributes:
       node: the node's id in the DAG.
-      state: COMPLETE, CACHED, FAILED or RUNNING (which is what a killed process leaves behind).
-      outputs: URI by output name; of a cached execution those that it was served with.
+      state: COMPLETE, CACHED, FAILED or RUNNING (also after its process was killed).
+      outputs: URI by output name; of a cached execution those from the cache.
     """
 
     node: str
@@ -34,7 +34,7 @@ class Execution:
 
 
 def executions(database: pathlib.Path, run_id: str) -> list[Execution]:
-    """The executions of one run, in the order in which they were started; none where the database or the run does not exist."""
+    """The executions of one run, in the order in which they were started; none if the database or the run does not exist."""
     if not database.exists():
         return []
     store = _open(database)
@@ -53,9 +53,9 @@ def executions(database: pathlib.Path, run_id: str) -> list[Execution]:
 
 
 def made_of(database: pathlib.Path, run_id: str) -> dict[str, tuple[Ingredients | None, Ingredients]]:
-    """What each node's execution in a run was made of, after what its last finished execution before that was made of.
+    """By node, what its last finished execution before a run was made of, and what its execution in the run is made of.
 
-    Nodes that were served from the cache are left out. Also while the run goes on: TFX enters an execution before it runs.
+    Nodes that were served from the cache are left out. Works during the run: TFX enters an execution before it runs.
     """
     if not database.exists():
         return {}
@@ -82,7 +82,7 @@ def _ingredients(store: metadata_store.MetadataStore, execution: metadata_store_
     parameters = {name: getattr(value, value.WhichOneof("value")) for name, value in execution.custom_properties.items()}
     events = store.get_events_by_execution_ids([execution.id])
     ids = [event.artifact_id for event in events if event.type == metadata_store_pb2.Event.INPUT]
-    # Of the executions that an output belongs to, the oldest wrote it; to the others it was served.
+    # Of the executions that have an output, the oldest wrote it; the others got it from the cache.
     made = [event for event in store.get_events_by_artifact_ids(ids) if event.type == metadata_store_pb2.Event.OUTPUT]
     makers = {event.artifact_id: event.execution_id for event in sorted(made, key=lambda event: -event.execution_id)}
     inputs: dict[str, list[str]] = {}
@@ -121,13 +121,13 @@ def _outputs(store: metadata_store.MetadataStore, execution_id: int) -> dict[str
 
 
 def forget_missing_artifacts(database: pathlib.Path, registered: Mapping[str, str]) -> list[str]:
-    """Marks what is gone as deleted, so that no cache serves it and what wrote it runs again; returns the URIs.
+    """Marks missing and outdated artifacts as deleted, so that no cache serves them and their nodes run again; returns the URIs.
 
-    Gone are local artifacts without files, and records of a push that are not true any more: its version was deleted, or was
-    made champion or rolled back from since.
+    These are local artifacts without files, and records of a push whose version was since deleted, made champion or rolled back
+    from.
 
     Args:
-      registered: each version that the registry has, with its alias or "".
+      registered: each version in the registry, with its alias or "".
     """
     if not database.exists():
         return []
@@ -136,7 +136,7 @@ def forget_missing_artifacts(database: pathlib.Path, registered: Mapping[str, st
         artifact
         for artifact in store.get_artifacts()
         if artifact.state == metadata_store_pb2.Artifact.LIVE
-        and (_without_files(artifact) or _says_otherwise(artifact, registered))
+        and (_without_files(artifact) or _is_outdated(artifact, registered))
     ]
     for artifact in gone:
         artifact.state = metadata_store_pb2.Artifact.DELETED
@@ -148,7 +148,7 @@ def _without_files(artifact: metadata_store_pb2.Artifact) -> bool:
     return artifact.uri.startswith("/") and not pathlib.Path(artifact.uri).exists()
 
 
-def _says_otherwise(artifact: metadata_store_pb2.Artifact, registered: Mapping[str, str]) -> bool:
+def _is_outdated(artifact: metadata_store_pb2.Artifact, registered: Mapping[str, str]) -> bool:
     version, alias = (
         artifact.custom_properties[name].string_value if name in artifact.custom_properties else ""
         for name in ("pushed_version", "pushed_alias")

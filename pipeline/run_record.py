@@ -1,7 +1,7 @@
-"""run.json, what a run used, did and found, in one flat schema that docs/run.json.md documents field by field; and report.html.
+"""run.json, what a run used, did and found, in a schema that docs/run.json.md documents field by field; and report.html.
 
-What a run did not reach is null, and every key is always there. The page is the Report node's with what only the runner knows; a run
-that ended before its Report node gets a page as well, drawn by the same code from what its nodes left.
+Every key is always present; what a run did not reach is null. The page is the Report node's, completed with what only the runner
+knows. A run that ended before its Report node gets a page from the same code, of the outputs that there are.
 """
 
 import dataclasses
@@ -36,10 +36,10 @@ REPORTS = {
 
 @dataclasses.dataclass(frozen=True)
 class Start:
-    """What is known of a run before its nodes run.
+    """What is known about a run before its nodes run.
 
-    `origin` and `recipe` are None until the source has been inspected; a rehearsal, which has only the compiled file, knows
-    neither them nor `config`.
+    `origin` and `recipe` are None until the source has been inspected; a rehearsal, which has only the compiled file, has neither
+    them nor `config`.
     """
 
     run_id: str
@@ -60,7 +60,7 @@ class Outcome:
 
 
 def read_reports(executions: Sequence["Execution"]) -> dict[str, dict]:
-    """The JSON reports (REPORTS) of a run's nodes, by section; a cached node has its report from an earlier run."""
+    """The JSON reports (REPORTS) of a run's nodes, by section; a cached node's report is from an earlier run."""
     outputs = {execution.node: execution.outputs for execution in executions}
     reports = {}
     for section, (node, output, name) in REPORTS.items():
@@ -78,7 +78,7 @@ def build(
     node_seconds: Mapping[str, float],
     because: Mapping[str, Sequence[str]],
 ) -> dict:
-    """run.json as a dictionary: of one run it is always the same.
+    """run.json as a dictionary: the same input gives the same record.
 
     Args:
       node_seconds: wall time by node, of those that ended.
@@ -163,7 +163,7 @@ def _gate(verdict: dict) -> dict:
 
 
 def _registry(push: dict, state: str) -> dict:
-    # Of a cached push, or of a backbone that an earlier run registered, the version is shown; this run pushed none.
+    # For a cached push, or a backbone that an earlier run registered, the version is shown, but this run pushed none.
     return {key: push[key] for key in ("name", "version", "alias", "reasons")} | {
         "pushed": push["created"] and state == "COMPLETE"
     }
@@ -177,7 +177,7 @@ def write_page(record: dict, executions: Sequence["Execution"], layout: Layout) 
 
     Args:
       record: run.json.
-      executions: of its nodes, with the URIs of what they left.
+      executions: of its nodes, with the URIs of their outputs.
     """
     from components.report import artifacts, page  # import TensorFlow
 

@@ -1,8 +1,8 @@
-"""The DAG as a Vertex AI PipelineJob, built without network and without credentials. Called by the verb `compile`; pure.
+"""The DAG as a Vertex AI PipelineJob, built without network and without credentials.
 
 The same input gives the same job: it names no time and no random id. The job is what Vertex AI's API takes
-(`pipelineJobs.create`), of which `pipelineSpec` and `runtimeConfig` come from KubeflowV2DagRunner and the rest from the section
-`vertex` of the configuration.
+(`pipelineJobs.create`): `pipelineSpec` and `runtimeConfig` come from KubeflowV2DagRunner, the rest from the section `vertex` of
+the configuration.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from tfx.extensions.google_cloud_ai_platform.trainer.executor import TRAINING_AR
 from tfx.orchestration.kubeflow.decorators import FinalStatusStr
 from tfx.orchestration.kubeflow.utils import TFX_DAG_NAME
 
-# Not from tfx.v1, which leaves the runner out without a word where kfp is missing.
+# Not from tfx.v1, which silently omits the runner if kfp is missing.
 from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import KubeflowV2DagRunner, KubeflowV2DagRunnerConfig
 from tfx.orchestration.pipeline import Pipeline
 
@@ -33,20 +33,20 @@ from vertex.target import DATAFLOW, TASK, Target, require_legal
 
 
 def require_compilable(config: Config, target: Target) -> None:
-    """Checks whatever the parts could not check alone.
+    """Checks what concerns several sections or the target.
 
     Raises:
-      ConfigurationError: a machine that does not exist, a source that a container cannot see, a key in another region.
+      ConfigurationError: a machine that does not exist, a source that a container cannot read, a key in another region.
     """
     require_legal(config.vertex.pretrain, "vertex.pretrain")
     require_legal(config.vertex.linear_eval, "vertex.linear_eval")
     source = config.data.source
     require(source == "synthetic" or source.startswith((TFDS_PREFIX, "gs://")), "data.source",
-            "gs://BUCKET/FOLDER, tfds:NAME or synthetic: a container sees no folder of this machine", source)  # fmt: skip
+            "gs://BUCKET/FOLDER, tfds:NAME or synthetic: a container cannot read a folder of this machine", source)  # fmt: skip
     require(not (source.startswith(TFDS_PREFIX) and target.beam_runner == DATAFLOW), "data.source",
             "gs://BUCKET/FOLDER with --beam-runner dataflow: TFDS prepares its data on the task's own disk", source)  # fmt: skip
     require(MODEL_ID.fullmatch(config.registry.name) is not None, "registry.name",
-            "at most 63 lower-case letters, digits, '-' and '_', a letter or '_' first, as for any model of Vertex AI",
+            "at most 63 lower-case letters, digits, '-' and '_', beginning with a letter or '_', on Vertex AI",
             config.registry.name)  # fmt: skip
     key = config.vertex.kms_key
     require(not key or key.split("/")[3] == target.region, "vertex.kms_key", f"a key in {target.region}", key)
@@ -60,7 +60,7 @@ def pipeline_job(config: Config, target: Target) -> dict:
     """
     require_compilable(config, target)
     origin = Origin(
-        # Only synthetic data can be known without a look at it.
+        # Only synthetic data is known without reading it.
         data_fingerprint=inspect(config.data, "").fingerprint if config.data.source == "synthetic" else "",
         code=node_code(),
         packages=package_versions(),
@@ -72,18 +72,18 @@ def pipeline_job(config: Config, target: Target) -> dict:
         "LinearEval": _custom_job("linear-eval", config.vertex.linear_eval, config.vertex, target, labels, {}),
     }  # fmt: skip
     pipeline = create_pipeline(
-        # Nobody looks at the registry here: the Evaluator does when it runs.
+        # No champion: the Evaluator looks it up when it runs.
         config, origin, None, places(config.vertex, target), Trainer, jobs)  # fmt: skip
     _prepare_beam_nodes(pipeline, config.vertex, target, labels)
     runner = KubeflowV2DagRunner(KubeflowV2DagRunnerConfig(default_image=target.image, use_pipeline_spec_2_1=True))
     runner.set_exit_handler(RunOutcome(final_status=FinalStatusStr(), outcomes_dir=target.outcomes).with_id("RunOutcome"))
     compiled = runner.run(pipeline, write_out=False)
     spec = compiled["pipelineSpec"]
-    # Another champion is another question, of which the Evaluator's inputs show nothing.
+    # The Evaluator depends on the champion, which is not among its inputs: it must not be cached.
     tasks = spec["components"][TFX_DAG_NAME]["dag"]["tasks"]
     del tasks["Evaluator"]["cachingOptions"]
     if not origin.data_fingerprint:
-        _look_at_the_source_in_every_run(tasks)
+        _inspect_the_source_in_every_run(tasks)
     _show_the_page(spec)
     optional = {
         "serviceAccount": config.vertex.service_account,
@@ -98,11 +98,11 @@ def pipeline_job(config: Config, target: Target) -> dict:
     } | {key: value for key, value in optional.items() if value}
 
 
-def _look_at_the_source_in_every_run(tasks: dict) -> None:
-    """Nobody knows whether the photographs are those of last time: SourceInspector is never served from the cache, and
-    ExampleGen and all that follows only where it finds the same as before."""
+def _inspect_the_source_in_every_run(tasks: dict) -> None:
+    """The photographs may have changed: SourceInspector never comes from the cache, and ExampleGen and all that follows only if
+    it finds the same fingerprint as before."""
     del tasks["SourceInspector"]["cachingOptions"]
-    # TFX 1.21 names the producer of a parameter by what its tasks were once called; a job with that name is not valid.
+    # TFX 1.21 refers to the producer of a parameter by a former naming of its tasks, which makes the job invalid.
     producer = tasks["ExampleGen"]["inputs"]["parameters"]["fingerprint"]["taskOutputParameter"]
     producer["producerTask"] = producer["producerTask"].removesuffix("_task")
 
@@ -119,7 +119,7 @@ def places(vertex: Vertex, target: Target) -> Places:
 
 
 def beam_arguments(vertex: Vertex, target: Target, labels: Mapping[str, str]) -> list[str]:
-    """Beam's options: the same engine as on one machine, or Dataflow with this image on its workers."""
+    """Beam's options: the same runner as on one machine, or Dataflow with this image on its workers."""
     if target.beam_runner == TASK:
         return [f"--runner={BEAM_RUNNER}"]
     optional = {
@@ -133,7 +133,7 @@ def beam_arguments(vertex: Vertex, target: Target, labels: Mapping[str, str]) ->
         f"--region={target.region}",
         f"--temp_location={target.bucket}/dataflow",
         f"--sdk_container_image={target.image}",
-        # What the image has is what runs: nothing is installed when a worker starts.
+        # The image has everything: nothing is installed when a worker starts.
         "--sdk_location=container",
         f"--max_num_workers={vertex.dataflow_max_workers}",
         *(f"--labels={key}={value}" for key, value in sorted(labels.items())),
@@ -142,7 +142,7 @@ def beam_arguments(vertex: Vertex, target: Target, labels: Mapping[str, str]) ->
 
 
 def _show_the_page(spec: dict) -> None:
-    """Gives the page the type under which Vertex AI shows it, and its task the entry point that knows this type."""
+    """Gives the page the artifact type that Vertex AI shows as a page, and its task the entry point that knows this type."""
     artifacts = spec["components"]["Report"]["outputDefinitions"]["artifacts"]
     artifacts["page"]["artifactType"] = {"schemaTitle": HtmlPage.TYPE_NAME, "schemaVersion": "0.0.1"}
     command = spec["deploymentSpec"]["executors"]["Report_executor"]["container"]["command"]
@@ -151,7 +151,7 @@ def _show_the_page(spec: dict) -> None:
 
 def _custom_job(name: str, worker: Worker, vertex: Vertex, target: Target, labels: Mapping[str, str],
                 variables: Mapping[str, str]) -> dict:  # fmt: skip
-    """custom_config of TFX's Vertex trainer: a CustomJob, to which TFX adds the command; `variables` are of its environment."""
+    """custom_config of TFX's Vertex trainer: a CustomJob, to which TFX adds the command; `variables` become its environment."""
     machine: dict = {"machine_type": worker.machine_type}
     if worker.accelerators:
         machine |= {"accelerator_type": worker.accelerator, "accelerator_count": worker.accelerators}
@@ -167,7 +167,7 @@ def _custom_job(name: str, worker: Worker, vertex: Vertex, target: Target, label
         }],
         "scheduling": {
             "timeout": {"seconds": round(worker.timeout_hours * 3600)},
-            # A worker that was taken away or broke starts again, and pre-training goes on from its last checkpoint.
+            # A worker that was taken away or failed starts again, and pre-training continues from its last checkpoint.
             "restart_job_on_worker_restart": True,
             **({"strategy": "SPOT"} if worker.spot else {}),
         },
@@ -186,7 +186,7 @@ def _custom_job(name: str, worker: Worker, vertex: Vertex, target: Target, label
 
 
 def _prepare_beam_nodes(pipeline: Pipeline, vertex: Vertex, target: Target, labels: Mapping[str, str]) -> None:
-    """Gives the nodes that run Beam their options and, where they are its workers too, larger machines."""
+    """Gives the nodes that run Beam their options and, if they are also its workers, larger machines."""
     resources = pipeline_spec_pb2.PipelineDeploymentConfig.PipelineContainerSpec.ResourceSpec(
         cpu_limit=vertex.beam_cpus, memory_limit=vertex.beam_memory_gb)  # fmt: skip
     for node in pipeline.components:

@@ -1,4 +1,4 @@
-"""Commands inside a container image, by docker, podman or buildah. Called by `task` and by the verb `rehearse`.
+"""Runs commands inside a container image, by docker, podman or buildah.
 
 Folders are mounted at the paths that they have on this machine, so that every path means the same inside and outside. The command
 runs as the caller, not as the user of the image, so that the files it writes belong to the caller.
@@ -18,7 +18,7 @@ from pipeline_config import ConfigurationError
 
 PROGRAMS = ("docker", "podman", "buildah")
 READ_WRITE, READ_ONLY = "rw", "readonly"
-# What buildah adds to the output of a command that failed: no more than its status.
+# Lines that buildah adds to the output of a failed command: they have only the status.
 ONLY_THE_STATUS = re.compile(r"(Error: .*exit status|subprocess exited with status) \d+")
 
 
@@ -36,10 +36,10 @@ class Image:
 
 
 def find(name: str) -> Image:
-    """The image in the store of the first program that works and has it; nothing is fetched.
+    """The image in the store of the first program that works and has it; nothing is pulled.
 
     Raises:
-      ConfigurationError: none has it; the message says what each answered.
+      ConfigurationError: none has it; the message has the answer of each.
     """
     answers = []
     for program in PROGRAMS:
@@ -57,7 +57,7 @@ def find(name: str) -> Image:
 
 
 def node_code(image: Image) -> dict[str, dict[str, str]]:
-    """The code in the image, as pipeline.identity.node_code gives it.
+    """The code in the image, as pipeline.identity.node_code returns it.
 
     Raises:
       ConfigurationError: a container cannot be started, or has no such code.
@@ -73,7 +73,7 @@ def node_code(image: Image) -> dict[str, dict[str, str]]:
 
 
 def run(image: Image, arguments: list[str], folders: Mapping[str, str], workplace: pathlib.Path, log) -> int:
-    """Runs one command in a container of its own, as any task on Vertex AI does.
+    """Runs one command in a container of its own, as for a task on Vertex AI.
 
     Args:
       arguments: the command, without a shell.
@@ -82,7 +82,7 @@ def run(image: Image, arguments: list[str], folders: Mapping[str, str], workplac
       log: open file that gets all output.
 
     Returns:
-      The exit status of the command, or that of the program where no container could be started.
+      The exit status of the command, or that of the program if no container could be started.
 
     Raises:
       subprocess.CalledProcessError: buildah could not make a container.
@@ -94,11 +94,11 @@ def run(image: Image, arguments: list[str], folders: Mapping[str, str], workplac
 
 @contextlib.contextmanager
 def _command(image: Image, arguments: list[str], folders: Mapping[str, str], workplace: str) -> Iterator[list[str]]:
-    """What to run on this machine; for the block only, as buildah's containers have to be removed by hand."""
-    # HOME: the user may be unknown in the image, and then has none that could be written to.
+    """The command to run on this machine; for the block only, as buildah's containers have to be removed afterwards."""
+    # HOME: the user may be unknown in the image, and then has no home that can be written to.
     options = ["--env", "HOME=/tmp"]
     for path, access in folders.items():
-        # Without `rw` buildah mounts read-only; the others mount writable, and docker does not know the word.
+        # Without `rw` buildah mounts read-only; the others mount writable, and docker does not accept `rw`.
         ending = "" if access == READ_WRITE and image.program != "buildah" else f",{access}"
         options += ["--mount", f"type=bind,source={path},target={path}{ending}"]
     if image.program != "buildah":
@@ -118,8 +118,8 @@ def _as_caller(program: str) -> list[str]:
     user, group = os.getuid(), os.getgid()
     if program == "docker":
         return ["--user", f"{user}:{group}"]
-    # Without root's rights the others run in a user namespace, where root stands for the caller. Podman can make it the caller's
-    # own number; its labels would keep a system with SELinux from the mounted folders.
+    # Without root's rights the others run in a user namespace, in which root is the caller. Podman can use the caller's own
+    # number instead; its labels would block the mounted folders on a system with SELinux.
     if program == "podman":
         return ["--security-opt", "label=disable", "--user", f"{user}:{group}", *(["--userns", "keep-id"] if user else [])]
     return ["--user", "0:0"]

@@ -1,7 +1,7 @@
-"""Stands in for Vertex AI's job service: `python -m pipeline.rehearsal.custom_job MODULE …` does what `python -m MODULE …` does.
+"""Replaces Vertex AI's job service: `python -m pipeline.rehearsal.custom_job MODULE …` does what `python -m MODULE …` does.
 
-Called by `task` for tasks that start a training job. All of TFX's code runs as it would in the container, with one thing
-exchanged: the client of the job service, which here runs the worker's command on this machine instead of asking Google to.
+All of TFX's code runs as it would in the container, except the client of the job service, which runs the worker's command on this
+machine instead of asking Google to.
 """
 
 import os
@@ -15,10 +15,10 @@ from google.cloud.aiplatform_v1.types import CustomJob, JobState
 
 
 class LocalJobService:
-    """As much of JobServiceClient as TFX uses; jobs are run where they are created."""
+    """The part of JobServiceClient that TFX uses; jobs run when they are created."""
 
     def __init__(self, client_options: dict):
-        """`client_options`: taken and not used, as there is no endpoint."""
+        """`client_options` is ignored, as there is no endpoint."""
         del client_options
         self._jobs: dict[str, CustomJob] = {}
 
@@ -29,7 +29,7 @@ class LocalJobService:
           ValueError, TypeError: `custom_job` is not a CustomJob of the API.
         """
         job = CustomJob(custom_job)
-        (pool,) = job.job_spec.worker_pool_specs  # one machine is all that the pipeline ever asks for
+        (pool,) = job.job_spec.worker_pool_specs  # the pipeline never asks for more than one machine
         command = [*pool.container_spec.command, *pool.container_spec.args]
         if command[0] == "python":
             command[0] = sys.executable
@@ -46,7 +46,7 @@ class LocalJobService:
         return job
 
     def get_custom_job(self, name: str, retry: object = None) -> CustomJob:
-        """The job as it ended; `retry` is for a network that there is not."""
+        """The job as it ended; `retry` is ignored, as there is no network."""
         del retry
         return self._jobs[name]
 
@@ -61,7 +61,7 @@ def _start(command: list[str], environment: Mapping[str, str], seconds: float | 
 
 
 def main() -> None:
-    """Exchanges the client, then becomes MODULE."""
+    """Replaces the client, then runs MODULE."""
     gapic.JobServiceClient = LocalJobService
     sys.argv = sys.argv[1:]
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

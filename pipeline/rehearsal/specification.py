@@ -1,4 +1,4 @@
-"""A compiled pipeline, read into KFP's own types. Called by the verb `rehearse`; whatever cannot be rehearsed is refused here."""
+"""A compiled pipeline, read into KFP's own types; what cannot be rehearsed is refused."""
 
 import dataclasses
 import graphlib
@@ -23,8 +23,8 @@ class Specification:
 
     Attributes:
       tasks: specification of each task by name, each after those that it depends on.
-      exit_handler: the task that runs after all others, however they ended; None where there is none.
-      components: what tasks take and give, by name.
+      exit_handler: the task that runs after all others, however they ended; None if there is none.
+      components: inputs and outputs of tasks, by name.
       containers: what runs, by executor label.
       pipeline_root: gs:// folder of the tasks' outputs.
     """
@@ -48,14 +48,14 @@ class Specification:
         return self.tasks[name]
 
     def constant(self, task: str, parameter: str) -> str:
-        """The text that the file gives a task for a parameter; "" where it gives none."""
+        """The text that the file gives a task for a parameter; "" if it gives none."""
         if task not in self.tasks or parameter not in self.tasks[task].inputs.parameters:
             return ""
         return self.tasks[task].inputs.parameters[parameter].runtime_value.constant.string_value
 
     @property
     def source(self) -> str:
-        """data.source, as ExampleGen gets it; "" where there is no ExampleGen of ours."""
+        """data.source, as ExampleGen gets it; "" if there is no ExampleGen of this project."""
         settings = self.constant("ExampleGen", "data")
         return json.loads(settings)["source"] if settings else ""
 
@@ -64,7 +64,7 @@ def load(path: pathlib.Path) -> Specification:
     """Reads a file that `flowers compile` wrote.
 
     Raises:
-      ConfigurationError: there is no such file, it is no PipelineJob, or it needs what only Google has.
+      ConfigurationError: there is no such file, it is not a PipelineJob, or it needs what only Google has.
     """
     try:
         job = files.read_json(path)
@@ -90,12 +90,14 @@ def load(path: pathlib.Path) -> Specification:
     )
 
 
-def require_present_code(specification: Specification, path: pathlib.Path, present: Mapping[str, Mapping[str, str]], where: str) -> None:
-    """Raises ConfigurationError where the file was compiled from other code than would run.
+def require_present_code(
+    specification: Specification, path: pathlib.Path, present: Mapping[str, Mapping[str, str]], where: str
+) -> None:
+    """Raises ConfigurationError if the file was compiled from other code than would run.
 
     Args:
-      present: by node, the hash of each file that would run, as pipeline.identity.node_code gives them.
-      where: says in the message where that is.
+      present: by node, the hash of each file that would run, as pipeline.identity.node_code returns them.
+      where: where these files are, for the message.
     """
     for node in specification.tasks:
         custom = json.loads(specification.constant(node, "custom_config") or "{}")
@@ -104,12 +106,13 @@ def require_present_code(specification: Specification, path: pathlib.Path, prese
                            if compiled and compiled.get(name) != present.get(node, {}).get(name))  # fmt: skip
         if differing:
             raise ConfigurationError(
-                f"{path} was compiled from other code than is {where}: {differing[0]}, which {node} runs, differs; compile it again"
+                f"{path} was compiled from other code than the code {where}: {differing[0]}, which {node} runs, differs; "
+                "compile it again"
             )
 
 
 def _tasks_and_exit_handler(spec: kfp.PipelineSpec, path: pathlib.Path) -> tuple[Tasks, kfp.PipelineTaskSpec | None]:
-    """With an exit handler the other tasks form one task of the root, which is a DAG of its own."""
+    """With an exit handler, the other tasks are a DAG inside one task of the root."""
     at_root = spec.root.dag.tasks
     last = [task for task in at_root.values() if task.trigger_policy.strategy == AFTER_ALL]
     if not last:
@@ -117,7 +120,7 @@ def _tasks_and_exit_handler(spec: kfp.PipelineSpec, path: pathlib.Path) -> tuple
     inner = [spec.components[task.component_ref.name] for task in at_root.values() if task is not last[0]]
     if len(at_root) != 2 or not inner[0].HasField("dag"):
         names = ", ".join(sorted(at_root))
-        raise ConfigurationError(f"{path}: an exit handler can be rehearsed beside one DAG, got the tasks {names}")
+        raise ConfigurationError(f"{path}: an exit handler can be rehearsed with one DAG beside it, got the tasks {names}")
     return inner[0].dag.tasks, last[0]
 
 

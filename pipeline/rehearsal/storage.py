@@ -1,9 +1,8 @@
-"""Folders in the place of buckets, and what was written where. Called by `walk` and `task`.
+"""Folders instead of buckets, and what was written where.
 
-Every gs:// path that a task is given is replaced by a path below one folder before the task sees it. So a rehearsal proves that
-the tasks read and write where they are told to, and nowhere else; it does not prove that the same works against gs:// itself
-(TensorFlow's and Beam's file systems, permissions, object semantics). A registry in Vertex AI becomes one of this machine, in the
-folder of its files.
+Every gs:// path in a task's input is replaced by a path below one folder. So a rehearsal proves that tasks read and write only
+where their input says; it does not prove that the same works on gs:// itself (TensorFlow's and Beam's file systems, permissions,
+object semantics). A registry in Vertex AI becomes a local one, in the folder of its files.
 """
 
 import dataclasses
@@ -13,7 +12,7 @@ import re
 from collections.abc import Iterable
 
 GS = "gs://"
-# As registry.vertex_backend has it: project, region, the address of the files, and options.
+# As in registry.vertex_backend: project, region, the address of the files, and options.
 VERTEX_REGISTRY = re.compile(r"vertex://[^/]+/[^/]+/(gs://[^\s\"'\\,?]+)(\?[^\s\"'\\,]*)?")
 
 
@@ -32,14 +31,14 @@ class Storage:
     data: str = ""
 
     def local(self, text: str) -> str:
-        """`text`, which may be JSON with paths in it, with every gs:// path and every registry in Vertex AI replaced."""
+        """`text`, which may be JSON that contains paths, with every gs:// path and every registry in Vertex AI replaced."""
         text = VERTEX_REGISTRY.sub(r"\1", text)
         if self.source:
             text = re.sub(re.escape(self.source) + r"(?![\w.-])", lambda _: self.data, text)
         return text.replace(GS, f"{self.folder}/")
 
     def folders_named_in(self, text: str) -> set[str]:
-        """All paths below the buckets that stand in `text`."""
+        """All paths below the buckets' folders that `text` contains."""
         return set(re.findall(re.escape(str(self.folder)) + r"/[^\s\"'\\,]+", text))
 
 

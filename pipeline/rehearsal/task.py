@@ -1,4 +1,4 @@
-"""Runs the tasks of a compiled pipeline: what Vertex AI would give each, the command that its container would run, what it left."""
+"""Runs the tasks of a compiled pipeline with the input that Vertex AI would give and the command that the container would run."""
 
 import dataclasses
 import hashlib
@@ -22,7 +22,7 @@ from pipeline.rehearsal.specification import VERTEX_TRAINER, Specification
 from pipeline.rehearsal.storage import Storage, snapshot, written_outside
 from pipeline_config import ConfigurationError
 
-# Vertex AI names things by numbers of a project; any does here.
+# Vertex AI names resources by the project's number; any number does here.
 PROJECT_NUMBER = "123456789012"
 HERE = f"projects/{PROJECT_NUMBER}/locations/here"
 # Artifacts that are one value: their URI is a file.
@@ -65,7 +65,7 @@ class Job:
 
 @dataclasses.dataclass(frozen=True)
 class Produced:
-    """What earlier tasks have made, by task and output: artifacts, and those that are one value as parameters too."""
+    """The outputs of earlier tasks, by task and output: artifacts, and values also as parameters."""
 
     artifacts: dict[tuple[str, str], kfp.RuntimeArtifact] = dataclasses.field(default_factory=dict)
     parameters: dict[tuple[str, str], struct_pb2.Value] = dataclasses.field(default_factory=dict)
@@ -74,7 +74,7 @@ class Produced:
 def run(
     task: str, specification: Specification, produced: Produced, job: Job, final_status: str = ""
 ) -> dict[str, kfp.RuntimeArtifact]:
-    """Runs one task to its end, and adds what it made to `produced`.
+    """Runs one task to its end, and adds its outputs to `produced`.
 
     Args:
       final_status: how the other tasks ended, for the exit handler: PipelineTaskFinalStatus as JSON.
@@ -83,7 +83,7 @@ def run(
       The task's artifacts by output, as later tasks get them.
 
     Raises:
-      TaskFailed: by name, with the reason and where the log is.
+      TaskFailed: with the task's name, the reason and where the log is.
     """
     given = executor_input(task, specification, produced, job, final_status)
     text = job.storage.local(json_format.MessageToJson(given, indent=None, sort_keys=True))
@@ -98,8 +98,8 @@ def run(
         if hook.command:
             _execute(task, [*hook.command, *hook.args], text, job, file)
         _execute(task, [*container.command, *container.args], text, job, file)
-    told = json.dumps([value.string_value for value in given.inputs.parameter_values.values()])
-    allowed = {task_root, *job.storage.folders_named_in(told)}
+    values = json.dumps([value.string_value for value in given.inputs.parameter_values.values()])
+    allowed = {task_root, *job.storage.folders_named_in(values)}
     if foreign := written_outside(before, snapshot(_watched(job)), allowed):
         raise TaskFailed(task, f"wrote outside its directories: {', '.join(foreign[:5])}")
     artifacts, parameters = _outputs(task, given, log)
@@ -111,7 +111,7 @@ def run(
 def executor_input(
     task: str, specification: Specification, produced: Produced, job: Job, final_status: str = ""
 ) -> kfp.ExecutorInput:
-    """What Vertex AI puts in the place of {{$}}: parameters, input artifacts, and where outputs go."""
+    """What Vertex AI substitutes for {{$}}: parameters, input artifacts, and where outputs go."""
     given = kfp.ExecutorInput()
     inputs, component = specification.task(task).inputs, specification.component(task)
     for name, source in inputs.parameters.items():
@@ -141,7 +141,7 @@ def executor_input(
 
 
 def _make_folders(given: kfp.ExecutorInput) -> None:
-    """Makes the output folders: an object store has none, so that on Vertex AI nobody has to. Values are files, not folders."""
+    """Makes the output folders, which an object store does not need. Values are files, not folders."""
     for artifacts in given.outputs.artifacts.values():
         for artifact in artifacts.artifacts:
             schema = artifact.type.instance_schema
@@ -166,7 +166,7 @@ def _without_placeholders(text: str, job: Job) -> str:
 
 
 def _execute(task: str, command: list[str], executor_input_json: str, job: Job, log) -> None:
-    """Runs a container's command in an empty working directory, which has to be empty afterwards."""
+    """Runs a container's command in an empty working directory, and requires it to be empty afterwards."""
     arguments = [executor_input_json if one == "{{$}}" else job.storage.local(one) for one in command]
     if arguments[:2] == ["python", "-m"] and VERTEX_TRAINER in arguments:
         arguments[2:2] = ["pipeline.rehearsal.custom_job"]
@@ -176,7 +176,7 @@ def _execute(task: str, command: list[str], executor_input_json: str, job: Job, 
     if status:
         raise TaskFailed(task, f"ended with exit status {status}: {_last_error(pathlib.Path(log.name))} (log: {log.name})")
     if left := sorted(snapshot([workplace])):
-        raise TaskFailed(task, f"wrote into its working directory, which a container loses: {', '.join(left[:5])}")
+        raise TaskFailed(task, f"wrote into its working directory, which is lost with the container: {', '.join(left[:5])}")
     workplace.rmdir()
 
 
@@ -201,7 +201,7 @@ def _in_image(arguments: list[str], workplace: pathlib.Path, job: Job, log) -> i
 
 
 def _last_error(log: pathlib.Path) -> str:
-    """The last line that looks like an exception's, else the last line."""
+    """The last line that looks like that of an exception, else the last line."""
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     lines = [line for line in lines if not containers.ONLY_THE_STATUS.fullmatch(line)]
     errors = [line for line in lines if re.match(r"[A-Za-z_][\w.]*: .", line) and not line.startswith(("INFO", "WARNING"))]
@@ -220,7 +220,7 @@ def _outputs(
     except FileNotFoundError:
         raise TaskFailed(task, f"ended without writing {given.outputs.output_file} (log: {log})") from None
     except json_format.ParseError as error:
-        raise TaskFailed(task, f"wrote {given.outputs.output_file}, which is no ExecutorOutput: {error}") from error
+        raise TaskFailed(task, f"wrote {given.outputs.output_file}, which is not an ExecutorOutput: {error}") from error
     outputs = {}
     for name, expected in given.outputs.artifacts.items():
         (artifact,) = expected.artifacts
@@ -239,15 +239,14 @@ def walk(
     specification: Specification, job: Job, executions: list[Execution], starts: Callable[[str], None],
     ends: Callable[[str], None],
 ) -> None:  # fmt: skip
-    """Runs every task after those that it depends on, and then the exit handler, however they ended. Nothing is served from a
-    cache: a rehearsal is there to run things.
+    """Runs every task after those that it depends on, and then the exit handler, however they ended. Nothing comes from a cache.
 
     Args:
-      executions: gets an entry for each task that ended, also where a later one fails.
+      executions: gets an entry for each task that ended, also if a later one fails.
       starts, ends: called with the name of a task.
 
     Raises:
-      task.TaskFailed: a task failed; later ones have not run.
+      TaskFailed: a task failed; later ones have not run.
     """
     produced = Produced()
     status = kfp.PipelineTaskFinalStatus(
@@ -273,7 +272,7 @@ def walk(
         try:
             run(name, specification, produced, job, json_format.MessageToJson(status, indent=None))
         except TaskFailed as caught:
-            error = error or caught  # what failed first is what the user has to know
+            error = error or caught  # the first failure is what the user needs to know
         ends(name)
     if error is not None:
         raise error

@@ -87,10 +87,10 @@ def test_a_node_that_has_not_run_before_says_so():
     assert because(None, ingredients()) == [FIRST]
 
 
-def test_nothing_that_changed_means_that_the_output_is_gone():
+def test_nothing_that_changed_means_that_the_output_is_missing():
     same = ingredients([("ExampleGen", ("/a",))], gate='{"min_accuracy": 0.5}')
     (reason,) = because(same, same)
-    assert "gone" in reason
+    assert "missing" in reason
 
 
 def test_settings_are_named_as_they_are_set_with_both_values():

@@ -98,7 +98,7 @@ def test_the_driver_runs_before_the_task_with_the_same_input(rehearse, tmp_path)
     ("raise ValueError('no petals')", r"task Bad ended with exit status 1: ValueError: no petals \(log: .*Bad.log\)"),
     ("sys.exit(7)", "task Bad ended with exit status 7"),
     ("pass", r"task Bad ended without writing .*/executor_output.json"),
-    ("write(given['outputs']['outputFile'], 'no JSON')", "is no ExecutorOutput"),
+    ("write(given['outputs']['outputFile'], 'no JSON')", "is not an ExecutorOutput"),
     ("write(given['outputs']['outputFile'], '{}')", "task Bad wrote nothing to its output made"),
     ("behave(); write('left.txt')", "task Bad wrote into its working directory.*left.txt"),
     ("behave(); write(given['inputs']['artifacts']['taken']['artifacts'][0]['uri'] + '/file', 'y')",
@@ -253,7 +253,7 @@ def test_a_file_compiled_from_other_code_is_refused(tmp_path):
     parameters = changed["pipelineSpec"]["root"]["dag"]["tasks"]["ExampleGen"]["inputs"]["parameters"]
     parameters["code_version"] = {"runtimeValue": {"constant": '{"components/errors.py": "0123456789ab"}'}}
     path.write_text(json.dumps(changed))
-    with pytest.raises(ConfigurationError, match="other code than is here: components/.*, which ExampleGen runs, differs; compile it again"):
+    with pytest.raises(ConfigurationError, match="other code than the code here: components/.*, which ExampleGen runs, differs; compile it again"):
         specification.require_present_code(specification.load(path), path, node_code(), "here")
     present = {"ExampleGen": {"components/errors.py": "0123456789ab"}}
     specification.require_present_code(specification.load(path), path, present, "here")

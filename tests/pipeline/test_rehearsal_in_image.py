@@ -138,7 +138,8 @@ def test_each_program_mounts_what_a_task_needs_and_runs_its_command(machine, reh
 
 def test_an_image_with_other_code_than_the_file_was_compiled_from_is_refused(machine, rehearse, tmp_path):
     machine.has("docker", IMAGE)
-    with pytest.raises(ConfigurationError, match=f"other code than is in {IMAGE}: components/.*, which ExampleGen runs, differs; compile it again"):
+    message = f"other code than the code in {IMAGE}: components/.*, which ExampleGen runs, differs; compile it again"
+    with pytest.raises(ConfigurationError, match=message):
         rehearse(code_version='{"components/errors.py": "0123456789ab"}')
     assert not (tmp_path / "root").exists()
 
