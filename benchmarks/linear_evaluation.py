@@ -63,7 +63,7 @@ def main() -> None:
         options = {"regularisation": settings.regularisation, "folds": settings.folds, "seed": settings.seed}
         with parts.timed("probe with its cross-validation"):
             fit_probe(train[0], labels, **options)
-        with parts.timed("the same on the untrained network (floor)"):
+        with parts.timed("the same on the random-init baseline"):
             fit_probe(train[1], labels, **options)
         few = labelled_subset(labels, settings.label_fraction, settings.seed)
         with parts.timed("the same with a tenth of the labels"):

@@ -1,5 +1,5 @@
 #!/usr/bin/env sh
-# Sees to it that there is a Chromium for the tests of a run's page. Called by `make browser`.
+# Installs a Chromium for the tests of a run's page.
 #
 # It is the distribution's own, as one that a Python package downloads would be no part of the system's updates. Where it cannot be
 # installed the reason is said and nothing fails: those tests are skipped then, and say so.

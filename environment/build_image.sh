@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the container image; called by `make image`, which sets the variables.
+# Builds the container image from the variables that `make image` sets.
 #
 #   ACCELERATOR  cpu, or gpu for TensorFlow with its CUDA libraries
 #   IMAGE        name of the image, with tag

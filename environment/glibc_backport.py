@@ -1,4 +1,4 @@
-"""Lets TFX's two newest-systems-only libraries run on systems with glibc 2.34 to 2.38; called by set_up.py inside .venv.
+"""Lets TFX's two newest-systems-only libraries run on systems with glibc 2.34 to 2.38.
 
 TFX publishes ml-metadata and tensorflow-data-validation 1.21.0 for glibc 2.39 and later (wheel tag manylinux_2_39). What
 their libraries import that Debian 12, Ubuntu 22.04 or RHEL 9 does not have is six symbols, and each has an equal there:

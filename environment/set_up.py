@@ -1,4 +1,4 @@
-"""Makes .venv from the pinned lists; called by set_up.sh with a checked interpreter, before anything is installed.
+"""Makes .venv from the pinned lists, by a checked interpreter and before anything else is installed.
 
 Promises: what is installed is what requirements/ names, hash by hash; set-up that was interrupted is begun again; one that
 is complete is left alone until its inputs change. A record in .venv, written last, says what it was made from.

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes or renews .venv; called by `make`, with the wish for an interpreter (or nothing) in $PYTHON.
+# Makes or renews .venv; $PYTHON may name the interpreter.
 # Returns at once while .venv is what the present pins and interpreter would give.
 set -eu
 cd "$(dirname "$0")/.."

@@ -31,7 +31,7 @@ def evaluate(trained: Features, untrained: Features, settings: LinearEval) -> tu
     """
     options = {"regularisation": settings.regularisation, "folds": settings.folds, "seed": settings.seed}
     probe = fit_probe(trained.train, trained.train_labels, **options)
-    floor = fit_probe(untrained.train, untrained.train_labels, **options)
+    random_init = fit_probe(untrained.train, untrained.train_labels, **options)
     few = labelled_subset(trained.train_labels, settings.label_fraction, settings.seed)
     few_probe = fit_probe(trained.train[few], trained.train_labels[few], **options)
 
@@ -39,17 +39,17 @@ def evaluate(trained: Features, untrained: Features, settings: LinearEval) -> tu
         queries = (features.eval, features.eval_labels)
         return knn_accuracy(features.train, features.train_labels, settings.neighbours, queries)
 
-    return probe, floor, {
+    return probe, random_init, {
         "top1": probe.accuracy(trained.eval, trained.eval_labels),
         "knn_top1": knn(trained),
-        "random_init_top1": floor.accuracy(untrained.eval, untrained.eval_labels),
+        "random_init_top1": random_init.accuracy(untrained.eval, untrained.eval_labels),
         "random_init_knn_top1": knn(untrained),
         "top1_at_10_percent_labels": few_probe.accuracy(trained.eval, trained.eval_labels),
         "few_labels": len(few),
         "regularisation": probe.regularisation,
-        "random_init_regularisation": floor.regularisation,
+        "random_init_regularisation": random_init.regularisation,
         "cross_validated_top1": probe.cross_validated,
-        "random_init_cross_validated_top1": floor.cross_validated,
+        "random_init_cross_validated_top1": random_init.cross_validated,
         "train_top1": probe.accuracy(trained.train, trained.train_labels),
     }  # fmt: skip
 

@@ -35,11 +35,11 @@ def run_fn(fn_args: FnArgs) -> None:
     train, train_labels, classes = read_views(fn_args.train_files, record["photograph_side"])
     held_out, eval_labels, _ = read_views(fn_args.eval_files, record["photograph_side"])
     embed = embedder([folded(one, record) for one in (network, untrained)])
-    features, floor_features = (
+    features, random_init_features = (
         Features(on_train, train_labels, on_eval, eval_labels)
         for on_train, on_eval in zip(embed(train), embed(held_out))
     )
-    probe, floor, report = evaluate(features, floor_features, settings)
+    probe, random_init, report = evaluate(features, random_init_features, settings)
     log.info("Linear probe on %d photographs of %d classes, fitted on the frozen backbone", len(train_labels), len(classes))
 
     common = {"schema_version": 1, "classes": classes, "photograph_side": record["photograph_side"],
@@ -50,7 +50,7 @@ def run_fn(fn_args: FnArgs) -> None:
         "backbone_content_hash": content_hash(fn_args.base_model),
     }
     untrained_dir = posixpath.join(fn_args.model_run_dir, model_files.UNTRAINED_PROBE)
-    export_probe(untrained, floor, common | {"untrained": True}, untrained_dir)
+    export_probe(untrained, random_init, common | {"untrained": True}, untrained_dir)
     write_arrays(predictions(probe, features), posixpath.join(fn_args.model_run_dir, model_files.PREDICTIONS))
     files.write_json(posixpath.join(fn_args.model_run_dir, model_files.LINEAR_EVAL_REPORT), report)
     export_probe(network, probe, common | backbone, fn_args.serving_model_dir)

@@ -1,4 +1,4 @@
-"""Pipeline jobs on Vertex AI: starting one, once, and following it to its end. Called by the verb `submit`."""
+"""Pipeline jobs on Vertex AI: starting one, once, and following it to its end."""
 
 import dataclasses
 import json

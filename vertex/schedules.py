@@ -1,4 +1,4 @@
-"""Schedules on Vertex AI, by the name that the user gave. Called by the verb `schedule`.
+"""Schedules on Vertex AI, by the name that the user gave.
 
 Google knows a schedule by a number of its own and lets any number of them have one display name. So every function here looks
 first and changes then, in each attempt: whatever an attempt did whose answer was lost is found by the next.
