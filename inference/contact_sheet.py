@@ -1,7 +1,7 @@
-"""A search as one HTML page: each query above its matches, as small pictures. Called by `flowers search --page`.
+"""A search as one HTML page: each query above its matches, as small pictures.
 
 The page is self-contained, asks for nothing and has no script, and its names are text: file names come from anywhere. Pictures
-are decoded and encoded anew, so that no byte of a photograph's file gets into the page.
+are decoded and encoded again, so that no byte of a photograph's file gets into the page.
 """
 
 import base64

@@ -201,11 +201,11 @@ def open_index(path: str) -> Index:
         if not table.schema_arrow.equals(expected) or table.metadata.num_rows != count:
             raise ValueError("its columns or rows are not those of an index")
     except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
-        raise IndexFileError(f"{path} was not made by `flowers embed`, or is damaged ({error}); make it anew") from error
+        raise IndexFileError(f"{path} was not made by `flowers embed`, or is damaged ({error}); create it again with `flowers embed`") from error
     if vectors is not None and (
         vectors.shape != (count, header.embedding_size) or vectors.dtype != np.dtype("<f4") or _sample(vectors) != sample
     ):
-        raise IndexFileError(f"{path} and {listing} do not belong together; make them anew with `flowers embed`")
+        raise IndexFileError(f"{path} and {listing} do not belong together; create them again with `flowers embed`")
     return Index(path, table, header, vectors)
 
 

@@ -142,6 +142,6 @@ def _another_backbone(opened: Index, registered: Registered) -> str:
     return (
         f"{opened.path} was made by version {header.version} of {header.name} (content hash "
         f"{header.backbone_content_hash[:12]}), the search is by version {registered.version} of {registered.name} "
-        f"({registered.content_hash[:12]}), and vectors of two backbones cannot be compared; search with --version {header.version}, or make the index anew: "
-        f"flowers embed {header.source} -o {opened.path}"
+        f"({registered.content_hash[:12]}), and vectors of two backbones cannot be compared; search with --version "
+        f"{header.version}, or create the index again: flowers embed {header.source} -o {opened.path}"
     )

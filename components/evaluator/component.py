@@ -89,7 +89,7 @@ def load_baseline(champion: str) -> Baseline | None:
 
     Raises:
       EvaluationError: the probe's files are gone or not what was registered. Judging without them would let any backbone pass
-        that beats the floors, so it is an error rather than a first run.
+        that beats the random-init baseline, so it is an error rather than a first run.
     """
     if not champion:
         return None

@@ -65,7 +65,7 @@ def judge(gate: Gate, classes: tuple[str, ...], candidate: Measured, untrained: 
       classes: the candidate's classes, in the order of its labels.
       candidate, untrained: the probe on the trained backbone and the same probe on the same network untrained, both measured on
         the same eval split.
-      champion: the version in use, measured on that split as well; None on a first run, which the floors alone decide.
+      champion: the version in use, measured on that split as well; None on a first run, which accuracy and gain alone decide.
     """
     broken = [
         f"{name} gave figures that are not numbers (accuracy {one.accuracy}, macro F1 {one.macro_f1}, "
@@ -84,7 +84,7 @@ def judge(gate: Gate, classes: tuple[str, ...], candidate: Measured, untrained: 
 
 
 def _measured(candidate: Measured, untrained: Measured, champion: Champion | None) -> list[tuple[str, Measured]]:
-    named = [("the candidate", candidate), ("the untrained network", untrained)]
+    named = [("the candidate", candidate), ("the random-init baseline", untrained)]
     if champion is not None and champion.measured is not None:
         named.append((f"champion version {champion.version}", champion.measured))
     return named
@@ -96,22 +96,22 @@ def _accuracy(gate: Gate, accuracy: float) -> tuple[bool, str]:
     return passed, f"accuracy {_text(accuracy)} is {relation} gate.min_accuracy {_text(gate.min_accuracy)}"
 
 
-def _gain(gate: Gate, accuracy: float, floor: float) -> tuple[bool, str]:
-    passed = accuracy - floor >= gate.min_gain_over_random - TOLERANCE
+def _gain(gate: Gate, accuracy: float, random_init: float) -> tuple[bool, str]:
+    passed = accuracy - random_init >= gate.min_gain_over_random - TOLERANCE
     return passed, (
-        f"accuracy {_text(accuracy)} is {_distance(accuracy, floor)} the untrained floor {_text(floor)}, "
+        f"accuracy {_text(accuracy)} is {_distance(accuracy, random_init)} the random-init baseline {_text(random_init)}, "
         f"{'at least' if passed else 'less than'} gate.min_gain_over_random {_text(gate.min_gain_over_random)}"
     )
 
 
 def _regression(gate: Gate, classes: tuple[str, ...], accuracy: float, champion: Champion | None) -> tuple[bool, str]:
     if champion is None:
-        return True, "there is no champion to compare with: the floors alone decide"
+        return True, "there is no champion to compare with: accuracy and gain over the random-init baseline decide"
     if champion.measured is None:
         return False, (
             f"not comparable with champion version {champion.version}, which tells apart other classes "
             f"({_only('champion', champion.classes, classes)}; {_only('probe', classes, champion.classes)}): run on data of the "
-            "same classes, or start a line of versions without a champion by --set registry.name=NAME"
+            "same classes, or register under another name, which starts without a champion: --set registry.name=NAME"
         )
     reached = champion.measured.accuracy
     passed = reached - accuracy <= gate.max_regression + TOLERANCE

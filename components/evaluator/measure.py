@@ -1,6 +1,6 @@
 """Measures several probes on the eval split with TensorFlow Model Analysis, all in one pass over the same photographs.
 
-Called by the GateEvaluator component. Promises the same figures for the same photographs and models, however Beam shards them.
+The same figures for the same photographs and models, however Beam shards them.
 """
 
 import json

@@ -29,7 +29,7 @@ SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a")
 
 # JPEG frames that TensorFlow's decoder reads: Huffman-coded baseline, extended and progressive (SOF0 to SOF2).
 PORTABLE_FRAMES = (0xC0, 0xC1, 0xC2)
-JPEG_QUALITY = 92  # visually lossless; only files that had to be converted are encoded anew
+JPEG_QUALITY = 92  # visually lossless; only files that had to be converted are encoded again
 JPEG_MAX_SIDE = 65_500  # what libjpeg can write
 
 # Exif tag 0x0112, TIFF 6.0: the operation that turns the stored picture upright.

@@ -1,6 +1,6 @@
 """What is evaluated is what is pushed: the walk from the blessing to the probe and from the probe to the backbone.
 
-A pure function over plain records, called by the RegistryPusher component before anything is registered.
+A pure function over plain records: nothing is registered before it has passed.
 """
 
 from dataclasses import dataclass

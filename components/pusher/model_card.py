@@ -144,14 +144,14 @@ def _licence(facts: Facts) -> str:
     known, stated = facts.ingest["licence"], facts.stated_licence
     lines = []
     if stated:
-        lines.append(f"Of the data, as whoever ran the pipeline stated it (`data.licence`): {escaped(stated)}")
+        lines.append(f"Of the data, as stated by the person who ran the pipeline (`data.licence`): {escaped(stated)}")
     if known["text"]:
         lines.append(f"Of the data, as its source states it: {escaped(known['text'])}")
     if known["citation"]:
         lines.append(f"To be cited as: {escaped(known['citation'])}")
     if not stated and not known["text"]:
         lines.append(
-            "The licence of the data was not stated. Whoever passes this model on has to find out first what the photographs' "
+            "The licence of the data was not stated. Before passing this model on, find out what the photographs' "
             "licence allows; `data.licence` states it for the next version."
         )
     return "\n\n".join([*lines, "The code that trained the model is licensed under Apache-2.0."])
@@ -176,11 +176,11 @@ def _recipe(facts: Facts) -> str:
 
 def _figures(facts: Facts) -> str:
     verdict, linear = facts.verdict, facts.linear_eval
-    measured, floor = verdict["metrics"]["candidate"], verdict["metrics"]["untrained"]
+    measured, random_init = verdict["metrics"]["candidate"], verdict["metrics"]["untrained"]
     rows = [
-        ("linear top-1", _percent(measured["accuracy"]), _percent(floor["accuracy"])),
-        ("macro F1", _percent(measured["macro_f1"]), _percent(floor["macro_f1"])),
-        ("cross-entropy, nats (less is better)", _number(measured["cross_entropy"]), _number(floor["cross_entropy"])),
+        ("linear top-1", _percent(measured["accuracy"]), _percent(random_init["accuracy"])),
+        ("macro F1", _percent(measured["macro_f1"]), _percent(random_init["macro_f1"])),
+        ("cross-entropy, nats (less is better)", _number(measured["cross_entropy"]), _number(random_init["cross_entropy"])),
         ("kNN top-1", _percent(linear["knn_top1"]), _percent(linear["random_init_knn_top1"])),
     ]
     per_class = [
@@ -194,9 +194,9 @@ def _figures(facts: Facts) -> str:
         against += f" (linear top-1 {_percent(champion['accuracy'])} on the same photographs)"
     return "\n\n".join([
         f"On {verdict['eval_examples']:,} photographs that neither backbone nor probe learned from; nothing was chosen on them.",
-        table(("figure", "pre-trained", "floor: the same network untrained"), rows),
-        f"With {linear['few_labels']:,} of the labels linear top-1 is {_percent(linear['top1_at_10_percent_labels'])}; for this "
-        "figure no floor was measured.",
+        table(("figure", "pre-trained", "random-init baseline (the same network untrained)"), rows),
+        f"With {linear['few_labels']:,} of the labels linear top-1 is {_percent(linear['top1_at_10_percent_labels'])}; no "
+        "random-init baseline was measured for this figure.",
         table(("class", "accuracy", "photographs"), per_class),
         f"The gate compared with {against}, and let it pass:",
         "\n".join(f"- {escaped(reason)}" for reason in verdict["reasons"]),

@@ -1,6 +1,6 @@
 """What the nodes of one run left, as far as it got: read here and nowhere else in this package.
 
-Everything is small or capped by whoever wrote it; photographs stay in their records until `pictures` takes single ones out.
+Everything is small or capped by the node that wrote it; photographs stay in their records until `pictures` takes single ones out.
 """
 
 import io

@@ -55,9 +55,9 @@ def headline(found: Artifacts) -> dict:
 
 
 def comparison(verdict: dict) -> list[dict]:
-    """The candidate, its floor and the champion, each with `accuracy` and the other measures; `kind` is by what to colour."""
+    """The candidate, its random-init baseline and the champion, each with `accuracy` and the other measures; `kind` is by what to colour."""
     total = verdict["eval_examples"]
-    titles = {"candidate": "This backbone", "untrained": "The same network, untrained"}
+    titles = {"candidate": "This backbone", "untrained": "Random-init baseline"}
     if verdict["metrics"]["champion"]:
         titles["champion"] = f"Champion, version {verdict['baseline_version']}"
     return [
@@ -151,7 +151,7 @@ MEASURES = ("brightness", "contrast", "saturation")
 
 
 def drift(now: dict, then: dict) -> list[dict]:
-    """`what`, its `distance` from then to now, and its `floor`; None where one of the two has nothing to compare.
+    """`what`, its `distance` from then to now, and its `floor`, the distance between train and eval; None where one of the two has nothing to compare.
 
     Args:
       now, then: the section `data` of run.json, of this run and of the run that the champion came from.
@@ -236,7 +236,7 @@ def lineage(found: Artifacts) -> list[dict]:
     if found.verdict:
         chain.append({"what": "Probe", "identity": found.verdict["probe"]["content_hash"], "note": "fitted on that backbone"})
         baseline = found.verdict["baseline_version"]
-        against = f"champion version {baseline}" if baseline else "the floors alone"
+        against = f"champion version {baseline}" if baseline else "the random-init baseline alone"
         judged = "blessed" if found.verdict["blessed"] else "not blessed"
         chain.append({"what": "Verdict", "identity": judged, "note": f"of that probe, on eval, against {against}"})
     if found.push:

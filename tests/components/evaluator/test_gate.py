@@ -24,8 +24,8 @@ def test_a_first_run_is_judged_by_the_floors():
     assert verdict.blessed
     assert verdict.reasons == (
         "accuracy 0.612 is at least gate.min_accuracy 0.55",
-        "accuracy 0.612 is 0.102 above the untrained floor 0.51, at least gate.min_gain_over_random 0.03",
-        "there is no champion to compare with: the floors alone decide",
+        "accuracy 0.612 is 0.102 above the random-init baseline 0.51, at least gate.min_gain_over_random 0.03",
+        "there is no champion to compare with: accuracy and gain over the random-init baseline decide",
     )
 
 
@@ -34,7 +34,7 @@ def test_every_check_is_reported_whether_it_passed_or_failed():
     assert not verdict.blessed
     assert verdict.reasons == (
         "accuracy 0.5 is below gate.min_accuracy 0.55",
-        "accuracy 0.5 is 0.01 above the untrained floor 0.49, less than gate.min_gain_over_random 0.03",
+        "accuracy 0.5 is 0.01 above the random-init baseline 0.49, less than gate.min_gain_over_random 0.03",
         "accuracy 0.5 is 0.1 below champion version 3 (0.6), more than gate.max_regression 0.01 below",
     )
 
@@ -74,7 +74,7 @@ def test_each_check_alone_can_refuse(failing, candidate, floor, champion):
 
 def test_being_as_good_as_the_floor_is_said_plainly():
     verdict = judge(GATE, CLASSES, reached(0.6), reached(0.6), None)
-    assert verdict.reasons[1] == "accuracy 0.6 is equal to the untrained floor 0.6, less than gate.min_gain_over_random 0.03"
+    assert verdict.reasons[1] == "accuracy 0.6 is equal to the random-init baseline 0.6, less than gate.min_gain_over_random 0.03"
 
 
 def test_a_champion_of_other_classes_refuses_the_comparison():
@@ -105,6 +105,6 @@ def test_a_figure_that_is_not_a_number_never_passes(broken, figure):
     assert not verdict.blessed
     assert len(verdict.reasons) == 1
     assert "not numbers" in verdict.reasons[0]
-    assert {"candidate": "the candidate", "untrained": "the untrained network", "champion": "champion version 3"}[broken] in (
+    assert {"candidate": "the candidate", "untrained": "the random-init baseline", "champion": "champion version 3"}[broken] in (
         verdict.reasons[0]
     )

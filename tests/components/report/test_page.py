@@ -101,7 +101,7 @@ def test_the_verdict_comes_first_with_its_reasons(changes, title):
 
 def test_every_accuracy_stands_beside_its_floor_and_interval(elements):
     # 16 of 24; Wilson's interval worked out by hand from the formula with z = 1.959964.
-    for figure in ("66.7 %", "untrained 50.0 %", "46.7 % to 82.0 %", "untrained 40.0 %"):
+    for figure in ("66.7 %", "random-init 50.0 %", "46.7 % to 82.0 %", "random-init 40.0 %"):
         assert elements.says(figure), figure
 
 
