@@ -1,8 +1,8 @@
-"""What the champion is for: vectors of photographs, and the nearest ones to a query. `flowers embed` and `flowers search`.
+"""Uses the champion: vectors of photographs, and the nearest photographs to a query. `flowers embed` and `flowers search`.
 
     from inference import embed, open_index, search
 
-The functions hide the modules that they come from: what else is in those is imported by its name (`from inference.embed import
+These functions shadow the modules of the same names: anything else is imported from its module (`from inference.embed import
 Backbone`). docs/embeddings.md describes files and vectors.
 """
 

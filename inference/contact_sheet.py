@@ -1,7 +1,7 @@
 """A search as one HTML page: each query above its matches, as small pictures.
 
-The page is self-contained, asks for nothing and has no script, and its names are text: file names come from anywhere. Pictures
-are decoded and encoded again, so that no byte of a photograph's file gets into the page.
+The page is self-contained: no request, no script. File names, which are untrusted, are shown as text. Pictures are decoded and
+encoded again, so that no byte of a photograph's file gets into the page.
 """
 
 import base64
@@ -23,14 +23,14 @@ from contracts.text import visible
 from inference.index import Header
 from inference.search import Match, read_query
 
-# Pixels of a picture's longer side: twice what a phone shows of it, for sharp displays. About 10 kB each.
+# Pixels of a picture's longer side: twice the size on a phone, for sharp displays. About 10 kB each.
 THUMBNAIL_SIDE = 240
 JPEG_QUALITY = 80
 
 
 @dataclass(frozen=True)
 class Picture:
-    """What a page shows of one photograph: `uri` is a data: URI, or empty where there is no picture, and `note` says why."""
+    """One photograph on the page: `uri` is a data: URI, or empty if there is no picture, and `note` says why."""
 
     name: str
     uri: str
@@ -41,10 +41,10 @@ def write(path: str, queries: Sequence[str], matches: Sequence[Sequence[Match]],
     """Writes the page of a search.
 
     Args:
-      path: the file, which appears complete.
-      queries, matches: what `search` was asked, and what it answered.
+      path: the file, written whole or not at all.
+      queries, matches: the arguments and the result of `search`.
       header: of the index that was searched; its source is where the pictures of matches come from.
-      root: as of `search`; synthetic flowers are kept below it.
+      root: as in `search`; synthetic flowers are kept below it.
     """
     wanted = {match.path: match.content_hash for found in matches for match in found}
     shown = _pictures(header.source, wanted, root)
@@ -60,7 +60,7 @@ _LIMIT = photograph.max_file_bytes(pipeline_config.Data.max_pixels)
 
 
 def _pictures(source: str, wanted: dict[str, str], root: str) -> dict[str, Picture]:
-    """The pictures of `wanted` (path to content hash). A data set gives no single image: it is read until all are found."""
+    """The pictures of `wanted` (path to content hash). A data set has no access by path: it is read until all are found."""
     if source != "synthetic" and not source.startswith(TFDS_PREFIX):
         return {path: _picture(folder.read(folder.candidate_at(source, path), _LIMIT), wanted[path]) for path in wanted}
     found: dict[str, Picture] = {}

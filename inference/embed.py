@@ -1,7 +1,7 @@
-"""`embed`: a source in, an index out, by a registered backbone whose files were checked.
+"""`embed`: writes an index of a source, by a registered backbone whose files were checked.
 
-Photographs are read and checked as at ingest. Threads read and decode while the network works; memory holds a window of views,
-whatever the number of photographs.
+Photographs are read and checked as at ingest. Threads read and decode while the network computes; memory holds a window of views,
+however many photographs there are.
 """
 
 import collections
@@ -44,7 +44,7 @@ class Registered:
 
 
 def find(root: str, version: str, name: str) -> Registered:
-    """The backbone of a version (number or alias) in the registry below `root`. Its files are not looked at yet.
+    """The backbone of a version (number or alias) in the registry below `root`. Its files are not read yet.
 
     Raises:
       RegistryError: there is no such version.
@@ -58,7 +58,7 @@ class Backbone:
 
     Attributes:
       embedding_size: numbers in a vector.
-      max_side: pixels of the shorter side to which ingest reduced the photographs that the backbone was proven on.
+      max_side: pixels of the shorter side to which ingest scaled the photographs that the gate measured.
     """
 
     def __init__(self, registered: Registered):
@@ -74,13 +74,13 @@ class Backbone:
         if found != registered.content_hash:
             raise RegistryError(
                 f"version {registered.version} of {registered.name} is not as it was registered: {registered.directory} has "
-                f"content hash {found}, expected {registered.content_hash}; `flowers registry verify` names the files that "
-                "differ; restore them, or choose another version with --version"
+                f"content hash {found}, expected {registered.content_hash}; restore the files that `flowers registry verify` "
+                "names, or choose another version with --version"
             )
         network, record = load_backbone(registered.directory)
         side = record["photograph_side"]
         self.embedding_size: int = record["embedding_size"]
-        # Records of earlier releases lack it; it was the default for those.
+        # Records of earlier releases lack it: they used the default.
         self.max_side: int = record.get("max_side", pipeline_config.Data.max_side)
         self._view = tf.function(
             functools.partial(evaluation_view, resolution=side), input_signature=[tf.TensorSpec([], tf.string)])  # fmt: skip
@@ -88,11 +88,11 @@ class Backbone:
         self._network = tf.function(
             functools.partial(network, training=False), input_signature=[tf.TensorSpec([None, side, side, 3])])  # fmt: skip
 
-        # Traced and optimised now, so that a rate counts photographs alone.
+        # Traced and optimised now, so that measured rates do not include it.
         self.vectors([np.zeros((side, side, 3), np.float32)])
 
     def view(self, prepared: photograph.Photograph) -> np.ndarray:
-        """What the network sees of a photograph, `[side, side, 3]` float32 in [0, 1]. May be called by several threads.
+        """The network's input for a photograph, `[side, side, 3]` float32 in [0, 1]. Thread-safe.
 
         Raises:
           Unusable: TensorFlow cannot decode what Pillow could.
@@ -107,8 +107,8 @@ class Backbone:
         return self._network(np.stack(views)).numpy()
 
 
-# Photographs a step of the network: 8, 16 and 32 took 26, 22 and 21 ms of processor time an image at the preset cpu
-# (benchmarks/embed.py), so more would gain little, and the feature maps of few stay small.
+# Photographs a step of the network: 8, 16 and 32 took 26, 22 and 21 ms of processor time an image with the preset cpu
+# (benchmarks/embed.py), so more would gain little and need more memory for feature maps.
 BATCH = 32
 # One for each core: decoding is a small share of the work, and a hostile file of data.max_pixels takes 400 MB of its thread.
 THREADS = min(os.cpu_count() or 1, 8)
@@ -118,7 +118,7 @@ AHEAD = 3
 
 @dataclass(frozen=True)
 class Described:
-    """One photograph: its path in the source, SHA-256 (hex) of the file's bytes, and its view; or the reason why it has none."""
+    """One photograph: path in the source, SHA-256 (hex) of the file's bytes, and view, or the reason why there is none."""
 
     path: str
     content_hash: str = ""
@@ -131,10 +131,10 @@ def batches(backbone: Backbone, images: Iterable[Callable[[], Encoded]]) -> Iter
     """Describes `images` in their order, a batch at a time.
 
     Args:
-      images: functions that read one image each, as components.example_gen.source.every_image gives them.
+      images: functions that read one image each, as from components.example_gen.source.every_image.
 
     Yields:
-      Photographs, among them those that cannot be used, and the vectors `[count, embedding_size]` of the others.
+      All photographs, and the vectors `[count, embedding_size]` of those that can be used.
     """
     threads = ThreadPoolExecutor(THREADS)
     try:
@@ -153,7 +153,7 @@ def batches(backbone: Backbone, images: Iterable[Callable[[], Encoded]]) -> Iter
 
 
 def describe(backbone: Backbone, encoded: Encoded) -> Described:
-    """Checks and decodes one image exactly as a run does: what the gate measured is what comes out."""
+    """Checks and decodes one image exactly as a run does, so that vectors are those that the gate measured."""
     try:
         if encoded.reason:
             raise photograph.Unusable(encoded.reason, encoded.detail)
@@ -168,7 +168,7 @@ def _vectors(backbone: Backbone, usable: list[np.ndarray]) -> np.ndarray:
 
 
 def _in_order(threads: ThreadPoolExecutor, function: Callable, items: Iterable, ahead: int) -> Iterator:
-    """`map` by threads, that takes at most `ahead` items before the first result is asked for."""
+    """`map` by threads, in order, at most `ahead` items ahead of the results that were taken."""
     waiting = collections.deque()
     for item in items:
         waiting.append(threads.submit(function, item))
@@ -183,10 +183,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Embedded:
-    """What `embed` did.
+    """The result of `embed`.
 
     images: how many are in the index. unreadable: how many were left out, by reason. seconds: from the first file to the last.
-    version: that of the backbone. embedding_size: numbers in a vector.
+    version: of the backbone. embedding_size: numbers in a vector.
     """
 
     images: int
@@ -206,7 +206,7 @@ def embed(
     on_unreadable: Callable[[Described], None] | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> Embedded:
-    """Writes an index of all images of a source, in flat memory. Those that cannot be used are left out.
+    """Writes an index of all images of a source, in constant memory. Images that cannot be used are left out.
 
     Args:
       source: a folder of any layout, an image file, `tfds:NAME` or `synthetic`.
@@ -220,7 +220,7 @@ def embed(
       IndexFileError: nothing can be written at `output`.
       RegistryError: there is no such version, or its files were changed.
       SourceNotFound: there is no such source.
-      DataRefused: not one image of the source can be used.
+      DataRefused: no image of the source can be used.
     """
     index.check_name(output)
     registered = find(root, version, name)
@@ -240,19 +240,19 @@ def embed(
             if on_progress:
                 on_progress(writer.count)
         if not writer.count:
-            raise DataRefused(f"{source} has no image that can be used ({_in_words(unreadable)}); nothing was written")
+            raise DataRefused(f"{source} has no image that can be used ({_counts(unreadable)}); nothing was written")
         seconds = time.perf_counter() - started
     return Embedded(writer.count, dict(unreadable), seconds, registered.version, network.embedding_size)
 
 
 def absolute(source: str) -> str:
-    """A source as it is found again from any working directory."""
+    """A source that means the same from any working directory."""
     if source == "synthetic" or source.startswith(TFDS_PREFIX) or "://" in source:
         return source
     return os.path.realpath(os.path.expanduser(source))
 
 
-def _in_words(unreadable: dict[str, int]) -> str:
+def _counts(unreadable: dict[str, int]) -> str:
     return ", ".join(f"{count:,} {reason}" for reason, count in sorted(unreadable.items())) or "it is empty"
 
 

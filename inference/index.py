@@ -1,7 +1,7 @@
-"""The index file: vectors with their paths and content hashes, and which backbone made them. Written here, read here.
+"""Writes and reads index files: vectors with their paths and content hashes, and which backbone made them.
 
-FILE.parquet has the columns `path`, `content_hash`, `norm` and `vector`. FILE.npy holds the vectors alone, for memory mapping;
-FILE.npy.paths.parquet beside it the other columns, row for row. Either appears complete or not at all.
+FILE.parquet has the columns `path`, `content_hash`, `norm` and `vector`. FILE.npy holds only the vectors, for memory mapping;
+FILE.npy.paths.parquet beside it has the other columns, row for row. Either is written whole or not at all.
 """
 
 import contextlib
@@ -20,21 +20,21 @@ import pyarrow.parquet as pq
 PARQUET, NPY = ".parquet", ".npy"
 # Key of the header in Parquet's file metadata; its value is JSON.
 HEADER = b"flowers"
-# Rows of a row group, which is what a reader holds of a Parquet file: 24 MB of 1,440 numbers each.
+# Rows of a row group, which is what a reader of a Parquet file holds in memory: 24 MB with 1,440 numbers a row.
 GROUP = 4096
-# Rows that a memory-mapped index hands out at a time.
+# Rows in a block of a memory-mapped index.
 BLOCK = 65_536
 # Rows whose content binds a .npy file to its listing.
 SAMPLED = 64
 
 
 class IndexFileError(ValueError):
-    """A file is no index, or cannot become one; the message names it and says what would help."""
+    """A file is not an index, or cannot become one; the message names it and says what to do."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Header:
-    """What made an index. `version` is for people; `backbone_content_hash` is what a search compares.
+    """What made an index. `version` is for people; a search compares `backbone_content_hash`.
 
     backbone_content_hash: `contracts.content_hash` of the backbone directory. embedding_size: numbers in a vector.
     name, version: in the registry. source: as given, a folder or file made absolute.
@@ -50,7 +50,7 @@ class Header:
 
 @contextlib.contextmanager
 def new_index(path: str, header: Header) -> Iterator["Writer"]:
-    """Gives a Writer, and at the end of the block puts the index at `path`, unless an error ended the block.
+    """Yields a Writer; the index appears at `path` when the block ends without an error.
 
     Raises:
       IndexFileError: the name ends in neither .parquet nor .npy, the folder does not exist, or another process writes this index.
@@ -64,7 +64,7 @@ def new_index(path: str, header: Header) -> Iterator["Writer"]:
         for file in unfinished:
             file.flush()
             os.fsync(file.fileno())
-        # The listing first: until the vectors follow, it fits no .npy that is there, and a reader refuses the pair.
+        # The listing first: until the vectors follow, it does not fit the old .npy, and readers refuse the pair.
         for file, name in zip(reversed(unfinished), reversed(_files(path)), strict=True):
             os.replace(file.name, name)
 
@@ -72,14 +72,14 @@ def new_index(path: str, header: Header) -> Iterator["Writer"]:
 def check_name(path: str) -> None:
     """Raises IndexFileError unless an index can be written at `path`."""
     if not path.endswith((PARQUET, NPY)):
-        raise IndexFileError(f"an index ends in .parquet or .npy, got {path!r}")
+        raise IndexFileError(f"the name of an index must end in .parquet or .npy, got {path!r}")
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
         raise IndexFileError(f"there is no folder {folder} to write {os.path.basename(path)!r} into; make it first")
 
 
 class Writer:
-    """Takes rows, in groups, so that memory stays flat. `count` is how many it has."""
+    """Writes rows in groups, so that memory stays constant. `count` is the number of rows so far."""
 
     def __init__(self, files: Sequence[IO[bytes]], header: Header):
         self._vectors = files[0] if len(files) == 2 else None
@@ -87,7 +87,7 @@ class Writer:
         self._schema = _schema(None if self._vectors else header.embedding_size)
         self._table = pq.ParquetWriter(
             files[-1], self._schema, use_dictionary=False, write_statistics=False,
-            # Paths compress well; hashes and vectors do not, and are read faster as they are.
+            # Paths compress well; hashes and vectors do not, and are read faster uncompressed.
             compression={"path": "zstd", "content_hash": "none", "norm": "none", "vector.list.element": "none"})  # fmt: skip
         self._waiting: list[tuple[list[str], list[str], np.ndarray]] = []
         self.count = 0
@@ -104,7 +104,7 @@ class Writer:
             self._write_group()
 
     def finish(self) -> None:
-        """Writes what is still held back and the header."""
+        """Writes the rows of the last group and the header."""
         self._write_group()
         header = dataclasses.asdict(self._header) | {"count": self.count}
         if self._vectors:
@@ -133,13 +133,13 @@ class Writer:
         self._waiting = []
 
     def _write_npy_header(self) -> None:
-        # NumPy leaves room for the count to grow, so that the header is written again in place.
+        # NumPy leaves room for the count to grow, so that the header can be rewritten in place.
         shape = (self.count, self._header.embedding_size)
         np.lib.format.write_array_header_1_0(self._vectors, {"descr": "<f4", "fortran_order": False, "shape": shape})
 
 
 class Index:
-    """An index that was opened for reading. `header` says what made it, `count` how many rows it has."""
+    """An index open for reading. `header` says what made it, `count` how many rows it has."""
 
     def __init__(self, path: str, table: pq.ParquetFile, header: Header, vectors: np.ndarray | None):
         self.path = path
@@ -180,10 +180,10 @@ class Index:
 
 
 def open_index(path: str) -> Index:
-    """Opens an index; vectors are read or memory-mapped when they are asked for.
+    """Opens an index; vectors are read or memory-mapped on demand.
 
     Raises:
-      IndexFileError: there is no such file, it is no index, or the .npy file and its listing do not belong together.
+      IndexFileError: there is no such file, it is not an index, or the .npy file and its listing do not belong together.
     """
     check_name(path)
     vectors_file, listing = _files(path)[0], _files(path)[-1]
@@ -191,7 +191,7 @@ def open_index(path: str) -> Index:
         if not os.path.isfile(name):
             raise IndexFileError(f"there is no index {name}; `flowers embed SOURCE -o {path}` makes one")
     try:
-        # The vectors first: a listing that is newer than they are does not fit them.
+        # The vectors first: a listing that is replaced meanwhile does not fit them.
         vectors = np.load(vectors_file, mmap_mode="r", allow_pickle=False) if path.endswith(NPY) else None
         table = pq.ParquetFile(listing, memory_map=True)
         fields = json.loads((table.metadata.metadata or {})[HEADER])
@@ -201,16 +201,16 @@ def open_index(path: str) -> Index:
         if not table.schema_arrow.equals(expected) or table.metadata.num_rows != count:
             raise ValueError("its columns or rows are not those of an index")
     except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
-        raise IndexFileError(f"{path} was not made by `flowers embed`, or is damaged ({error}); create it again with `flowers embed`") from error
+        raise IndexFileError(f"{path} was not made by `flowers embed`, or is damaged ({error}); make it again") from error
     if vectors is not None and (
         vectors.shape != (count, header.embedding_size) or vectors.dtype != np.dtype("<f4") or _sample(vectors) != sample
     ):
-        raise IndexFileError(f"{path} and {listing} do not belong together; create them again with `flowers embed`")
+        raise IndexFileError(f"{path} and {listing} do not belong together; make them again with `flowers embed`")
     return Index(path, table, header, vectors)
 
 
 def _files(path: str) -> tuple[str, ...]:
-    """The files of an index, that with the vectors first and that with the paths last."""
+    """The files of an index: first the one with the vectors, last the one with the paths."""
     return (path, f"{path}.paths.parquet") if path.endswith(NPY) else (path,)
 
 
@@ -224,14 +224,14 @@ def _schema(embedding_size: int | None) -> pa.Schema:
 
 
 def _sample(vectors: np.ndarray) -> str:
-    """SHA-256 (hex) of up to SAMPLED rows, evenly spaced: what tells that vectors and listing come from one writing."""
+    """SHA-256 (hex) of up to SAMPLED rows, evenly spaced: shows that vectors and listing were written together."""
     rows = np.unique(np.linspace(0, len(vectors) - 1, min(len(vectors), SAMPLED)).astype(np.int64))
     return hashlib.sha256(np.ascontiguousarray(vectors[rows]).tobytes()).hexdigest()
 
 
 @contextlib.contextmanager
 def _unfinished(path: str) -> Iterator[IO[bytes]]:
-    """The file that becomes `path`, beside it, hidden, locked and empty; removed at the end unless it was renamed."""
+    """The file that becomes `path`: beside it, hidden, locked and empty; removed at the end unless it was renamed."""
     folder, name = os.path.split(os.path.abspath(path))
     unfinished = os.path.join(folder, f".{name}.unfinished")
     with open(unfinished, "ab") as locked:

@@ -1,4 +1,4 @@
-"""`search`: photographs in, the most similar ones of an index out. Exact, by cosine similarity, block by block."""
+"""`search`: finds the photographs of an index that are most similar to a query. Exact, by cosine similarity, block by block."""
 
 import os
 from collections.abc import Sequence
@@ -15,20 +15,20 @@ from inference.embed import Backbone, Registered, batches, find
 from inference.index import Index, open_index
 from registry.backend import CHAMPION
 
-# Rows that one thread compares at a time: with fewer, starting a product costs more than the product of short vectors.
+# Rows that one thread compares at a time: with fewer, the overhead of a product exceeds the product of short vectors.
 PIECE = 4096
-# One for each core; each runs BLAS on its own, as BLAS's own threads wait for each other at every product.
+# One for each core, each with single-threaded BLAS: BLAS's own threads wait for each other at every product.
 THREADS = os.cpu_count() or 1
 # Below this a vector has no direction; its similarity to anything is 0.
 SMALLEST_NORM = 1e-12
 
 
 def nearest(index: Index, queries: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
-    """The `top` rows of an index that are most similar to each query, most similar first; equal ones in the index's order.
+    """The `top` rows of an index that are most similar to each query, most similar first; ties in the index's order.
 
     Args:
-      queries: `[count, embedding_size]` float32; their lengths do not matter.
-      top: how many, at least 1; all rows where there are fewer.
+      queries: `[count, embedding_size]` float32; their norms do not matter.
+      top: how many, at least 1; all rows if there are fewer.
 
     Returns:
       Similarities `[count, top]` float32 in [-1, 1], and rows `[count, top]` int64.
@@ -49,14 +49,14 @@ def nearest(index: Index, queries: np.ndarray, top: int) -> tuple[np.ndarray, np
 def _nearest_of_piece(
     vectors: np.ndarray, norms: np.ndarray, directions: np.ndarray, top: int, start: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    # Rounding may lead a little over 1.
+    # Rounding may exceed 1 by a little.
     similarity = np.clip(vectors @ directions / np.maximum(norms, SMALLEST_NORM)[:, None], -1, 1).T
     rows = np.broadcast_to(np.arange(start, start + len(vectors)), similarity.shape)
     return (similarity, rows) if top >= len(vectors) else _best_of([(similarity, rows)], top)
 
 
 def _best_of(parts: list[tuple[np.ndarray, np.ndarray]], top: int) -> tuple[np.ndarray, np.ndarray]:
-    """The best `top` of each line over all parts; equal ones stay in the order in which they come."""
+    """The best `top` of each line over all parts; ties stay in their order."""
     similarity = np.concatenate([part[0] for part in parts], axis=1)
     rows = np.concatenate([part[1] for part in parts], axis=1)
     if top < similarity.shape[1]:
@@ -73,7 +73,7 @@ def _kept(line: np.ndarray, top: int) -> np.ndarray:
 
 
 class SearchRefused(ValueError):
-    """A search that would answer nonsense or nothing; the message says what to do."""
+    """A search that has no meaningful result; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def search(
     Args:
       queries: image files.
       index: what `embed` wrote, or `open_index` opened: `open_index(FILE).in_memory()` answers many searches fastest.
-      top: matches a query, at least 1; fewer where the index is smaller.
+      top: matches a query, at least 1; fewer if the index is smaller.
       root, version, name: the registered backbone, which must be the one that made the index.
 
     Returns:
@@ -111,7 +111,7 @@ def search(
       RegistryError: there is no such version, or its files were changed.
     """
     if top < 1:
-        raise SearchRefused(f"at least 1 match must be asked for, got {top}")
+        raise SearchRefused(f"the number of matches must be at least 1, got {top}")
     opened = open_index(index) if isinstance(index, str) else index
     registered = find(root, version, name)
     if registered.content_hash != opened.header.backbone_content_hash:
@@ -131,7 +131,7 @@ def search(
 
 
 def read_query(path: str, max_bytes: int) -> Encoded:
-    """The bytes of a query, under the name that was given; or why there are none. Devices and pipes are not opened."""
+    """The bytes of a query, under the given name, or why there are none. Devices and pipes are not opened."""
     if not os.path.isfile(path):
         return Encoded(path, "", "", reason=folder.UNREADABLE, detail="there is no such file")
     return folder.read(folder.Candidate(path, "", "", path), max_bytes)
@@ -143,5 +143,5 @@ def _another_backbone(opened: Index, registered: Registered) -> str:
         f"{opened.path} was made by version {header.version} of {header.name} (content hash "
         f"{header.backbone_content_hash[:12]}), the search is by version {registered.version} of {registered.name} "
         f"({registered.content_hash[:12]}), and vectors of two backbones cannot be compared; search with --version "
-        f"{header.version}, or create the index again: flowers embed {header.source} -o {opened.path}"
+        f"{header.version}, or make the index again: flowers embed {header.source} -o {opened.path}"
     )

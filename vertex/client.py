@@ -1,7 +1,7 @@
-"""Calls to Vertex AI's services, none of which can hang: each attempt has a deadline, and attempts have one together.
+"""Calls to Vertex AI's services that cannot hang: each attempt has a deadline, and so have all attempts together.
 
-The clients are google-cloud-aiplatform's own. They come without any deadline, and some of their calls must not simply be sent
-again, so that neither is left to them. What failed is explained in words, with what to do about it.
+The clients are google-cloud-aiplatform's. They have no deadlines of their own, and some calls must not be repeated blindly, so
+both are handled here. Errors say what failed and what to do.
 """
 
 import contextlib
@@ -51,7 +51,7 @@ PASSING = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.
 
 
 def explained(error: Exception, call: str, parent: str) -> GoogleCloudError:
-    """`error` in words.
+    """`error` with what to do about it.
 
     Args:
       call: name of the client's method.
@@ -98,7 +98,7 @@ def _advice(code: grpc.StatusCode | None, said: str, call: str, project: str) ->
 
 
 def _words(error: Exception) -> str:
-    """The error's own words, on one line and not without end."""
+    """The error's own message, on one line, shortened."""
     text = " ".join(str(getattr(error, "message", "") or error).split())
     reason = getattr(error, "reason", None) if isinstance(error, exceptions.GoogleAPICallError) else None
     if reason and reason not in text:
@@ -106,11 +106,11 @@ def _words(error: Exception) -> str:
     return f"{text[:600].rstrip()} …" if len(text) > 600 else text
 
 
-# localhost:PORT of a server that stands in for Google's, as for Google's own emulators (STORAGE_EMULATOR_HOST, …). It is called
-# without credentials and without encryption.
+# localhost:PORT of a server that replaces Google's, as for Google's own emulators (STORAGE_EMULATOR_HOST, …). Calls to it have
+# neither credentials nor encryption.
 EMULATOR = "VERTEX_AI_EMULATOR_HOST"
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
-# Seconds before the second attempt, doubled for each further one up to the second number: as Google's own retries.
+# Seconds before the second attempt, doubled for each further one up to the second number, as in Google's own retries.
 FIRST_WAIT, LONGEST_WAIT = 1.0, 32.0
 
 Client = typing.TypeVar("Client")
@@ -124,7 +124,7 @@ class Connection:
     Attributes:
       project: id of the project.
       region: such as europe-west4.
-      call_seconds: after which an attempt without an answer has failed.
+      call_seconds: after which an attempt without an answer fails.
       retry_seconds: after which no further attempt is made.
     """
 
@@ -135,14 +135,14 @@ class Connection:
 
     @property
     def parent(self) -> str:
-        """The resource name of the region, in which everything of it lies."""
+        """The resource name of the region, which contains all its resources."""
         return f"projects/{self.project}/locations/{self.region}"
 
     def client(self, client_class: type[Client]) -> Client:
         """A client of google-cloud-aiplatform, such as aiplatform_v1's PipelineServiceClient.
 
         Raises:
-          GoogleCloudError: there are no credentials, or they do not hold any more.
+          GoogleCloudError: there are no credentials, or they have expired.
         """
         emulator = os.environ.get(EMULATOR)
         if emulator:
@@ -158,18 +158,18 @@ class Connection:
         Raises:
           GoogleCloudError: it failed, or there was no answer within call_seconds.
         """
-        with self._in_plain_words(rpc):
+        with self._explaining(rpc):
             return rpc(request=request, retry=None, timeout=self.call_seconds)
 
     def repeated(self, attempt: Callable[[], Answer]) -> Answer:
-        """What `attempt` returns; makes it again while it fails for a reason that may pass, for retry_seconds at most.
+        """What `attempt` returns; repeats it while it fails for a reason that may pass, for retry_seconds at most.
 
         Args:
-          attempt: makes its calls with `once`, and has to be right also where an earlier attempt did all its work and only the
+          attempt: makes its calls with `once`, and must be correct even if an earlier attempt did all its work and only the
             answer was lost.
 
         Raises:
-          GoogleCloudError: as the last attempt.
+          GoogleCloudError: that of the last attempt.
         """
         again = retry.Retry(
             predicate=lambda error: isinstance(error, GoogleCloudError) and error.may_pass,
@@ -180,7 +180,7 @@ class Connection:
             raise typing.cast(GoogleCloudError, error.cause) from None
 
     def call(self, rpc: Callable[..., Answer], request: object) -> Answer:
-        """One call that may be sent again as it is: reading, or setting what may be set twice.
+        """One call that may be repeated as it is: reading, or setting what may be set twice.
 
         Raises:
           GoogleCloudError: it failed.
@@ -191,7 +191,7 @@ class Connection:
         """All that a call lists, over all its pages.
 
         Raises:
-          GoogleCloudError: it failed, at whichever page.
+          GoogleCloudError: it failed, on any page.
         """
 
         return self.repeated(lambda: self.listed_once(rpc, request))
@@ -200,17 +200,17 @@ class Connection:
         """The same in one attempt.
 
         Raises:
-          GoogleCloudError: it failed, at whichever page.
+          GoogleCloudError: it failed, on any page.
         """
-        with self._in_plain_words(rpc):
+        with self._explaining(rpc):
             return list(rpc(request=request, retry=None, timeout=self.call_seconds))
 
     def finished(self, client, name: str, seconds: float) -> operations_pb2.Operation:
-        """The long-running operation `name` after its end.
+        """Waits for the long-running operation `name` and returns it.
 
         Args:
           client: of the service that began it.
-          seconds: for which it is waited for.
+          seconds: to wait at most.
 
         Raises:
           GoogleCloudError: it failed, or has not ended in time.
@@ -223,19 +223,19 @@ class Connection:
             if operation.done:
                 return operation
             if time.monotonic() + wait > end:
-                raise GoogleCloudError(f"{name} has not ended within {seconds:g} s; it goes on at Google's", may_pass=True)
+                raise GoogleCloudError(f"{name} has not ended within {seconds:g} s; it continues at Google", may_pass=True)
             time.sleep(wait)
             wait = min(2 * wait, LONGEST_WAIT)
 
     @contextlib.contextmanager
-    def _in_plain_words(self, rpc: Callable) -> Iterator[None]:
+    def _explaining(self, rpc: Callable) -> Iterator[None]:
         try:
             yield
         except (exceptions.GoogleAPICallError, auth_exceptions.GoogleAuthError) as error:
             raise explained(error, rpc.__name__, self.parent) from error
 
     def _credentials(self):
-        """The application's default credentials, refreshed: a failure here is told from one of the service."""
+        """The application's default credentials, refreshed, so that their failure is not mistaken for one of the service."""
         request = google.auth.transport.requests.Request()
         try:
             credentials, _ = google.auth.default(scopes=SCOPES)

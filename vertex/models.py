@@ -1,7 +1,7 @@
-"""The versions of one model in the Vertex AI Model Registry: the calls, as `vertex_backend` needs them.
+"""The versions of one model in the Vertex AI Model Registry.
 
-Everything but an upload may be sent again as it is. An upload that is sent again makes a second version, so that after a lost
-answer it is looked up first what became of it.
+Every call but an upload may be repeated as it is. Repeating an upload makes a second version, so after a lost answer its result
+is looked up first.
 """
 
 import functools
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from google.cloud.aiplatform_v1 import ModelServiceClient
     from google.cloud.aiplatform_v1.types import Model
 
-# Seconds for which an upload or deletion is waited for: Vertex AI reads the files, of which it allows 10 GB, before a version
-# exists.
+# Seconds to wait for an upload or deletion: before a version exists, Vertex AI reads its files, of which it allows 10 GB.
 OPERATION_SECONDS = 1800.0
 # The most that one page of versions can have.
 PAGE = 100
@@ -26,13 +25,13 @@ PAGE = 100
 
 @dataclass(frozen=True)
 class VertexModels:
-    """The model `model_id` of the connection's project and region. Each method raises GoogleCloudError where its call fails."""
+    """The model `model_id` of the connection's project and region. Each method raises GoogleCloudError if its call fails."""
 
     connection: Connection
     model_id: str
 
     def versions(self) -> "list[Model]":
-        """All versions; none where there is no such model."""
+        """All versions; none if there is no such model."""
         from google.cloud.aiplatform_v1.types import ListModelVersionsRequest
 
         request = ListModelVersionsRequest(name=self._name(), page_size=PAGE)
@@ -44,7 +43,7 @@ class VertexModels:
             raise
 
     def upload(self, model: "Model") -> str:
-        """Uploads a version and returns its number when it exists, which is that of a present one with the same artifact_uri."""
+        """Uploads a version, waits until it exists and returns its number; that of an existing one with the same artifact_uri."""
         from google.cloud.aiplatform_v1.types import UploadModelRequest, UploadModelResponse
 
         def attempt() -> str:
@@ -69,7 +68,7 @@ class VertexModels:
         return self.connection.repeated(attempt)
 
     def wait_until_quiet(self) -> None:
-        """Returns when no operation of the model is under way. An upload that nobody waits for can still become a version."""
+        """Waits until no operation of the model is running: an upload whose answer was lost can still become a version."""
         from google.longrunning import operations_pb2
 
         request = operations_pb2.ListOperationsRequest(name=self._name())
@@ -84,7 +83,7 @@ class VertexModels:
                 self._wait_for_end(operation.name)
 
     def merge_aliases(self, version: str, *aliases: str) -> None:
-        """Gives a version aliases; `-ALIAS` takes one away."""
+        """Gives a version aliases; `-ALIAS` removes one."""
         from google.cloud.aiplatform_v1.types import MergeVersionAliasesRequest
 
         request = MergeVersionAliasesRequest(name=self._name(version), version_aliases=aliases)
@@ -100,7 +99,7 @@ class VertexModels:
         self.connection.call(self._client.update_model, UpdateModelRequest(model=model, update_mask=mask))
 
     def delete(self, version: str) -> None:
-        """Deletes a version; returns when it is gone, also where it was gone before."""
+        """Deletes a version and waits until it is gone; one that is gone already is no error."""
         from google.cloud.aiplatform_v1.types import DeleteModelVersionRequest
 
         try:

@@ -1,7 +1,7 @@
 """Schedules on Vertex AI, by the name that the user gave.
 
-Google knows a schedule by a number of its own and lets any number of them have one display name. So every function here looks
-first and changes then, in each attempt: whatever an attempt did whose answer was lost is found by the next.
+Google identifies a schedule by a number, and several may have the same display name. So every function here looks up the name
+before it changes anything, in each attempt: if an attempt succeeded but its answer was lost, the next attempt finds its result.
 """
 
 import json
@@ -24,22 +24,22 @@ from pipeline_config import PIPELINE_NAME, ConfigurationError
 from vertex import GoogleCloudError
 from vertex.client import Connection
 
-# A project's other pipelines have schedules too: ours have display names that begin so.
+# A project's other pipelines have schedules too: the display names of ours begin with this.
 PREFIX = f"{PIPELINE_NAME}-"
-# What creating a schedule again changes.
-CHANGED = ["cron", "max_concurrent_run_count", "max_concurrent_active_run_count", "create_pipeline_job_request"]
+# What is updated if the schedule exists already.
+UPDATED = ["cron", "max_concurrent_run_count", "max_concurrent_active_run_count", "create_pipeline_job_request"]
 # Deleting a schedule is an operation of seconds.
 DELETE_SECONDS = 300.0
 
 
 def create(connection: Connection, name: str, cron: str, job: dict) -> tuple[Schedule, bool]:
-    """Starts `job`, what `pipeline.vertex.pipeline_job` returns, as `cron` says, in the place of whatever a schedule of that name did before.
+    """Starts `job`, which `pipeline.vertex.pipeline_job` returned, at the times of `cron`; an existing schedule is updated.
 
     Returns:
       The schedule, and whether it is new.
 
     Raises:
-      GoogleCloudError: it was not created, or (where it may pass) nobody knows.
+      GoogleCloudError: it was not created, or (if the error may pass) may have been created.
       ConfigurationError: there are several of that name, or one that has ended.
     """
     client, created = connection.client(ScheduleServiceClient), False
@@ -47,8 +47,8 @@ def create(connection: Connection, name: str, cron: str, job: dict) -> tuple[Sch
     scheduled.labels["schedule"] = name
     wanted = Schedule(
         display_name=f"{PREFIX}{name}", cron=cron,
-        # The first limits runs that are being started, the second those that are under way: one at a time takes both. A run that
-        # is due meanwhile is left out, as the next one sees the same photographs and more.
+        # The first limits runs that are being started, the second those that are running: one at a time needs both. A run that is
+        # due meanwhile is skipped, as the next one sees the same photographs and more.
         max_concurrent_run_count=1, max_concurrent_active_run_count=1, allow_queueing=False,
         create_pipeline_job_request=CreatePipelineJobRequest(parent=connection.parent, pipeline_job=scheduled),
     )  # fmt: skip
@@ -58,22 +58,24 @@ def create(connection: Connection, name: str, cron: str, job: dict) -> tuple[Sch
         found = _named(connection, client, name)
         if len(found) > 1 or any(one.state == Schedule.State.COMPLETED for one in found):
             states = ", ".join(one.state.name.lower() for one in found)
-            raise ConfigurationError(f"schedule {name!r} cannot change, as there is {states}: delete {name!r}, then create it")
+            raise ConfigurationError(
+                f"schedule {name!r} cannot be updated, as there is {states}: delete {name!r}, then create it"
+            )
         if not found:
             created = True
             return connection.once(client.create_schedule, CreateScheduleRequest(parent=connection.parent, schedule=wanted)), True
         wanted.name = found[0].name
-        request = UpdateScheduleRequest(schedule=wanted, update_mask={"paths": CHANGED})
+        request = UpdateScheduleRequest(schedule=wanted, update_mask={"paths": UPDATED})
         return connection.once(client.update_schedule, request), created
 
     return connection.repeated(attempt)
 
 
 def listed(connection: Connection) -> list[Schedule]:
-    """All schedules of ours, by name.
+    """All schedules of this pipeline, by name.
 
     Raises:
-      GoogleCloudError: they cannot be seen.
+      GoogleCloudError: they cannot be read.
     """
     client = connection.client(ScheduleServiceClient)
     found = connection.listed(client.list_schedules, ListSchedulesRequest(parent=connection.parent))
@@ -81,7 +83,7 @@ def listed(connection: Connection) -> list[Schedule]:
 
 
 def pause(connection: Connection, name: str) -> None:
-    """Starts no further runs; one that is under way goes on.
+    """Starts no further runs; a current run continues.
 
     Raises:
       GoogleCloudError, ConfigurationError: it cannot be paused, or there is none.
@@ -97,7 +99,7 @@ def pause(connection: Connection, name: str) -> None:
 
 
 def resume(connection: Connection, name: str) -> None:
-    """Starts runs again; those that were due meanwhile are not made up for.
+    """Starts runs again; missed runs are not made up for.
 
     Raises:
       GoogleCloudError, ConfigurationError: it cannot be resumed, or there is none.
@@ -123,7 +125,7 @@ def delete(connection: Connection, name: str) -> None:
         try:
             operation = connection.call(client.delete_schedule, DeleteScheduleRequest(name=schedule.name)).operation
         except GoogleCloudError as error:
-            # An attempt whose answer was lost has deleted it.
+            # Already deleted by an attempt whose answer was lost.
             if error.code is not grpc.StatusCode.NOT_FOUND:
                 raise
         else:

@@ -1,8 +1,8 @@
 """Where on Google Cloud a pipeline runs, and on which machines. Imports nothing heavy.
 
 Machine types and accelerators are from Google's pages "Configure compute resources for custom training" (the tables of machine types
-and GPUs) and, for N1, "GPU models" of Compute Engine (vCPUs a GPU). What is sold in which region, and what quota a project has, only
-Google's servers know.
+and GPUs) and, for N1, "GPU models" of Compute Engine (vCPUs a GPU). Only Google's servers know what is available in which region,
+and a project's quota.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ from pipeline_config import Worker, require
 
 TASK, DATAFLOW = BEAM_RUNNERS = ("task", "dataflow")
 
-# What may stand where on the command line: Google's rules for the names of projects, regions and buckets.
+# Google's rules for the names of projects, regions and buckets.
 PROJECT = r"([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]"
 REGION = r"[a-z]+-[a-z]+[0-9]+"
 BUCKET = r"gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9](/[\w.-]+)*"
@@ -54,7 +54,7 @@ class Target:
 
 
 def require_place(project: str, region: str) -> None:
-    """Raises ConfigurationError where no project or region can be called so."""
+    """Raises ConfigurationError if a project or region cannot have this name."""
     require(re.fullmatch(PROJECT, project) is not None, "--project", "the id of a Google Cloud project", project)
     require(re.fullmatch(REGION, region) is not None, "--region", "a region such as europe-west4", region)
 
@@ -71,7 +71,7 @@ CPU_FAMILIES = {
 }
 # Machine types to which accelerators can be attached.
 N1_FAMILIES = {"n1-standard": (4, 8, 16, 32, 64, 96), "n1-highmem": (2, 4, 8, 16, 32, 64, 96), "n1-highcpu": (16, 32, 64, 96)}
-# What an N1 takes: accelerator to the numbers that can be attached, and the most vCPUs for each of them.
+# Accelerators of an N1: the numbers that can be attached, and the most vCPUs for each of them.
 N1_ACCELERATORS = {
     "NVIDIA_TESLA_T4": ((1, 2, 4), 24),
     "NVIDIA_TESLA_P100": ((1, 2, 4), 16),
@@ -87,7 +87,7 @@ WITH_ACCELERATORS = {
     **{f"a3-highgpu-{count}g": ("NVIDIA_H100_80GB", count) for count in (1, 2, 4, 8)},
     "a3-megagpu-8g": ("NVIDIA_H100_MEGA_80GB", 8),
 }  # fmt: skip
-# Parts of a larger machine, which Vertex AI gives to spot (or queued) jobs only.
+# Parts of a larger machine, which Vertex AI gives only to spot (or queued) jobs.
 SPOT_ONLY = ("a3-highgpu-1g", "a3-highgpu-2g", "a3-highgpu-4g")
 
 MACHINE_TYPES = {
@@ -97,13 +97,13 @@ MACHINE_TYPES = {
 
 
 def require_legal(worker: Worker, key: str) -> None:
-    """Checks that machine type, accelerator and count belong together.
+    """Checks that machine type, accelerator and count fit together.
 
     Args:
       key: dotted key of the worker, for the message.
 
     Raises:
-      ConfigurationError: no such machine, or not with these accelerators; the message says with which.
+      ConfigurationError: no such machine, or not with these accelerators; the message lists the possible ones.
     """
     nearest = difflib.get_close_matches(worker.machine_type, MACHINE_TYPES, n=3)
     require(worker.machine_type in MACHINE_TYPES, f"{key}.machine_type",

@@ -94,7 +94,7 @@ def test_a_source_without_an_image_is_refused_and_nothing_is_written(root, tmp_p
 
 @pytest.mark.parametrize("arguments, message", [
     (["embed", "nowhere", "-o", "i.parquet"], "there is no folder or file 'nowhere'"),
-    (["embed", ".", "-o", "i.csv"], "ends in .parquet or .npy, got 'i.csv'"),
+    (["embed", ".", "-o", "i.csv"], "must end in .parquet or .npy, got 'i.csv'"),
     (["embed", ".", "-o", "i.npy", "--version", "7"], "no version or alias '7'; versions: 1, 2"),
     (["search", "q.jpg", "--index", "i.parquet"], "there is no index i.parquet; `flowers embed SOURCE -o i.parquet` makes one"),
 ])  # fmt: skip

@@ -123,7 +123,7 @@ def test_an_array_of_pickled_objects_is_not_opened(tmp_path):
         open_index(str(path))
 
 
-@pytest.mark.parametrize("name, expected", [("index.csv", "ends in .parquet or .npy"), ("none/index.npy", "there is no folder")])
+@pytest.mark.parametrize("name, expected", [("index.csv", "must end in .parquet or .npy"), ("none/index.npy", "there is no folder")])
 def test_names_that_cannot_be_written_are_refused(tmp_path, name, expected):
     with pytest.raises(IndexFileError, match=expected), new_index(str(tmp_path / name), HEADER):
         pass

@@ -129,7 +129,7 @@ def test_a_job_is_followed_through_faults_to_its_end(google):
 
 def test_following_a_job_ends(google):
     submitted = jobs.submit(HERE, JOB)
-    with pytest.raises(GoogleCloudError, match="has not ended within 0 h; it goes on"):
+    with pytest.raises(GoogleCloudError, match="has not ended within 0 h; it continues"):
         jobs.follow(HERE, submitted.job.name, 0.01, 0, lambda task: None)
 
 
