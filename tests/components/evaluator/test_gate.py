@@ -83,7 +83,7 @@ def test_a_champion_of_other_classes_refuses_the_comparison():
     assert not verdict.blessed
     assert verdict.reasons[2] == (
         "not comparable with champion version 3, which tells apart other classes (champion alone: tulip; probe alone: none): run on "
-        "data of the same classes, or start a line of versions without a champion by --set registry.name=NAME"
+        "data of the same classes, or register under another name, which starts without a champion: --set registry.name=NAME"
     )
 
 

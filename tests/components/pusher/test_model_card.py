@@ -70,7 +70,7 @@ def test_the_card_has_every_part_with_its_figures():
 
 @pytest.mark.parametrize(("stated", "known", "expected"), [
     ("", "", "The licence of the data was not stated."),
-    ("CC BY 4.0", "", "Of the data, as whoever ran the pipeline stated it (`data.licence`): CC BY 4.0"),
+    ("CC BY 4.0", "", "Of the data, as stated by the person who ran the pipeline (`data.licence`): CC BY 4.0"),
     ("", "CC BY 2.0", "Of the data, as its source states it: CC BY 2.0"),
 ])  # fmt: skip
 def test_the_licence_is_what_was_stated_and_never_made_up(stated, known, expected):
