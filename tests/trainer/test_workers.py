@@ -77,6 +77,8 @@ def logs(folder):
     return "\n".join((folder / f"worker{index}.log").read_text()[-3000:] for index in range(2))
 
 
+# Processes of two workers start TensorFlow four times; test_replicas.py holds the arithmetic of shared batches in one process.
+@pytest.mark.slow
 def test_training_continues_after_a_worker_was_killed(long_enough, record_files, uninterrupted, tmp_path):
     workers = start(tmp_path, long_enough, record_files)
     try:

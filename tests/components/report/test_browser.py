@@ -53,7 +53,7 @@ def opened(browser, address):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("width", [390, pytest.param(1280, marks=pytest.mark.slow)])
 def test_the_page_is_quiet_fits_and_can_be_read_by_everyone(opened, address, width, scheme):
     from axe_playwright_python.sync_playwright import Axe
 
