@@ -118,7 +118,7 @@ def active_run(path: pathlib.Path) -> str | None:
     """The process that holds the lock at `path`: its id as text, or "unknown"; None where no run is active. Writes nothing."""
     try:
         with open(path, "rb") as file:
-            # By hand, as filelock has no shared lock: with an exclusive one two doctors would each take the other for a run.
+            # By hand, as FileLock has no shared mode: with an exclusive one two doctors would each take the other for a run.
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return None

@@ -207,8 +207,8 @@ class MlflowBackend:
         return [os.path.join(versions, folder) for folder in sorted(set(present) - used)]
 
     def _offer(self) -> None:
-        """Leaves what `offered` gives. At each change, not when an operation ends: a rollback that was killed after its last change
-        would be repeated, and go back further."""
+        """Leaves what `offered` gives. At each change, not at the end of an operation: a rollback that was killed after its last
+        change would be repeated, and go back further."""
         versions = self.versions()
         values = [version.version for version in versions] + [alias for version in versions for alias in version.aliases]
         directory = registry_path(self.directory)
