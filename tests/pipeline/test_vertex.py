@@ -13,6 +13,7 @@ from google.protobuf import json_format
 from kfp import dsl
 from kfp.pipeline_spec import pipeline_spec_pb2
 
+import pipeline_config
 from cli.settings import configuration
 from cli.submit import as_text
 from components.pusher.component import PIPELINE_JOB_NAME
@@ -23,7 +24,7 @@ from pipeline_config import ConfigurationError
 from registry.opening import open_registry
 from vertex.target import legal_accelerators
 
-GOLDEN = pathlib.Path(__file__).resolve().parents[1] / "golden" / "vertex_gpu.json"
+GOLDEN = pathlib.Path(__file__).resolve().parents[1] / "golden" / "vertex_gpu.txt"
 TARGET = vertex.Target("a-project", "europe-west4", "gs://a-bucket/flowers", "europe-west4-docker.pkg.dev/a-project/r/flowers:1")
 DATA = "data.source=gs://photographs/flowers"
 EDGES = {
@@ -77,26 +78,63 @@ def custom_job(job, task):
     return CustomJob(arguments)
 
 
-def opened(value):
-    """`value` with JSON inside strings opened, so that a review sees the setting that changed and not one long line."""
-    if isinstance(value, dict):
-        return {key: opened(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [opened(inner) for inner in value]
-    if isinstance(value, str) and value.startswith("{") and not value.startswith("{{"):
-        return opened(json.loads(value))
-    return value
+def summary(job):
+    """What a review has to see of a change: each task with what it waits for, runs, runs on, takes and gives; no values."""
+    lines = [f"{job['displayName']}: labels {dict(sorted(job['labels'].items()))}, outputs below {job['runtimeConfig']['gcsOutputDirectory']}"]
+    components = job["pipelineSpec"]["components"]
+    for name, task in sorted((tasks_of(job) | job["pipelineSpec"]["root"]["dag"]["tasks"]).items()):
+        if name == "tfx-dag":
+            continue
+        container, inputs, gives = containers(job)[name], task["inputs"], components[name].get("outputDefinitions", {})
+        entry_point, executor = container["command"], container["args"][1]
+        runner = [argument for argument in container["args"] if argument.startswith("--runner=")]
+        lines += [
+            "", f"{name}{'' if 'cachingOptions' in task else ', never cached'}",
+            f"  after {', '.join(sorted(task.get('dependentTasks', ['nothing'])))}",
+            f"  runs {' '.join(entry_point)} {executor} {' '.join(runner)}".rstrip(),
+            *([f"  on {dict(sorted(container['resources'].items()))}"] if "resources" in container else []),
+            *(job_lines(job, name) if "custom_config" in inputs["parameters"] else []),
+            *(f"  takes {kind} {', '.join(sorted(inputs[kind]))}" for kind in ("artifacts", "parameters") if kind in inputs),
+            *(f"  gives {kind} {', '.join(sorted(gives[kind]))}" for kind in ("artifacts", "parameters") if kind in gives),
+        ]  # fmt: skip
+    return "\n".join([*lines, ""])
 
 
-def shown(job):
-    """The job as text, without what changes with every edit of the code."""
-    text = re.sub(r"\d+\.\d+\.\d+\+[0-9a-f]{12}", "CODE_VERSION", as_text(opened(job)))
-    return text.replace(parameter(job, "Pusher", "recipe"), "RECIPE")
+def job_lines(job, task):
+    """What a trainer's own job runs on, and is told."""
+    spec = custom_job(job, task).job_spec
+    (pool,) = spec.worker_pool_specs
+    machine, disk, ways = pool.machine_spec, pool.disk_spec, spec.scheduling
+    config = json.loads(parameter(job, task, "custom_config"))
+    accelerators = f"{machine.accelerator_count} x {machine.accelerator_type.name}" if machine.accelerator_count else "no accelerator"
+    return [
+        f"  as a job on {pool.replica_count} x {machine.machine_type}, {accelerators}, {disk.boot_disk_size_gb} GB {disk.boot_disk_type}",
+        f"  scheduled {ways.strategy.name}, for {ways.timeout}, restart {ways.restart_job_on_worker_restart}",
+        f"  with environment {', '.join(sorted(one.name for one in pool.container_spec.env)) or 'as it is'}",
+        f"  told {', '.join(sorted(config))}",
+    ]  # fmt: skip
 
 
-def test_the_gpu_preset_compiles_to_the_golden_file(job):
+def test_the_gpu_preset_compiles_to_what_the_golden_summary_says(job):
     # After a change that is meant: PYTHONPATH=. python tests/pipeline/test_vertex.py, and the review sees what it changed.
-    assert shown(job) == GOLDEN.read_text()
+    assert summary(job) == GOLDEN.read_text()
+
+
+def test_the_settings_in_the_job_are_those_of_the_preset(job):
+    config = configuration("gpu", [DATA])
+    pretrain = json.loads(parameter(job, "Pretrain", "custom_config"))
+    assert json.loads(pretrain["pretrain"]) == as_json(pipeline_config.identity(config.pretrain))
+    assert json.loads(pretrain["embedding"]) == as_json(pipeline_config.identity(config.embedding))
+    linear_eval = json.loads(parameter(job, "LinearEval", "custom_config"))
+    assert json.loads(linear_eval["linear_eval"]) == as_json(pipeline_config.identity(config.linear_eval))
+    assert json.loads(parameter(job, "ExampleGen", "data")) == as_json(pipeline_config.ingest(config.data))
+    assert json.loads(parameter(job, "Evaluator", "gate")) == as_json(dataclasses.asdict(config.gate))
+    assert tasks_of(job)["DataGate"]["inputs"]["parameters"]["max_bad_fraction"]["runtimeValue"]["constant"] == (
+        config.data.max_bad_fraction)  # fmt: skip
+
+
+def as_json(value):
+    return json.loads(json.dumps(value))
 
 
 def test_the_same_input_gives_the_same_bytes(job):
@@ -299,4 +337,4 @@ def test_the_table_of_accelerators_is_google_s(machine, legal):
 
 
 if __name__ == "__main__":
-    GOLDEN.write_text(shown(compiled()))
+    GOLDEN.write_text(summary(compiled()))
