@@ -1,4 +1,4 @@
-"""The backbones: ResNet-18 and ResNet-50 (He et al., arXiv 1512.03385, table 1) and a small one, with width and stem to choose.
+"""The backbones: ResNet-18 and ResNet-50 (He et al., arXiv 1512.03385, table 1) and a small one, of any width and with two stems.
 
 All are functional Keras models from pixels to pooled features. The last normalisation of each residual branch starts at scale 0
 (Goyal et al., arXiv 1706.02677, section 5.1), so that every block starts as the identity.
@@ -40,7 +40,7 @@ def build_backbone(
       seed: determines the initial weights.
       normalization_layer: `normalization.fused` to train, `normalization.stock` to export.
       precision: Keras' dtype policy of everything between pixels and pooling: "float32", "mixed_bfloat16" or "mixed_float16".
-        Weights are float32 in any case.
+        Weights are always float32.
 
     Returns:
       A model from `[batch, resolution, resolution, 3]` float32 in [0, 1] to `[batch, features]` float32, the average over the last
@@ -92,7 +92,7 @@ def convolution_before(normalization_name: str, names: Iterable[str]) -> str:
 
 
 class _Layers:
-    """Makes the layers of one network, each with initial weights of its own from the network's seed."""
+    """Makes the layers of one network; each draws its initial weights from a seed of its own, derived from the network's."""
 
     def __init__(self, seed: int, normalization_layer: Normalization, precision: str):
         self.seed = seed
@@ -130,7 +130,7 @@ def _basic_block(layers: _Layers, x, channels: int, stride: int, name: str):
 
 
 def _bottleneck_block(layers: _Layers, x, channels: int, stride: int, name: str):
-    # The stride sits on the 3x3 convolution, as in torchvision's ResNet-50, which the paper trained.
+    # The stride is on the 3x3 convolution, as in torchvision's ResNet-50, which the paper trained.
     branch = layers.normalize_relu(layers.convolution(x, channels, 1, 1, f"{name}_1"), f"{name}_1")
     branch = layers.normalize_relu(layers.convolution(branch, channels, 3, stride, f"{name}_2"), f"{name}_2")
     branch = layers.convolution(branch, channels * BOTTLENECK_EXPANSION, 1, 1, f"{name}_3")

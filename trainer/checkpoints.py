@@ -1,8 +1,8 @@
 """Checkpoints of a pre-training run, from which a killed run continues as if nothing had happened.
 
-A checkpoint holds every value that training changes, the step, the seconds spent and the history. Random state needs no place of
-its own: order and views of a step follow from the seed and the step. TensorFlow writes the files of a checkpoint first and the
-`checkpoint` record that names them last, so a reader never meets half of one.
+A checkpoint holds every value that training changes, the step, the seconds spent and the history. No random state is stored: the
+order and views of a step follow from the seed and the step. TensorFlow writes the files of a checkpoint first and the
+`checkpoint` record that names them last, so a reader never finds half of one.
 """
 
 import json
@@ -20,12 +20,12 @@ KEPT = 2
 class Checkpoints:
     """The checkpoints of one run in `directory`, local or remote, and the progress that they hold.
 
-    With `writes` false nothing is ever saved: of several workers, which hold the same values, the chief alone writes, all read.
+    With `writes` false nothing is saved: of several workers with the same values only the chief writes, and all read.
 
     Attributes:
       step: steps done.
-      saved_step: step of the newest checkpoint; 0 where there is none.
-      seconds: wall time spent on them, over all starts.
+      saved_step: step of the newest checkpoint; 0 if there is none.
+      seconds: wall time of the steps done, over all starts.
       history: one dictionary an epoch.
     """
 
@@ -39,15 +39,15 @@ class Checkpoints:
         self._manager = tf.train.CheckpointManager(self._checkpoint, directory, max_to_keep=KEPT)
 
     def restore(self) -> int:
-        """Loads the newest checkpoint that can be read, and returns its step; 0 where there is none.
+        """Loads the newest checkpoint that can be read, and returns its step; 0 if there is none.
 
-        A checkpoint that cannot be read is logged and passed over.
+        A checkpoint that cannot be read is logged and skipped.
         """
         for path in reversed(self._manager.checkpoints):
             try:
                 self._checkpoint.restore(path).assert_consumed()
             except (tf.errors.OpError, ValueError, IndexError, AssertionError) as error:  # TensorFlow's own translations vary
-                log.warning("The checkpoint %s cannot be read and is passed over: %s", path, str(error).splitlines()[0])
+                log.warning("The checkpoint %s cannot be read and is skipped: %s", path, str(error).splitlines()[0])
                 continue
             progress = json.loads(self._progress.numpy())
             self.step, self.seconds, self.history = progress["step"], progress["seconds"], progress["history"]
@@ -61,7 +61,7 @@ class Checkpoints:
         return 0
 
     def save(self) -> None:
-        """Writes a checkpoint of the present step and drops all but the last KEPT."""
+        """Writes a checkpoint of the current step and deletes all but the last KEPT."""
         if not self._writes:
             return
         progress = {"step": self.step, "seconds": self.seconds, "history": self.history}

@@ -1,8 +1,9 @@
-"""The network that describes a photograph: what the linear probe, kNN, the registry and its users call the backbone's embedding.
+"""The network that turns a photograph into the backbone's embedding, which the linear probe, kNN, the registry and its users get.
 
-The last feature map alone, averaged, is what SimSiam trains and the paper evaluates; it forgets much of what earlier stages saw.
-So an embedding can pool several stages in several ways, and average over several views of the photograph (docs/recipe.md has what
-each gives). Nothing here is trained: all weights are the backbone's.
+SimSiam trains and the paper evaluates the last feature map, averaged; it lacks much of what earlier stages saw. So an embedding
+can pool several stages in several ways, and average over several views of the photograph (docs/recipe.md has the gain of each).
+Nothing
+here is trained: all weights are the backbone's.
 """
 
 import keras
@@ -10,7 +11,7 @@ import keras
 from pipeline_config import Embedding
 from trainer.backbones import Normalization, build_backbone, stage_outputs
 
-# Names of the nested network that holds the backbone's layers, and so its weights.
+# Name of the nested network that holds the backbone's layers, and so its weights.
 DESCRIPTION = "description"
 
 
@@ -49,7 +50,7 @@ def pool(feature_map: keras.KerasTensor, kind: str) -> keras.KerasTensor:
     Args:
       kind: "mean", "deviation" (standard deviation over the places) or "maximum".
     """
-    # Pooling layers over the whole map are vectorised where a reduction over the two middle axes is not.
+    # Pooling layers over the whole map are vectorised; a reduction over the two middle axes is not.
     window = feature_map.shape[1:3]
     if kind == "maximum":
         return keras.layers.Flatten()(keras.layers.MaxPooling2D(window)(feature_map))
@@ -64,7 +65,7 @@ def pool(feature_map: keras.KerasTensor, kind: str) -> keras.KerasTensor:
 def views(photographs: keras.KerasTensor, embedding: Embedding) -> list[keras.KerasTensor]:
     """The views of `[batch, side, side, 3]` that are averaged, each `[batch, resolution, resolution, 3]`.
 
-    The whole photograph; where it is larger than a view also its four corners and its centre, unscaled; and all of them mirrored
+    The whole photograph; if it is larger than a view, also its four corners and its centre, unscaled; and all of them mirrored
     if embedding.mirrored.
     """
     side, resolution = embedding.side, embedding.resolution
@@ -79,7 +80,7 @@ def views(photographs: keras.KerasTensor, embedding: Embedding) -> list[keras.Ke
 
 
 def copy_weights(source: keras.Model, target: keras.Model) -> None:
-    """Copies a backbone's weights between networks of equal architecture, training or embedding ones, layer by layer by name.
+    """Copies a backbone's weights between two networks of the same architecture (for training or embedding), by layer name.
 
     Raises:
       ValueError: a layer is missing in either, or differs in shape.
@@ -87,7 +88,7 @@ def copy_weights(source: keras.Model, target: keras.Model) -> None:
     given = {layer.name: layer for layer in backbone_layers(source)}
     taken = {layer.name: layer for layer in backbone_layers(target)}
     if given.keys() != taken.keys():
-        raise ValueError(f"the networks differ in the layers {sorted(given.keys() ^ taken.keys())}")
+        raise ValueError(f"both networks must have the same layers, got {sorted(given.keys() ^ taken.keys())} in one only")
     for name, layer in taken.items():
         layer.set_weights(given[name].get_weights())
 

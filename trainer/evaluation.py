@@ -1,4 +1,5 @@
-"""Linear evaluation of one backbone: the probe, the figures that stand beside it, and its predictions for the run's page."""
+"""Linear evaluation of one backbone: the probe, its figures with the random-init baseline, and its predictions for the run's
+page."""
 
 import dataclasses
 
@@ -20,14 +21,14 @@ class Features:
 
 
 def evaluate(trained: Features, untrained: Features, settings: LinearEval) -> tuple[Probe, Probe, dict]:
-    """Fits the probes on the train split and measures them on the eval split, where nothing is chosen.
+    """Fits the probes on the train split and measures them on the eval split, on which nothing is chosen.
 
     Args:
       trained: features by the pre-trained backbone.
-      untrained: features by the same network with its initial weights.
+      untrained: features by the same network with its initial weights, for the random-init baseline.
 
     Returns:
-      The probe, the untrained network's probe, and the report that becomes linear_eval.json (all figures in [0, 1]).
+      The probe, the random-init baseline's probe, and the report that becomes linear_eval.json (all figures in [0, 1]).
     """
     options = {"regularisation": settings.regularisation, "folds": settings.folds, "seed": settings.seed}
     probe = fit_probe(trained.train, trained.train_labels, **options)
@@ -54,9 +55,9 @@ def evaluate(trained: Features, untrained: Features, settings: LinearEval) -> tu
     }  # fmt: skip
 
 
-# Photographs whose embeddings are kept: more would be a blot on a page, and 1,000 of 2,048 features take 4 MB.
+# Photographs whose embeddings are kept: more would be unreadable on a page, and 1,000 of 2,048 features take 4 MB.
 EMBEDDINGS = 1000
-# Rows of the gallery at most, and pictures in each.
+# Most rows of the gallery, and pictures in each.
 QUERIES = 8
 NEIGHBOURS = 6
 

@@ -1,8 +1,8 @@
-"""Writes a backbone, and a probe on top of one, in the forms in which they are served, evaluated and registered; and reads them.
+"""Writes and reads a backbone, and a probe on top of one, in the forms in which they are served, evaluated and registered.
 
-`take_weights` starts pre-training from a registered backbone. `folded` is the same function for measuring: in inference a
-normalisation is a scale and an offset a channel. The scale goes into the kernel, and TensorFlow runs convolution, offset and ReLU as
-one operation instead of passing over every feature map four times (benchmarks/linear_evaluation.py).
+`take_weights` starts pre-training from a registered backbone. `folded` makes an equal network that measures faster: in inference
+a normalisation is a scale and an offset a channel. The scale is merged into the kernel, and TensorFlow runs convolution, offset
+and ReLU as one operation instead of passing over every feature map four times (benchmarks/linear_evaluation.py).
 """
 
 import io
@@ -28,17 +28,17 @@ if typing.TYPE_CHECKING:
 
 
 class ServedNetwork(tf.Module):
-    """A network inside a SavedModel that TensorFlow Serving can load, too.
+    """A network inside a SavedModel that TensorFlow Serving can load as well.
 
-    TensorFlow's variables are tracked, not Keras' wrappers around them: those are saved under handles that only TensorFlow 2's
-    own loader fills, and any other finds them empty (keras-team/keras issues 19274 and 20095).
+    TensorFlow's variables are tracked, not Keras' wrappers around them: the wrappers are saved under handles that only TensorFlow
+    2's own loader fills; other loaders find them empty (keras-team/keras issues 19274 and 20095).
     """
 
     def __init__(self, network: keras.Model):
         super().__init__()
         self.side = network.input_shape[1]
         self.network_values = [weight.value for weight in network.weights]
-        # A function, for a Keras model would be tracked.
+        # A function, because a Keras model would be tracked.
         self.embedding = lambda pixels: network(pixels, training=False)
 
 
@@ -88,7 +88,8 @@ class ProbeModule(ServedNetwork):
 
 
 def untrained_network(record: dict) -> keras.Model:
-    """The embedding network that a backbone record describes, of stock Keras layers; same seed, same initial weights."""
+    """The embedding network that a backbone record describes, untrained, of stock Keras layers; its seed gives the same
+    weights."""
     return build_network(record, normalization.stock)
 
 
@@ -100,7 +101,7 @@ def build_network(record: dict, normalization_layer: Normalization) -> keras.Mod
 
 
 def embedding_from_json(values: dict) -> Embedding:
-    """An Embedding section from its JSON, checked as any other."""
+    """An Embedding section from its JSON, validated like any other."""
     return Embedding(**values | {"pooling": tuple(values["pooling"])})
 
 
@@ -109,8 +110,9 @@ def export_backbone(backbone: keras.Model, record: dict, directory: str) -> None
 
     Args:
       backbone: a trained network of trainer.backbones.
-      record: backbone, width, stem and seed, by which it was built, and `embedding` (a pipeline_config.Embedding as a dictionary),
-        by which it describes photographs; goes to BACKBONE_RECORD with the rest it holds.
+      record: backbone, width, stem and seed, by which it was built, `embedding` (a pipeline_config.Embedding as a dictionary),
+        and
+        anything else; written to BACKBONE_RECORD.
       directory: local or remote.
     """
     network = untrained_network(record)
@@ -166,7 +168,7 @@ def _save_keras(network: keras.Model, path: str) -> None:
 
 
 class BackboneChanged(RuntimeError):
-    """The backbone to start from does not have the content hash that it had when it was chosen."""
+    """The backbone to start from no longer has the content hash that it had when it was chosen."""
 
 
 def take_weights(backbone: keras.Model, warm_start: WarmStart) -> None:
@@ -179,17 +181,17 @@ def take_weights(backbone: keras.Model, warm_start: WarmStart) -> None:
     if found != warm_start.content_hash:
         raise BackboneChanged(
             f"the backbone of version {warm_start.version} at {warm_start.backbone} has content hash {found}, expected "
-            f"{warm_start.content_hash}; it changed since the run began. `flowers registry verify` says which files differ"
+            f"{warm_start.content_hash}: it changed since the run began; restore the files that `flowers registry verify` names"
         )
     network, _ = load_backbone(warm_start.backbone)
     copy_weights(network, backbone)
 
 
 def folded(network: keras.Model, record: dict) -> keras.Model:
-    """The embedding network that `record` describes, with the weights of `network`; equal to it up to rounding.
+    """`network` with its normalisations folded into the convolutions; equal to it up to rounding.
 
     Args:
-      network: an embedding network of stock layers, as trainer.export.load_backbone gives it.
+      network: an embedding network of stock layers, as from load_backbone.
       record: its backbone record.
     """
     result = build_network(record, normalization.folded)

@@ -1,4 +1,4 @@
-"""Features of many photographs by frozen networks, and how well classes can be told from the closest of them (kNN)."""
+"""Features of many photographs by frozen networks, and kNN accuracy on them."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -21,7 +21,7 @@ def knn_accuracy(
       features: the bank, `[count, d]` float32.
       labels: its classes, `[count]` integers from 0.
       neighbours: how many vote; at most as many as there are.
-      queries: (features `[m, d]`, labels `[m]`); None asks the bank itself, each feature without its own vote.
+      queries: (features `[m, d]`, labels `[m]`); None queries the bank itself, each feature without its own vote.
 
     Returns:
       In [0, 1].
@@ -75,7 +75,7 @@ BATCH = 128
 
 
 def embedder(networks: Sequence[keras.Model]) -> Callable[[Iterable[tf.Tensor]], list[np.ndarray]]:
-    """A function that embeds by all of `networks`, in inference mode. Its graph is traced once, however often it is called.
+    """A function that embeds by all of `networks`, in inference mode. Its graph is traced only once.
 
     Args:
       networks: from `[batch, resolution, resolution, 3]` float32 in [0, 1] to `[batch, features]` float32.

@@ -1,8 +1,8 @@
-"""Trainer 2 as TFX calls it: `run_fn` fits a linear probe on the frozen backbone. One of the two modules here that know TFX.
+"""Trainer 2 for TFX: `run_fn` fits a linear probe on the frozen backbone. One of the two modules here that know TFX.
 
-custom_config: `linear_eval` (a pipeline_config.LinearEval as JSON), `code_version`. Leaves a probe directory at
-fn_args.serving_model_dir, and the same probe on the untrained network, PREDICTIONS and LINEAR_EVAL_REPORT at
-fn_args.model_run_dir.
+custom_config: `linear_eval` (a pipeline_config.LinearEval as JSON), `code_version`. Writes a probe directory to
+fn_args.serving_model_dir, and the random-init baseline (the same probe on the same network untrained), PREDICTIONS and
+LINEAR_EVAL_REPORT to fn_args.model_run_dir.
 """
 
 import json
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 def run_fn(fn_args: FnArgs) -> None:
-    """Fits and measures the probe; the backbone in fn_args.base_model is only read."""
+    """Fits and measures the probe; only reads the backbone in fn_args.base_model."""
     config = fn_args.custom_config
     values = json.loads(config["linear_eval"])
     settings = LinearEval(**values | {"regularisation": tuple(values["regularisation"])})
@@ -45,7 +45,7 @@ def run_fn(fn_args: FnArgs) -> None:
     common = {"schema_version": 1, "classes": classes, "photograph_side": record["photograph_side"],
               "code_version": source_code.version(json.loads(config["code_version"]))}  # fmt: skip
     backbone = {
-        # The artifact's own URI: TFX hands over the directory of the model inside it.
+        # The artifact's own URI: TFX passes the directory of the model inside it.
         "backbone_uri": posixpath.dirname(fn_args.base_model.rstrip("/")),
         "backbone_content_hash": content_hash(fn_args.base_model),
     }
@@ -57,7 +57,7 @@ def run_fn(fn_args: FnArgs) -> None:
 
 
 def read_views(files: list[str], side: int) -> tuple[tf.data.Dataset, np.ndarray, list[str]]:
-    """Evaluation views of all records in batches, decoded as they are read, their labels, and the class names by label."""
+    """Evaluation views of all records in batches, decoded while reading, their labels, and the class names by label."""
     listing = list_records(files)
     views = read_records(files).map(
         lambda record: evaluation_view(record[examples.IMAGE], side), num_parallel_calls=tf.data.AUTOTUNE

@@ -1,6 +1,6 @@
-"""The pre-training loop: from decoded photographs to a trained SimSiam, resumable, watched for collapse.
+"""The pre-training loop: trains SimSiam on decoded photographs, resumable, monitored for collapse.
 
-Its clock says how fast it goes, how long it will take, and when its progress is due to be saved.
+Its clock measures the speed and the time left, and says when a checkpoint is due.
 """
 
 import dataclasses
@@ -30,12 +30,12 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
-    """How far pre-training is. Each line of progress has it as the record's attribute `progress`; at level DEBUG each step.
+    """The progress of pre-training, the attribute `progress` of the log records about it; at level DEBUG there is one a step.
 
     Attributes:
-      step, steps: done, and to do in all.
-      saved_step: step of the newest checkpoint; 0 where there is none.
-      images_per_second: source images a second, None before the second step; seconds_left then is None too.
+      step, steps: steps done, and steps in all.
+      saved_step: step of the newest checkpoint; 0 if there is none.
+      images_per_second: source images a second; None before the second step, and seconds_left as well.
     """
 
     step: int
@@ -46,7 +46,7 @@ class Progress:
 
 
 class Clock:
-    """Measures progress, and says when it is time for a line of it and for a checkpoint."""
+    """Measures progress, logs it, and saves checkpoints when they are due."""
 
     def __init__(self, settings: Pretrain, checkpoints: "Checkpoints", steps: int):
         self.settings, self.checkpoints, self.steps = settings, checkpoints, steps
@@ -57,7 +57,7 @@ class Clock:
         """Counts one step and the time since the last."""
         now = time.monotonic()
         self.checkpoints.seconds += now - self.last_tick
-        if self.here_steps or self.steps == 1:  # the first step includes the tracing of the graph and says nothing of the speed
+        if self.here_steps or self.steps == 1:  # the first step includes the tracing of the graph: it does not measure speed
             self.here_seconds += now - self.last_tick
         self.here_steps += 1
         self.last_tick = now
@@ -69,13 +69,13 @@ class Clock:
         return (self.here_steps - 1) * self.settings.batch_size / self.here_seconds
 
     def progress(self) -> Progress:
-        """How far it is."""
+        """The progress now."""
         speed = self.images_per_second()
         left = (self.steps - self.checkpoints.step) * self.settings.batch_size / speed if speed else None
         return Progress(self.checkpoints.step, self.steps, self.checkpoints.saved_step, speed, left)
 
     def report(self, entry: dict, force: bool = False) -> None:
-        """Logs a line of progress, at level INFO where the last such is settings.progress_seconds old, else at level DEBUG."""
+        """Logs a line of progress, at level INFO if the last such line is settings.progress_seconds old, else at level DEBUG."""
         now = time.monotonic()
         due = force or now - self.last_report >= self.settings.progress_seconds
         if due:
@@ -94,7 +94,7 @@ class Clock:
         log.log(logging.INFO if due else logging.DEBUG, "%s", ", ".join(parts), extra={"progress": progress})
 
     def save(self, force: bool = False) -> None:
-        """Writes a checkpoint where the last is settings.checkpoint_seconds old."""
+        """Writes a checkpoint if the last is settings.checkpoint_seconds old, or if `force`."""
         if force or time.monotonic() - self.last_save >= self.settings.checkpoint_seconds:
             self.checkpoints.save()
             self.last_save = time.monotonic()
@@ -121,7 +121,7 @@ class Result:
     report: dict
 
 
-# A step is never broken off: what a checkpoint holds belongs to one step.
+# A step is never interrupted: all values in a checkpoint belong to the same step.
 @interruption.held()
 def pretrain(
     photographs: TrainSplit, settings: Pretrain, *, checkpoint_dir: str, log_dir: str, neighbours: int,
@@ -129,23 +129,23 @@ def pretrain(
 ) -> Result:
     """Trains SimSiam on all photographs, continuing from the newest checkpoint in `checkpoint_dir`.
 
-    Labels serve only to watch kNN accuracy; nothing that is trained depends on them.
+    Labels are used only to monitor kNN accuracy; nothing that is trained depends on them.
 
     Args:
       photographs: the train split, canvases of settings.canvas_scale x settings.resolution pixels.
-      checkpoint_dir: local or remote; belongs to these settings and this data alone.
+      checkpoint_dir: local or remote; for these settings and this data only.
       log_dir: where TensorBoard's scalars go.
       neighbours: how many vote in kNN accuracy.
-      model: networks to train in place of `build_simsiam(settings)`, an ablation for example; made in the scope of `strategy`.
-      strategy: the devices that share each batch; None is the present strategy, which outside of any scope is one device. All of
-        several workers call this function, with the same arguments; the chief alone writes.
+      model: networks to train instead of `build_simsiam(settings)`, such as an ablation; made in the scope of `strategy`.
+      strategy: the devices that share each batch; None is the current strategy, which outside of any scope is one device. Several
+        workers all call this function, with the same arguments; only the chief writes.
 
     Raises:
       ConfigurationError: fewer photographs than one batch, or a batch that the replicas cannot share.
-      warm_start.BackboneChanged: the backbone to start from is not the one that was chosen.
+      export.BackboneChanged: the backbone to start from is not the one that was chosen.
       replicas.WorkerLost: another worker ended.
       monitors.CollapseError: the outputs collapsed or the loss diverged.
-      KeyboardInterrupt: SIGINT or SIGTERM came; the steps until then are in a checkpoint.
+      KeyboardInterrupt: SIGINT or SIGTERM arrived; the steps until then are in a checkpoint.
     """
     count = len(photographs.labels)
     if count < settings.batch_size:
@@ -166,8 +166,8 @@ def pretrain(
     resumed = checkpoints.restore()
     if not replicas.agree(strategy, resumed):
         raise RuntimeError(
-            f"this worker continues from step {resumed} of {checkpoint_dir}, another one from a different step; the folder "
-            "has to be one that all workers share"
+            f"all workers must continue from the same step, got step {resumed} in {checkpoint_dir} here and another elsewhere; "
+            "use a folder that all workers share"
         )
     log.info(
         "Pre-training %s on %d photographs: %d epochs of %d steps%s%s%s",
@@ -202,7 +202,7 @@ def pretrain(
         monitors.check_collapse(
             entry["output_std_ratio"], entry["effective_rank"], entry["loss"], epoch=epoch + 1,
             min_std_ratio=settings.min_output_std_ratio,
-            # Few outputs, such as those of what is left of a resumed epoch, or short ones cannot have a high rank.
+            # Few outputs, such as those of the rest of a resumed epoch, or short ones cannot have a high rank.
             min_rank=min(settings.min_effective_rank, min(outputs.shape) / 4))  # fmt: skip
         last = checkpoints.step == steps
         if chief and (last or settings.knn_epochs and (epoch + 1) % settings.knn_epochs == 0):
@@ -217,7 +217,7 @@ def pretrain(
 
 
 def train_epoch(photographs, settings, checkpoints, step_function, clock, steps_an_epoch):
-    """Runs what is left of the present epoch; returns the losses, the output std ratios and the latest projections."""
+    """Runs the rest of the current epoch; returns the losses, the output std ratios and the latest projections."""
     epoch, first = divmod(checkpoints.step, steps_an_epoch)
     batches = photographs.batches(settings.batch_size, seed=settings.seed, epoch=epoch, first=first)
     losses, ratios, outputs = [], [], []
@@ -237,7 +237,7 @@ def train_epoch(photographs, settings, checkpoints, step_function, clock, steps_
 
 
 def train_knn(embed: Callable, photographs: TrainSplit, settings: Pretrain, neighbours: int) -> float:
-    """kNN accuracy of the features that `embed` gives settings.knn_images photographs of the train split, each left out once."""
+    """kNN accuracy on settings.knn_images photographs of the train split, each left out once."""
     order = np.random.default_rng(settings.seed).permutation(len(photographs.labels))
     chosen = np.sort(order[: settings.knn_images])
     views = photographs.views(chosen, settings.resolution, BATCH)
@@ -254,7 +254,7 @@ def write_scalars(writer: tf.summary.SummaryWriter, entry: dict) -> None:
 
 
 def make_report(checkpoints: Checkpoints, settings: Pretrain, steps_an_epoch: int, resumed: int) -> dict:
-    """What pretrain.json holds; images_per_second counts source images over the whole wall time of all starts."""
+    """The content of pretrain.json; images_per_second counts source images over the whole wall time of all starts."""
     last = checkpoints.history[-1]
     return {
         "epochs": settings.epochs,

@@ -1,7 +1,7 @@
-"""What tells a healthy run from a collapse (arXiv 2011.10566, section 4.1; Garrido et al., arXiv 2210.02885).
+"""Detects a collapse (arXiv 2011.10566, section 4.1; Garrido et al., arXiv 2210.02885).
 
-The standard deviation sees a complete collapse (all outputs alike), the effective rank also a partial one (all outputs on a few
-lines). Neither needs a label.
+The standard deviation detects a complete collapse (all outputs equal), the effective rank also a partial one (all outputs on a
+few lines). Neither needs a label.
 """
 
 import numpy as np
@@ -19,7 +19,7 @@ def output_std_ratio(z: tf.Tensor) -> tf.Tensor:
       z: projections, `[batch, d]` float32.
 
     Returns:
-      A scalar: about 1 where outputs spread evenly over the sphere, 0 where they are all alike.
+      A scalar: about 1 if outputs spread evenly over the sphere, 0 if all are equal.
     """
     normalized = tf.math.l2_normalize(z, axis=1)
     dimensions = tf.cast(tf.shape(z)[1], z.dtype)
@@ -30,10 +30,10 @@ def effective_rank(z: np.ndarray) -> float:
     """exp of the entropy of the normalised singular values (RankMe, arXiv 2210.02885, equation 1).
 
     Args:
-      z: outputs, `[count, d]`; at most min(count, d) can come out, so count should be some hundreds.
+      z: outputs, `[count, d]`; the result is at most min(count, d), so count should be some hundreds.
 
     Returns:
-      From 1 (all outputs on one line) to min(count, d); 0 where all outputs are exactly 0.
+      From 1 (all outputs on one line) to min(count, d); 0 if all outputs are exactly 0.
     """
     singular = np.linalg.svd(np.asarray(z, np.float64), compute_uv=False)
     if singular.sum() == 0:
@@ -44,7 +44,7 @@ def effective_rank(z: np.ndarray) -> float:
 
 
 def check_collapse(std_ratio: float, rank: float, loss: float, *, min_std_ratio: float, min_rank: float, epoch: int) -> None:
-    """Raises CollapseError where a monitor is under its limit or the loss is no number."""
+    """Raises CollapseError if a monitor is below its limit or the loss is not finite."""
     if not np.isfinite(loss):
         raise CollapseError(
             f"pre-training diverged in epoch {epoch}: the loss is {loss}. Lower pretrain.base_learning_rate (try a third of it)."
@@ -54,5 +54,5 @@ def check_collapse(std_ratio: float, rank: float, loss: float, *, min_std_ratio:
             f"pre-training collapsed in epoch {epoch}: output std ratio {std_ratio:.3f} (limit pretrain.min_output_std_ratio "
             f"{min_std_ratio}), effective rank {rank:.1f} (limit pretrain.min_effective_rank {min_rank}), loss {loss:.3f}. "
             "Lower pretrain.base_learning_rate (try a third of it), raise pretrain.batch_size, or strengthen pretrain.views; "
-            "the checkpoints of this configuration start from the same point, so change at least one of them."
+            "unchanged, the run would continue from its checkpoints and collapse again."
         )

@@ -1,7 +1,7 @@
-"""Batch normalisation as one fused kernel: what the training networks use in place of Keras' own layer.
+"""Batch normalisation as one fused kernel, which the training networks use instead of Keras' own layer.
 
-Keras 3 computes moments with plain operations, which on small ResNets costs more than all else beside the convolutions. The
-exported network carries stock `keras.layers.BatchNormalization` instead; both keep their weights in the same order.
+Keras 3 computes moments with plain operations, which on small ResNets costs more than everything else but the convolutions. The
+exported network has stock `keras.layers.BatchNormalization` instead; both have their weights in the same order.
 """
 
 import keras
@@ -22,10 +22,10 @@ class FusedBatchNormalization(keras.layers.Layer):
     of all replicas together.
 
     Input and output: `[batch, height, width, channels]` or `[batch, channels]`, float32, bfloat16 or float16. Weights and
-    statistics are float32 in any case.
+    statistics are always float32.
 
     Args:
-      gamma_initializer: name of the initializer of the scale; "zeros" makes a residual branch start as nothing.
+      gamma_initializer: name of the initializer of the scale; with "zeros" a residual branch starts at 0.
       affine: whether there is a trained scale and offset; SimSiam's output normalisation has none.
     """
 
@@ -65,8 +65,8 @@ class FusedBatchNormalization(keras.layers.Layer):
         return outputs.y[:, 0, 0, :] if flat else outputs.y
 
     def _over_all_replicas(self, inputs):
-        # By plain operations: the fused kernel knows the statistics of its own replica only. The gradient of an average over the
-        # replicas is the average of their gradients, which TensorFlow supplies.
+        # Plain operations: the fused kernel knows only the statistics of its own replica. The gradient of an average over the
+        # replicas is the average of their gradients, which TensorFlow provides.
         x = tf.cast(inputs, tf.float32)
         axes = list(range(x.shape.rank - 1))
         mean, square = replicas.mean((tf.reduce_mean(x, axes), tf.reduce_mean(x**2, axes)))
@@ -79,18 +79,18 @@ class FusedBatchNormalization(keras.layers.Layer):
 
 
 class Offset(keras.layers.Layer):
-    """What remains of a normalisation in inference once its scale is in the kernel before it: an offset a channel."""
+    """The rest of a normalisation in inference when its scale is in the kernel before it: an offset a channel."""
 
     def build(self, input_shape):
         self.offset = self.add_weight(name="offset", shape=(input_shape[-1],), initializer="zeros", trainable=False)
 
     def call(self, inputs):
-        # BiasAdd and no plain sum: TensorFlow fuses it with the convolution before it and the ReLU behind it.
+        # BiasAdd, not a plain sum: TensorFlow fuses it with the convolution before and the ReLU after it.
         return tf.nn.bias_add(inputs, self.offset.value)
 
 
 def fused(name: str, gamma_initializer: str = "ones", dtype: str = "float32") -> keras.layers.Layer:
-    """The normalisation that trains."""
+    """The normalisation of networks that train."""
     return FusedBatchNormalization(gamma_initializer=gamma_initializer, name=name, dtype=dtype)
 
 
@@ -102,6 +102,6 @@ def stock(name: str, gamma_initializer: str = "ones", dtype: str = "float32") ->
 
 
 def folded(name: str, gamma_initializer: str = "ones", dtype: str = "float32") -> keras.layers.Layer:
-    """What trainer.export puts in place of a normalisation; its initial weights mean nothing."""
+    """What replaces a normalisation in trainer.export.folded; its initial weights are not used."""
     del gamma_initializer
     return Offset(name=name, dtype=dtype)

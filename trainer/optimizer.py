@@ -1,9 +1,9 @@
-"""Stochastic gradient descent as SimSiam's released code runs it, that is PyTorch's `torch.optim.SGD`, with rate and loss scale.
+"""Stochastic gradient descent as in SimSiam's released code, that is PyTorch's `torch.optim.SGD`, with rate and loss scale.
 
-It differs from `keras.optimizers.SGD` in both respects that matter here: weight decay is coupled (part of the gradient that enters
-the momentum), and the rate multiplies the momentum afterwards, so that a changed rate acts on all of it at once. The rate is linear
-in the batch and follows a cosine over the run, without warm-up (arXiv 2011.10566, section 3). The loss is scaled dynamically, without
-which gradients in float16 vanish (Micikevicius et al., arXiv 1710.03740, section 3.2).
+It differs from `keras.optimizers.SGD` in two ways: weight decay is coupled (part of the gradient that enters the momentum), and
+the rate multiplies the momentum afterwards, so that a changed rate acts on all of it at once. The rate is linear in the batch and
+follows a cosine over the run, without warm-up (arXiv 2011.10566, section 3). Dynamic loss scaling keeps gradients in float16 from
+vanishing (Micikevicius et al., arXiv 1710.03740, section 3.2).
 """
 
 import math
@@ -72,12 +72,12 @@ def cosine_decay(rate: float, step: tf.Tensor, steps: int) -> tf.Tensor:
 # The scale to begin with and the steps without overflow after which it doubles: the defaults of torch.amp.GradScaler.
 INITIAL = 2.0**16
 GROWTH_STEPS = 2000
-# Smallest scale: below 1 the loss would lose what scaling is for.
+# Smallest scale: below 1, scaling would make gradients smaller.
 SMALLEST = 1.0
 
 
 class LossScale:
-    """The factor of the loss: halved when a gradient overflows, doubled after GROWTH_STEPS steps without.
+    """The factor of the loss: halved when a gradient overflows, doubled after GROWTH_STEPS steps without an overflow.
 
     Attributes:
       scale: the factor, a float32 scalar.
@@ -93,7 +93,7 @@ class LossScale:
         return tf.nest.map_structure(lambda gradient: gradient / self.scale, gradients)
 
     def adapt(self, gradients) -> tf.Tensor:
-        """Moves the scale, and returns whether all `gradients` are finite, a boolean scalar: only then are they to be applied."""
+        """Updates the scale and returns whether all `gradients` are finite, a boolean scalar: apply them only then."""
         finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(gradient)) for gradient in tf.nest.flatten(gradients)])
         steps = tf.where(finite, self.good_steps + 1, 0)
         grown = tf.where(steps == GROWTH_STEPS, 2 * self.scale, self.scale)

@@ -1,8 +1,8 @@
-"""From encoded photographs to pixels: canvases for training, the evaluation view for everything that measures or serves.
+"""Turns encoded photographs into pixels: canvases for training, the evaluation view for all that measures or serves.
 
-The train split is decoded once into memory where it fits the budget, and streamed from its records otherwise. Photographs and
-StreamedPhotographs answer the same two questions (the batches of an epoch; views of chosen photographs), so that the training loop
-does not know which of the two it has.
+The train split is decoded once into memory if it fits the budget, and streamed from its records otherwise. Photographs and
+StreamedPhotographs have the same methods (the batches of an epoch; views of chosen photographs), so that the training loop need
+not know which of the two it has.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from contracts import examples
 
-# Photographs decoded at a time: enough to keep every core busy, little enough to stay small in memory.
+# Photographs decoded at a time: enough to keep every core busy, few enough to stay small in memory.
 DECODE_BATCH = 64
 
 
@@ -23,7 +23,7 @@ class Photographs(NamedTuple):
     """A data set decoded into memory, in the order of its records.
 
     canvases: `[count, side, side, 3]` uint8. aspects: width / height, `[count]` float32. labels: `[count]` int64.
-    class_names: sorted as labels count them.
+    class_names: sorted; a label is an index into them.
     """
 
     canvases: np.ndarray
@@ -34,7 +34,7 @@ class Photographs(NamedTuple):
     def batches(self, size: int, *, seed: int, epoch: int, first: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The full batches of one epoch in random order, from the batch number `first`: canvases and aspects, `size` of each.
 
-        The order follows from seed and epoch; what does not fill a batch is left out.
+        The order follows from seed and epoch; an incomplete last batch is left out.
         """
         order = np.random.default_rng([seed, epoch]).permutation(len(self.canvases))
         for start in range(first * size, len(order) - size + 1, size):
@@ -42,15 +42,15 @@ class Photographs(NamedTuple):
             yield self.canvases[chosen], self.aspects[chosen]
 
     def views(self, chosen: np.ndarray, resolution: int, size: int) -> Iterator[tf.Tensor]:
-        """Whole photographs, those at the ascending positions `chosen`: `[at most size, resolution, resolution, 3]` in [0, 1]."""
+        """Whole photographs at the ascending positions `chosen`: `[at most size, resolution, resolution, 3]` in [0, 1]."""
         for start in range(0, len(chosen), size):
             yield views_of_canvases(self.canvases[chosen[start : start + size]], resolution)
 
 
 class Listing(NamedTuple):
-    """What a data set's records say beside their pixels, in their order.
+    """What a data set's records hold besides pixels, in their order.
 
-    labels: `[count]` int64. class_names: sorted as labels count them. encoded_bytes: of all records together.
+    labels: `[count]` int64. class_names: sorted; a label is an index into them. encoded_bytes: of all records together.
     """
 
     labels: np.ndarray
@@ -96,7 +96,7 @@ def list_records(files: Sequence[str]) -> Listing:
 
 
 def paths_of(patterns: Sequence[str]) -> list[str]:
-    """The files that `patterns` match, by name: the order in which records count."""
+    """The files that match `patterns`, sorted by name, which is the order of the records."""
     return sorted(path for pattern in patterns for path in tf.io.gfile.glob(pattern))
 
 
@@ -137,7 +137,7 @@ def canvas(image: tf.Tensor, side: int) -> tf.Tensor:
 
 
 def evaluation_view(encoded: tf.Tensor, resolution: int) -> tf.Tensor:
-    """What a backbone sees of one photograph outside training: all of it, scaled to a square, nothing random.
+    """A backbone's input for one photograph outside training: the whole photograph, scaled to a square, nothing random.
 
     Args:
       encoded: scalar string, a JPEG, PNG, BMP or GIF file (of an animation, the first frame).
@@ -165,23 +165,23 @@ def views_of_canvases(canvases: np.ndarray, resolution: int) -> tf.Tensor:
 
 log = logging.getLogger(__name__)
 
-# Files read in turns, record by record. ExampleGen sorts records by content hash, so that each file is a random sample; what
-# shares a batch then comes from any of these files and any place in the shuffle buffer.
+# Files that are read in turns, record by record. ExampleGen sorts records by content hash, so that each file is a random sample;
+# a batch has records of any of these files and from any place in the shuffle buffer.
 INTERLEAVED_FILES = 16
-# Encoded records at most that wait to be drawn: many times a batch; filling the buffer delays the first batch of each epoch.
+# Most encoded records in the shuffle buffer: many times a batch; filling it delays the first batch of each epoch.
 SHUFFLE_RECORDS = 8192
 
 
 @dataclasses.dataclass(frozen=True)
 class StreamedPhotographs:
-    """A data set that stays in its files and is decoded as it is needed.
+    """A data set that stays in its files and is decoded on demand.
 
     Attributes:
       paths: gzip TFRecords, sorted by name.
       side: pixels of a canvas.
       labels: `[count]` int64, in the order of the records.
-      class_names: sorted as labels count them.
-      shuffle_records: encoded records that wait to be drawn.
+      class_names: sorted; a label is an index into them.
+      shuffle_records: encoded records in the shuffle buffer.
     """
 
     paths: Sequence[str]
@@ -196,7 +196,7 @@ class StreamedPhotographs:
         files = tf.data.Dataset.from_tensor_slices(random.permutation(self.paths))
         records = files.interleave(record_bytes, cycle_length=INTERLEAVED_FILES, num_parallel_calls=tf.data.AUTOTUNE)
         records = records.shuffle(self.shuffle_records, seed=int(random.integers(2**31)), reshuffle_each_iteration=False)
-        # What a resumed run has behind it is passed over before it would be decoded.
+        # Records that a resumed run has used already are skipped before decoding.
         return self._decoded(records.skip(first * size)).batch(size, drop_remainder=True).prefetch(2).as_numpy_iterator()
 
     def views(self, chosen: np.ndarray, resolution: int, size: int) -> Iterator[tf.Tensor]:
@@ -216,7 +216,7 @@ TrainSplit = Photographs | StreamedPhotographs
 
 
 def open_train_split(files: Sequence[str], side: int, memory_megabytes: float) -> TrainSplit:
-    """The photographs of `files`, in memory where their canvases of `side` pixels take at most `memory_megabytes` (10^6 bytes).
+    """The photographs of `files`, in memory if their canvases of `side` pixels take at most `memory_megabytes` (10^6 bytes).
 
     Raises:
       ValueError: the files hold no record.

@@ -1,10 +1,9 @@
-"""Trainer 1 as TFX calls it: `run_fn` pre-trains a backbone by SimSiam. One of the two modules here that know TFX.
+"""Trainer 1 for TFX: `run_fn` pre-trains a backbone by SimSiam. One of the two modules here that know TFX.
 
-custom_config: `pretrain` and `embedding` (pipeline_config.identity of these sections as JSON), `checkpoint_dir` (in which this
-pre-training has a folder of its own) and `code_version` (hashes of the files that run). How it runs, beside that, is in
-contracts.how_to_run. Runs on all GPUs of its machine, or on the workers that TF_CONFIG names.
-Leaves a backbone directory at fn_args.serving_model_dir, and TensorBoard's scalars, VIEWS and PRETRAIN_REPORT at
-fn_args.model_run_dir.
+custom_config: `pretrain` and `embedding` (pipeline_config.identity of these sections as JSON), `checkpoint_dir` (in which each
+pre-training has its own folder) and `code_version` (hashes of the files that run). Settings that only say how to run come from
+contracts.how_to_run. Runs on all GPUs of its machine, or on the workers that TF_CONFIG names. Writes a backbone directory to
+fn_args.serving_model_dir, and TensorBoard's scalars, VIEWS and PRETRAIN_REPORT to fn_args.model_run_dir.
 """
 
 import json
@@ -26,16 +25,15 @@ from trainer.loop import pretrain
 from trainer.photographs import open_train_split
 from trainer.views import random_view
 
-# Enough to see what varies, and one screen.
+# Enough to show what varies, and fits one screen.
 SHOWN = 6
 
 
 def shown_views(files: Sequence[str], settings: Pretrain) -> dict[str, np.ndarray]:
     """The arrays of contracts.model_files.VIEWS for the first SHOWN records of `files`.
 
-    They are a random sample, as records are sorted by content hash.
-
-    The views are those that a first batch of these photographs would get, of the size and by the code that training uses.
+    They are a random sample, as records are sorted by content hash. The views are those that a first batch of these photographs
+    would get, of the size and by the code that training uses.
     """
     side = round(settings.resolution * settings.canvas_scale)
     records = photographs.record_bytes(photographs.paths_of(files)).take(SHOWN)
@@ -55,7 +53,7 @@ def run_fn(fn_args: FnArgs) -> None:
       ConfigurationError: the train split has fewer photographs than one batch.
       trainer.monitors.CollapseError: the outputs collapsed.
     """
-    # First, as several workers have to meet before TensorFlow does anything else.
+    # First, because several workers must connect before TensorFlow does anything else.
     strategy = replicas.choose_strategy(os.environ.get("TF_CONFIG"))
     config = fn_args.custom_config
     running = how_to_run.settings(os.environ)
@@ -85,12 +83,12 @@ def run_fn(fn_args: FnArgs) -> None:
         export_backbone(result.model.backbone, record, fn_args.serving_model_dir)
         write_arrays(shown_views(fn_args.train_files, settings), posixpath.join(fn_args.model_run_dir, model_files.VIEWS))
         files.write_json(posixpath.join(fn_args.model_run_dir, model_files.PRETRAIN_REPORT), result.report)
-    # TFX looks for the model as soon as this function returns, on every worker.
+    # TFX expects the model as soon as this function returns, on every worker.
     replicas.agree(strategy, settings.epochs)
 
 
 def settings_from_json(text: str, running: Mapping[str, object] = MappingProxyType({})) -> Pretrain:
-    """A Pretrain section from its JSON and from what says how to run, checked as any other."""
+    """A Pretrain section from its JSON and the settings that say how to run, validated like any other."""
     values = json.loads(text) | running
     return Pretrain(**values | {"views": Views(**values["views"]), "warm_start": WarmStart(**values["warm_start"])})
 

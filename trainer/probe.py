@@ -1,8 +1,7 @@
 """The linear probe: multinomial logistic regression on standardised frozen features.
 
-Cross-validation fits several subsets of the same photographs and several strengths of regularisation together, as they share every
-product of matrices: one wide product for all of them is many times as fast as a narrow one for each
-(benchmarks/linear_evaluation.py).
+Cross-validation fits several subsets of the same photographs together, so that they share matrix products: one wide product for
+all is many times as fast as a narrow one for each (benchmarks/linear_evaluation.py).
 """
 
 import logging
@@ -20,7 +19,7 @@ from threadpoolctl import threadpool_limits
 TOLERANCE = 1e-4
 # Far above what standardised features need; reaching it is an error, not a result.
 MAX_ITERATIONS = 5000
-# Curvature of the loss of one photograph, p (1 - p), about where fits end: it only steers the optimiser.
+# Curvature of the loss of one photograph, p (1 - p), about where fits end; it only preconditions the optimiser.
 CURVATURE = 0.1
 
 
@@ -38,8 +37,8 @@ def fit_path(features: np.ndarray, labels: np.ndarray, members: np.ndarray, cand
         C * sum over the subset of -log softmax(x w + b)[label] + sum(w^2) / 2
 
     Each C starts from the fits of the one before. The optimiser is L-BFGS in the basis of the features' principal components,
-    each divided by the square root of its curvature. The rotation is exact: it changes neither penalty nor minimum, and where
-    there are more features than photographs it leaves only as many components.
+    each divided by the square root of its curvature. The rotation is exact: it changes neither penalty nor minimum. If there are
+    more features than photographs, there are only as many components as photographs.
 
     Args:
       features: `[count, d]` float64.
@@ -105,8 +104,8 @@ class Probe(NamedTuple):
     """softmax((features - mean) / scale @ weights + bias).
 
     mean, scale: `[d]`. weights: `[d, classes]`. bias: `[classes]`. regularisation: the C that was chosen. All float64.
-    cross_validated: accuracy of that C in cross-validation, in [0, 1]; None where there was nothing to validate with. It is what
-    recipes are compared by: the photographs held out for the gate have no part in it.
+    cross_validated: accuracy of that C in cross-validation, in [0, 1]; None if there was no cross-validation. Recipes are
+    compared by it, as it does not use the photographs that are held out for the gate.
     """
 
     mean: np.ndarray
@@ -125,20 +124,20 @@ class Probe(NamedTuple):
         return softmax(((features - self.mean) / self.scale) @ self.weights + self.bias, axis=1)
 
     def accuracy(self, features: np.ndarray, labels: np.ndarray) -> float:
-        """Share of `[count, d]` features that are given their label."""
+        """Share of `[count, d]` features whose predicted class is their label."""
         return float(np.mean(self.predict(features) == labels))
 
 
 def fit_probe(
     features: np.ndarray, labels: np.ndarray, *, regularisation: tuple[float, ...], folds: int, seed: int
 ) -> Probe:
-    """Fits to convergence, with the regularisation that does best in cross-validation on these same photographs.
+    """Fits to convergence, with the regularisation that is best in cross-validation on the same photographs.
 
     Args:
       features: `[count, d]`.
       labels: `[count]` integers, every class from 0 to classes - 1 at least once.
       regularisation: candidates for C, the inverse strength of the L2 penalty.
-      folds: of the stratified cross-validation; fewer where the smallest class has fewer members.
+      folds: of the stratified cross-validation; fewer if the smallest class has fewer members.
       seed: of the division into folds.
 
     Raises:
@@ -149,8 +148,8 @@ def fit_probe(
     if len(counts) < 2 or counts.min() == 0:
         raise ValueError(f"the probe needs at least two classes, each with a labelled photograph; got counts {counts.tolist()}")
     mean, scale = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
-    scale[scale == 0] = 1.0  # a feature that never varies says nothing, and must not divide by 0
-    # Shared between threads these products take longer than on one, more so beside other work (benchmarks/linear_evaluation.py).
+    scale[scale == 0] = 1.0  # a constant feature has no information, and must not cause a division by 0
+    # These products take longer on several threads than on one, more so beside other work (benchmarks/linear_evaluation.py).
     with threadpool_limits(1, "blas"):
         fitted = _fit((features - mean) / scale, labels, sorted(regularisation), min(folds, int(counts.min())), seed)
     return Probe(mean, scale, *fitted)
@@ -159,7 +158,8 @@ def fit_probe(
 def _fit(
     features: np.ndarray, labels: np.ndarray, candidates: list[float], folds: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray, float, float | None]:
-    """Weights, bias, C and accuracy of the candidate that does best in cross-validation; of equals, the strongest regularisation."""
+    """Weights, bias, C and accuracy of the candidate that is best in cross-validation; ties go to the strongest
+    regularisation."""
     everything = np.ones((1, len(labels)), bool)
     if folds < 2 or len(candidates) == 1:
         chosen = candidates[len(candidates) // 2]

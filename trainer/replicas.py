@@ -1,8 +1,8 @@
 """One training step on several devices or machines: each replica has its share of the global batch and a copy of all weights.
 
-The first five functions are called within a step. Inside `strategy.run` they exchange with the other replicas; outside there is
-one replica, and nothing to exchange. Every replica updates its own copy by the same averaged gradients, so that all stay alike.
-The others choose and serve the strategy.
+The first five functions are for use within a step. Inside `strategy.run` they exchange with the other replicas; outside there is
+one replica, and nothing to exchange. Every replica updates its own copy by the same averaged gradients, so all copies stay equal.
+The other functions choose and use the strategy.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from pipeline_config import ConfigurationError, Pretrain
 
-# What TensorFlow raises in those that are left.
+# What TensorFlow raises in the remaining workers.
 LOSS = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError)
 
 
@@ -22,7 +22,7 @@ class WorkerLost(RuntimeError):
 
 
 def count() -> int:
-    """Replicas that take part in the present step; 1 outside of `strategy.run`."""
+    """Replicas that take part in the current step; 1 outside of `strategy.run`."""
     context = tf.distribute.get_replica_context()
     return context.num_replicas_in_sync if context else 1
 
@@ -42,7 +42,7 @@ def gathered(rows: tf.Tensor) -> tf.Tensor:
 
 
 def share(draws: tf.Tensor) -> tf.Tensor:
-    """This replica's columns of what was drawn for the global batch: `[rows, batch]` -> `[rows, batch / replicas]`."""
+    """This replica's columns of the global batch's random numbers: `[rows, batch]` -> `[rows, batch / replicas]`."""
     if count() == 1:
         return draws
     here = tf.shape(draws)[1] // count()
@@ -51,7 +51,7 @@ def share(draws: tf.Tensor) -> tf.Tensor:
 
 
 def assign(variable: tf.Variable, value: tf.Tensor) -> None:
-    """Sets this replica's copy. `variable.assign` would demand to know how to merge the copies, which are alike here."""
+    """Sets this replica's copy. `variable.assign` would require a way to merge the copies, which are equal here."""
     tf.raw_ops.AssignVariableOp(resource=variable.handle, value=value)
 
 
@@ -59,12 +59,12 @@ def spread(strategy: tf.distribute.Strategy, step: Callable) -> Callable:
     """`step(canvases, aspects, number)` of one replica as a function of the global batch.
 
     Args:
-      strategy: what the variables that `step` uses were created under.
+      strategy: under which the variables that `step` uses were created.
       step: for `strategy.run`; returns tensors that are the same on all replicas.
 
     Returns:
       A function of the batch's photographs, two arrays `[batch, ...]` with batch a multiple of the replicas, and the step's
-      number. Every process passes the whole batch and uses its own part. It returns what `step` returns, and raises WorkerLost.
+      number. Every process passes the whole batch and uses its own part. It returns what `step` returns, or raises WorkerLost.
     """
     together = strategy.num_replicas_in_sync
     if together == 1:
@@ -89,9 +89,9 @@ def spread(strategy: tf.distribute.Strategy, step: Callable) -> Callable:
 
 
 def choose_strategy(cluster: str | None) -> tf.distribute.Strategy:
-    """What fits the machines: several workers, else all GPUs of this one, else its one device.
+    """The strategy for the available devices: several workers, else all GPUs of this machine, else its one device.
 
-    To be called before TensorFlow has done anything in this process where there are several workers.
+    With several workers, call it before TensorFlow has done anything in this process.
 
     Args:
       cluster: the content of TF_CONFIG (JSON) or None.
@@ -105,7 +105,7 @@ def choose_strategy(cluster: str | None) -> tf.distribute.Strategy:
             return tf.distribute.MultiWorkerMirroredStrategy()
         except RuntimeError as error:
             raise ConfigurationError(
-                f"TF_CONFIG names several workers, which takes a process that has not used TensorFlow yet ({error}); run the "
+                f"TF_CONFIG names several workers, which needs a process that has not used TensorFlow yet ({error}); run the "
                 "trainer in a process of its own, or unset TF_CONFIG"
             ) from error
     if len(tf.config.list_logical_devices("GPU")) > 1:
@@ -121,7 +121,7 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 
 
 def check_settings(strategy: tf.distribute.Strategy, settings: Pretrain) -> None:
-    """Raises ConfigurationError where the replicas cannot share a batch, or cannot be compiled by XLA."""
+    """Raises ConfigurationError if the replicas cannot share a batch, or cannot be compiled by XLA."""
     together = strategy.num_replicas_in_sync
     if settings.batch_size % together or settings.batch_size < 2 * together:
         raise ConfigurationError(
@@ -130,7 +130,7 @@ def check_settings(strategy: tf.distribute.Strategy, settings: Pretrain) -> None
         )
     if together > 1 and settings.xla and not tf.config.list_logical_devices("GPU"):
         raise ConfigurationError(
-            "pretrain.xla must be false where several CPU devices share the batch, got true: TensorFlow compiles the exchange "
+            "pretrain.xla must be false if several CPU devices share the batch, got true: TensorFlow compiles the exchange "
             "between devices for GPUs only"
         )
 
@@ -139,20 +139,20 @@ def agree(strategy: tf.distribute.Strategy, number: int) -> bool:
     """Waits for all workers, and returns whether they all passed the same number.
 
     Raises:
-      WorkerLost: one did not come.
+      WorkerLost: a worker did not arrive.
     """
     if strategy.num_replicas_in_sync == 1:
         return True
     with _loss_explained():
         numbers = strategy.run(lambda: tf.constant([number, number**2], tf.int64))
         total, squares = strategy.reduce(tf.distribute.ReduceOp.SUM, numbers, axis=None).numpy()
-    # The variance is 0 where all are the same; every worker comes to the same verdict.
+    # The variance is 0 if all are the same; every worker computes the same result.
     return squares * strategy.num_replicas_in_sync == total**2
 
 
 @contextlib.contextmanager
 def _loss_explained() -> Iterator[None]:
-    """Turns what TensorFlow raises where a worker is gone into WorkerLost."""
+    """Turns what TensorFlow raises after the loss of a worker into WorkerLost."""
     try:
         yield
     except LOSS as error:

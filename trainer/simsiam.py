@@ -1,7 +1,7 @@
 """SimSiam (arXiv 2011.10566): loss (equations 1 to 4), heads (section 3, "Baseline settings"), networks, and one training step.
 
 `train_step` is algorithm 1 of the paper. The two ablations of sections 4.1 and 4.2, without stop-gradient and without predictor,
-both collapse, and the monitors' limits follow from them; no setting leads to them.
+both collapse, and the monitors' limits are derived from them; no setting enables them.
 """
 
 import math
@@ -70,7 +70,7 @@ def negative_cosine_similarity(p: tf.Tensor, z: tf.Tensor, *, stop_gradient: boo
     Args:
       p: predictions, `[batch, d]` float32.
       z: projections of the other view, `[batch, d]` float32; no gradient flows into them.
-      stop_gradient: False lets it flow, which is equation 1 alone: the ablation of section 4.1, which collapses.
+      stop_gradient: False lets gradients flow, as in equation 1: the ablation of section 4.1, which collapses.
 
     Returns:
       A scalar in [-1, 1].
@@ -89,7 +89,7 @@ def simsiam_loss(p1: tf.Tensor, p2: tf.Tensor, z1: tf.Tensor, z2: tf.Tensor, *, 
       stop_gradient: as in negative_cosine_similarity.
 
     Returns:
-      A scalar in [-1, 1]; -1 is reached by perfect agreement, and at once by a collapse.
+      A scalar in [-1, 1]; perfect agreement reaches -1, and so does a collapse, at once.
     """
     first = negative_cosine_similarity(p1, z2, stop_gradient=stop_gradient)
     second = negative_cosine_similarity(p2, z1, stop_gradient=stop_gradient)
@@ -99,7 +99,7 @@ def simsiam_loss(p1: tf.Tensor, p2: tf.Tensor, z1: tf.Tensor, z2: tf.Tensor, *, 
 class SimSiam(NamedTuple):
     """The three networks, and the optimizer's accumulators for the weights of (backbone, projector) and of the predictor.
 
-    `loss_scale` is there where the backbone computes in float16.
+    `loss_scale` is None unless the backbone computes in float16.
     """
 
     backbone: keras.Model
@@ -108,7 +108,7 @@ class SimSiam(NamedTuple):
     encoder_momentum: list[tf.Variable]
     predictor_momentum: list[tf.Variable]
     loss_scale: LossScale | None = None
-    # False is an ablation that collapses (section 4.1), for trainer/simsiam.py alone.
+    # False is the ablation of section 4.1, which collapses.
     stop_gradient: bool = True
 
     @property
@@ -149,14 +149,15 @@ def build_simsiam(settings: Pretrain) -> SimSiam:
 def train_step(
     model: SimSiam, canvases: tf.Tensor, aspects: tf.Tensor, step: tf.Tensor, *, steps: int, settings: Pretrain
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """One step: two views, symmetric loss, and the update of all weights. To be called inside a `tf.function`.
+    """One step: two views, symmetric loss, and the update of all weights. Call it inside a `tf.function`.
 
-    Inside `strategy.run` each replica gets its share of the batch; the results are those of the whole batch, on all alike.
+    Inside `strategy.run` each replica gets its share of the batch; the results are those of the whole batch, equal on all
+    replicas.
 
     Args:
       canvases: photographs, `[batch, side, side, 3]` uint8.
       aspects: width / height of each, `[batch]` float32.
-      step: which step of the run this is, an integer scalar from 0; with settings.seed it determines the views.
+      step: number of the step, an integer scalar from 0; with settings.seed it determines the views.
       steps: steps of the whole run, over which the rate falls to 0.
 
     Returns:
@@ -186,8 +187,8 @@ def loss_and_gradients(model: SimSiam, view1: tf.Tensor, view2: tf.Tensor) -> tu
       view1, view2: `[batch, resolution, resolution, 3]` float32 in [0, 1].
 
     Returns:
-      The loss (scalar), the first view's projections `[batch, d]`, and the gradients of encoder and predictor variables. Of
-      several replicas: loss and projections of this one, gradients of the loss of all.
+      The loss (scalar), the first view's projections `[batch, d]`, and the gradients of encoder and predictor variables. With
+      several replicas, loss and projections are this replica's, gradients those of the loss of all.
     """
     with tf.GradientTape() as tape:
         z1 = model.projector(model.backbone(view1, training=True), training=True)
@@ -203,9 +204,9 @@ def loss_and_gradients(model: SimSiam, view1: tf.Tensor, view2: tf.Tensor) -> tu
 
 
 def update(model: SimSiam, gradients: tuple, step: tf.Tensor, *, steps: int, settings: Pretrain) -> None:
-    """Moves the weights: the encoder by the decaying rate, the predictor by the initial one (section 4.2, table 1 c).
+    """Updates the weights: the encoder's with the decaying rate, the predictor's with the initial one (section 4.2, table 1 c).
 
-    With a scaled loss, weights and momentum stay as they are where a gradient overflowed.
+    With a scaled loss, weights and momentum stay unchanged if a gradient overflowed.
     """
     if model.loss_scale is not None:
         finite = model.loss_scale.adapt(gradients)
@@ -231,6 +232,6 @@ def without_stop_gradient(model: SimSiam) -> SimSiam:
 
 
 def without_predictor(model: SimSiam) -> SimSiam:
-    """The same encoder, with the identity for a predictor (section 4.2, table 1 a)."""
+    """The same encoder, with the identity as predictor (section 4.2, table 1 a)."""
     inputs = keras.Input(model.projector.output_shape[1:], name="projection")
     return model._replace(predictor=keras.Model(inputs, inputs, name="no_predictor"), predictor_momentum=[])

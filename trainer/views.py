@@ -1,11 +1,11 @@
 """Random views of a whole batch at once (arXiv 2011.10566, section 3; the operations of SimSiam's released code).
 
 Crop, aspect jitter, flip and resize are one operation for the batch (`tf.image.crop_and_resize`); brightness, contrast, saturation,
-hue and grey are together one affine map of the colours of each image. Every random number follows from a seed, so that a view can
-be drawn again.
+hue and grey together are one affine map of the colours of each image. Every random number follows from a seed, so that a view can
+be reproduced.
 
-Two simplifications against torchvision's per-image code, both deliberate: the colour operations always come in the order above and
-values are clipped once at the end; and a crop that would leave the photograph is cut to it instead of being drawn again.
+Two deliberate simplifications of torchvision's per-image code: the colour operations always have the order above and values are
+clipped once at the end; and a crop that would leave the photograph is cut to it instead of being drawn again.
 """
 
 import math
@@ -91,8 +91,8 @@ def random_colours(count: tf.Tensor, seed: tf.Tensor, views: Views) -> tf.Tensor
     hue turned by up to views.hue of the circle either way. Then with probability views.grey_probability all colour is removed.
 
     Returns:
-      `[count, 3, 6]` float32: a 3x3 matrix for the pixel and beside it one for the image's mean colour, both to be
-      multiplied from the right (row vectors).
+      `[count, 3, 6]` float32: a 3x3 matrix for the pixel, and beside it one for the image's mean colour; row vectors are
+      multiplied by them from the right.
     """
     u = _uniform(6, count, seed)
     jitter = u[0] < views.jitter_probability
