@@ -1,15 +1,13 @@
 """`flowers doctor` as a user starts it, where something is wrong. (That it finds nothing wrong where all is well, docs show.)"""
 
 import os
-import pathlib
 import subprocess
 import sys
 
 import pytest
+from tiny import PROJECT
 
 from cli.doctor import Finding, line
-
-PROJECT = pathlib.Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")

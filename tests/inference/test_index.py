@@ -2,19 +2,17 @@
 
 import pathlib
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from tiny import PROJECT
 
 from inference import index
 from inference.index import Header, IndexFileError, new_index, open_index
 
 HEADER = Header("a" * 64, 3, "flowers-backbone", "2", "/photographs")
 VECTORS = np.random.default_rng(0).standard_normal((10, 3)).astype(np.float32)
-PROJECT = pathlib.Path(__file__).resolve().parents[3]
 
 
 def write(path, vectors=VECTORS, parts=3):
@@ -77,10 +75,10 @@ with index.new_index(sys.argv[1], index.Header("b" * 64, 3, "n", "1", "s")) as w
 """
 
 
-def test_a_killed_writer_leaves_the_former_index_and_does_not_hinder_the_next(tmp_path):
+def test_a_killed_writer_leaves_the_former_index_and_does_not_hinder_the_next(forked, tmp_path):
     path = tmp_path / "index.npy"  # the kind with two files
     write(path)
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(path)], cwd=PROJECT, check=False, capture_output=True)
+    killed = forked.run(["-c", KILLED, str(path)], cwd=PROJECT, capture_output=True)
     assert killed.returncode == -signal.SIGKILL
     assert open_index(str(path)).header == HEADER
     assert any(file.name.endswith(".unfinished") for file in path.parent.iterdir())

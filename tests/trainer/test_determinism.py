@@ -2,22 +2,20 @@
 
 import os
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from tiny import PROJECT
 
 SCRIPT = pathlib.Path(__file__).with_name("deterministically.py")
 
 
 @pytest.fixture(scope="module")
-def results(record_files, tmp_path_factory):
+def results(forked, record_files, tmp_path_factory):
     """What each run left: by `cached` or `streamed`, name of the run, and what it is."""
     path = tmp_path_factory.mktemp("determinism") / "results.npz"
-    environment = os.environ | {"PYTHONPATH": str(SCRIPT.parents[2])}
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT), str(path), *record_files.values()], env=environment, capture_output=True, text=True)  # fmt: skip
+    done = forked.run([SCRIPT, path, *record_files.values()], env=os.environ | {"PYTHONPATH": str(PROJECT)}, capture_output=True,
+                      text=True)  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     with np.load(path) as arrays:
         return dict(arrays)

@@ -4,8 +4,6 @@ import dataclasses
 import hashlib
 import json
 import pathlib
-import subprocess
-import sys
 import types
 
 import keras
@@ -79,11 +77,12 @@ np.savez(out,
 """
 
 
-def test_all_forms_of_a_backbone_agree_in_a_process_that_lacks_the_project(trained, tmp_path):
+def test_all_forms_of_a_backbone_agree_in_a_process_that_lacks_the_project(trained, forked, tmp_path):
     image = tmp_path / "image.png"
     tf.io.write_file(str(image), tf.io.encode_png(np.random.default_rng(0).integers(0, 256, (30, 40, 3)).astype(np.uint8)))
-    command = [sys.executable, "-c", FRESH_PROCESS, trained.first.serving_model_dir, str(image), str(tmp_path / "out.npz")]
-    subprocess.run(command, check=True, cwd=tmp_path, capture_output=True)
+    ended = forked.run(["-c", FRESH_PROCESS, trained.first.serving_model_dir, image, tmp_path / "out.npz"], cwd=tmp_path,
+                       capture_output=True, text=True)  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
     out = np.load(tmp_path / "out.npz")
     for name in ("served", "pixels", "native"):
         np.testing.assert_allclose(out[name], out["encoded"], atol=1e-5)

@@ -2,32 +2,23 @@
 
 import os
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from tiny import PATIENCE_SECONDS, PROJECT
 
 from pipeline_config import ConfigurationError
 from trainer import replicas
 
-PATIENCE_SECONDS = 400
-
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
+def results(forked, tmp_path_factory):
     path = tmp_path_factory.mktemp("devices") / "results.npz"
     script = pathlib.Path(__file__).with_name("on_devices.py")
-    process = subprocess.run(
-        [sys.executable, str(script), str(path)], env=environment(), capture_output=True, text=True, timeout=PATIENCE_SECONDS,
-        check=False)  # fmt: skip
+    process = forked.run([script, path], env=os.environ | {"PYTHONPATH": str(PROJECT)}, capture_output=True, text=True,
+                         timeout=PATIENCE_SECONDS)  # fmt: skip
     assert process.returncode == 0, process.stderr[-4000:]
     return dict(np.load(path))
-
-
-def environment():
-    project = str(pathlib.Path(__file__).resolve().parents[2])
-    return os.environ | {"PYTHONPATH": project, "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
 def pairs(results, prefix):

@@ -4,7 +4,6 @@ import base64
 import dataclasses
 import json
 import pathlib
-import subprocess
 import sys
 
 import numpy as np
@@ -12,6 +11,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import predict_pb2
+from tiny import PATIENCE_SECONDS
 
 from contracts import model_files
 from trainer import normalization
@@ -81,11 +81,13 @@ def test_the_name_of_the_input_says_bytes_as_googles_services_ask(backbone):
         assert input_name.endswith("_bytes")
 
 
-def test_saved_model_cli_runs_it_on_files(backbone, files, expected, tmp_path):
+def test_saved_model_cli_runs_it_on_files(forked, backbone, files, expected, tmp_path):
     np.save(tmp_path / "files.npy", np.array(files))  # fixed-length bytes: neither format ends in a zero byte
-    command = [pathlib.Path(sys.executable).parent / "saved_model_cli", "run", "--dir", backbone, "--tag_set", "serve",
-               "--signature_def", "serving_default", "--inputs", "image_bytes=files.npy", "--outdir", tmp_path]  # fmt: skip
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=300)
+    ended = forked.run(
+        [pathlib.Path(sys.executable).parent / "saved_model_cli", "run", "--dir", backbone, "--tag_set", "serve",
+         "--signature_def", "serving_default", "--inputs", "image_bytes=files.npy", "--outdir", tmp_path],
+        cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE_SECONDS)  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
     np.testing.assert_allclose(np.load(tmp_path / "embedding.npy"), expected, atol=1e-5)
 
 

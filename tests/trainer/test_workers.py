@@ -6,13 +6,12 @@ import os
 import pathlib
 import re
 import socket
-import subprocess
-import sys
 import time
 import types
 
 import numpy as np
 import pytest
+from tiny import PATIENCE_SECONDS, PROJECT
 
 from contracts import model_files
 from pipeline_config import Embedding
@@ -20,7 +19,6 @@ from trainer import pretrain
 from trainer.export import load_backbone
 
 SCRIPT = pathlib.Path(__file__).resolve().with_name("one_worker.py")
-PATIENCE_SECONDS = 400
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +45,7 @@ def run_arguments(folder, name, settings, record_files):
     }  # fmt: skip
 
 
-def start(folder, settings, record_files):
+def start(forked, folder, settings, record_files):
     """Starts two workers that share `folder`."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
     addresses = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
@@ -58,10 +56,9 @@ def start(folder, settings, record_files):
         file = folder / f"worker{index}.json"
         file.write_text(json.dumps(run_arguments(folder, f"worker{index}", settings, record_files)))
         cluster = json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}})
-        environment = os.environ | {
-            "TF_CONFIG": cluster, "PYTHONPATH": str(SCRIPT.parents[2]), "TF_CPP_MIN_LOG_LEVEL": "3"}  # fmt: skip
+        environment = os.environ | {"TF_CONFIG": cluster, "PYTHONPATH": str(PROJECT)}
         with open(folder / f"worker{index}.log", "w") as log:
-            workers.append(subprocess.Popen([sys.executable, str(SCRIPT), str(file)], env=environment, stdout=log, stderr=log))
+            workers.append(forked.Process([SCRIPT, file], env=environment, stdout=log, stderr=log))
     return workers
 
 
@@ -79,8 +76,8 @@ def logs(folder):
 
 # Processes of two workers start TensorFlow four times; test_replicas.py holds the arithmetic of shared batches in one process.
 @pytest.mark.slow
-def test_training_continues_after_a_worker_was_killed(long_enough, record_files, uninterrupted, tmp_path):
-    workers = start(tmp_path, long_enough, record_files)
+def test_training_continues_after_a_worker_was_killed(forked, long_enough, record_files, uninterrupted, tmp_path):
+    workers = start(forked, tmp_path, long_enough, record_files)
     try:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while newest_step(tmp_path) < 3:
@@ -94,7 +91,7 @@ def test_training_continues_after_a_worker_was_killed(long_enough, record_files,
         assert 3 <= reached < 40
         assert not (tmp_path / "worker0" / "backbone").exists()
 
-        workers = start(tmp_path, long_enough, record_files)
+        workers = start(forked, tmp_path, long_enough, record_files)
         assert [worker.wait(PATIENCE_SECONDS) for worker in workers] == [0, 0], logs(tmp_path)
     finally:
         for worker in workers:

@@ -3,14 +3,12 @@
 import json
 import os
 import pathlib
-import subprocess
-import sys
 
 import run_artifacts
+from tiny import PROJECT
 
 from contracts.model_files import RUN_PAGE
 
-PROJECT = pathlib.Path(__file__).resolve().parents[3]
 TYPES = {"examples": "tfx.Examples", "ingest_report": "components.IngestReport", "anomalies": "tfx.ExampleAnomalies",
          "pretrain_run": "tfx.ModelRun", "linear_eval_run": "tfx.ModelRun", "probe": "tfx.Model",
          "evaluation": "tfx.ModelEvaluation", "pushed_model": "tfx.PushedModel"}  # fmt: skip
@@ -18,7 +16,7 @@ TYPES = {"examples": "tfx.Examples", "ingest_report": "components.IngestReport",
 PARAMETERS = {name: {"parameterType": "STRING"} for name in ("configuration", "preset", "code", "code_version")}
 
 
-def test_the_container_s_command_writes_the_page_and_says_where(uris, tmp_path):
+def test_the_container_s_command_writes_the_page_and_says_where(uris, forked, tmp_path):
     def artifact(number, uri, kind):
         return {"artifacts": [{"name": f"projects/1/artifacts/{number}", "uri": uri, "type": kind}]}
 
@@ -33,12 +31,11 @@ def test_the_container_s_command_writes_the_page_and_says_where(uris, tmp_path):
             "outputFile": str(tmp_path / "executor_output.json"),
         },
     }  # fmt: skip
-    command = [sys.executable, "-m", "components.report.entry_point",
+    command = ["-m", "components.report.entry_point",
                "--executor_class_path", "components.report.component.RunReport_Executor",
                "--json_serialized_invocation_args", json.dumps(given),
                "--json_serialized_inputs_spec_args", json.dumps({"parameters": PARAMETERS})]  # fmt: skip
-    ended = subprocess.run(command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(PROJECT)}, capture_output=True, text=True,
-                           check=False)  # fmt: skip
+    ended = forked.run(command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(PROJECT)}, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr[-2000:]
     (page,) = json.loads((tmp_path / "executor_output.json").read_text())["artifacts"]["page"]["artifacts"]
     assert page["uri"] == str(tmp_path / "page" / RUN_PAGE)
