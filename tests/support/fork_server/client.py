@@ -122,7 +122,7 @@ class Process:
     def _answer(self) -> dict:
         answer, _ = messages.receive(self._connection)
         if answer is None:
-            raise RuntimeError("the fork server has gone")
+            raise RuntimeError(f"the fork server has gone: {(pathlib.Path(os.environ[FOLDER]) / 'log').read_text()}")
         return answer
 
     def poll(self) -> int | None:

@@ -29,6 +29,7 @@ def serve(listener: socket.socket, owner: int) -> dict | None:
         one.setblocking(False)
     signal.set_wakeup_fd(wake.fileno())
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
+    signal.signal(signal.SIGTERM, _say_and_end)
     # Ctrl-C is for the tests, which end what they started; the server ends with them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     connections: dict[int, socket.socket] = {}  # by process id
@@ -65,6 +66,11 @@ def serve(listener: socket.socket, owner: int) -> dict | None:
     for process in connections:
         os.kill(process, signal.SIGKILL)
     return None
+
+
+def _say_and_end(number: int, frame) -> None:
+    """So that the log says that it was not the server's own decision."""
+    raise SystemExit(f"ended by {signal.Signals(number).name}")
 
 
 def _ended(processes) -> list[tuple[int, int]]:
