@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from fork_server import DEVNULL, PIPE
+from fork_server import DEVNULL, PIPE, client
 from fork_server.libraries import MODULES
 from tiny import PATIENCE_SECONDS, PROJECT
 
@@ -84,6 +84,13 @@ def test_children_draw_different_random_numbers(forked):
     program = "import numpy, random, tempfile; print(random.random(), numpy.random.random(), tempfile.mktemp())"
     drawn = [forked.run(["-c", program], stdout=PIPE, text=True, check=True).stdout.split() for _ in range(2)]
     assert not set(drawn[0]) & set(drawn[1])
+
+
+def test_a_client_that_ends_before_it_has_asked_ends_nothing_else(forked):
+    for begun in (b"", b"\0"):
+        with client._connection() as connection:
+            connection.sendall(begun)
+    assert forked.run(["-c", "raise SystemExit(7)"]).returncode == 7
 
 
 def test_a_signal_reaches_the_command_as_soon_as_it_has_an_id(forked):

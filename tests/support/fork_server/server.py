@@ -47,8 +47,14 @@ def serve(listener: socket.socket, owner: int) -> dict | None:
                 continue
             connection, _ = listener.accept()
             connection.setblocking(True)
-            request, descriptors = messages.receive(connection, child.DESCRIPTORS)
-            if request is None or "end" in request:
+            try:
+                request, descriptors = messages.receive(connection, child.DESCRIPTORS)
+            except ConnectionError:
+                request = None
+            if request is None:  # a client that ended before it had asked
+                connection.close()
+                continue
+            if "end" in request:
                 break
             # A signal that is sent to the child at once is to meet the handlers of a new process.
             signal.pthread_sigmask(signal.SIG_BLOCK, child.SIGNALS)
