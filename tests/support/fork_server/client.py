@@ -7,6 +7,7 @@ import contextlib
 import os
 import pathlib
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -43,9 +44,7 @@ def close_session() -> None:
     for process in _started:
         process.terminate()
         process.wait()
-    for path in folder.iterdir():
-        path.unlink()
-    folder.rmdir()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def begin() -> None:

@@ -7,6 +7,7 @@ child, and its exit status when it has ended. There is one thread, and one conne
 import contextlib
 import os
 import selectors
+import shutil
 import signal
 import socket
 import sys
@@ -71,6 +72,8 @@ def serve(listener: socket.socket, owner: int) -> dict | None:
                 messages.send(connection, {"process": process})
     for process in connections:
         os.kill(process, signal.SIGKILL)
+    if not _is_there(owner):  # which would have removed it
+        shutil.rmtree(os.path.dirname(listener.getsockname()))
     return None
 
 
