@@ -98,7 +98,7 @@ def DataGate(
     }
     if reasons := refusals(report, found, max_bad_fraction):
         raise DataRefused(f"The data of {report['source']} was refused. " + "; ".join(reasons) + ".")
-    accepted.write(reports.in_words(report))
+    accepted.write(reports.summary(report))
     logger.info("The data is accepted: no anomalies, %.2f %% of the files quarantined.", 100 * report["bad_fraction"])
 
 

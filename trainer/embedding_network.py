@@ -2,8 +2,7 @@
 
 SimSiam trains and the paper evaluates the last feature map, averaged; it lacks much of what earlier stages saw. So an embedding
 can pool several stages in several ways, and average over several views of the photograph (docs/recipe.md has the gain of each).
-Nothing
-here is trained: all weights are the backbone's.
+Nothing here is trained: all weights are the backbone's.
 """
 
 import keras

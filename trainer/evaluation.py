@@ -1,5 +1,4 @@
-"""Linear evaluation of one backbone: the probe, its figures with the random-init baseline, and its predictions for the run's
-page."""
+"""Linear evaluation of one backbone: the probe, its figures with the random-init baseline, and predictions for the run's page."""
 
 import dataclasses
 

@@ -88,8 +88,7 @@ class ProbeModule(ServedNetwork):
 
 
 def untrained_network(record: dict) -> keras.Model:
-    """The embedding network that a backbone record describes, untrained, of stock Keras layers; its seed gives the same
-    weights."""
+    """The embedding network of a backbone record, untrained, of stock Keras layers; the same seed gives the same weights."""
     return build_network(record, normalization.stock)
 
 
@@ -111,8 +110,7 @@ def export_backbone(backbone: keras.Model, record: dict, directory: str) -> None
     Args:
       backbone: a trained network of trainer.backbones.
       record: backbone, width, stem and seed, by which it was built, `embedding` (a pipeline_config.Embedding as a dictionary),
-        and
-        anything else; written to BACKBONE_RECORD.
+        and anything else; written to BACKBONE_RECORD.
       directory: local or remote.
     """
     network = untrained_network(record)

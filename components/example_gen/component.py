@@ -1,4 +1,4 @@
-"""The TFX component: an adapter between a node of the DAG and `source` and `records`. Give it the node id ExampleGen."""
+"""The TFX component, a thin adapter from a node of the DAG to `source` and `records`. Give it the node id ExampleGen."""
 
 import json
 import logging
@@ -37,12 +37,12 @@ def FlowersExampleGen(
     Args:
       data: `pipeline_config.ingest(config.data)` as JSON.
       datasets_dir: where synthetic flowers are kept.
-      fingerprint: `source.inspect(...).fingerprint`; as a parameter it makes TFX's cache follow the source's content. "" where
-        the source could not be looked at when the DAG was built: it is inspected here, and the node must not be cached.
+      fingerprint: `source.inspect(...).fingerprint`; as a parameter it makes TFX's cache follow the source's content. "" if the
+        source was not inspected when the DAG was built: it is inspected here, and the node must not be cached.
       code_version: for the same reason.
 
     Raises:
-      SourceNotFound, DataRefused: as `source.inspect`, where the fingerprint was not given.
+      SourceNotFound, DataRefused: as `source.inspect`, if the fingerprint is not given.
     """
     settings = pipeline_config.Data(**json.loads(data))
     fingerprint = fingerprint or inspect(settings, datasets_dir).fingerprint
@@ -56,4 +56,4 @@ def FlowersExampleGen(
     examples.split_names = artifact_utils.encode_split_names(list(contract.SPLITS))
     examples_utils.set_payload_format(examples, example_gen_pb2.PayloadFormat.FORMAT_TF_EXAMPLE)
     examples_utils.set_file_format(examples, "tfrecords_gzip")
-    logger.info("Ingested %s", report.in_words(report.read(report_path)))
+    logger.info("Ingested %s", report.summary(report.read(report_path)))

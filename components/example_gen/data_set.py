@@ -1,6 +1,6 @@
 """A data set of TensorFlow Datasets as a source, downloaded and prepared: read with `tfds.beam`, image bytes undecoded.
 
-Opened by `source`, for `tfds:NAME` and for the synthetic flowers, which are a TFDS data set of ours.
+For `tfds:NAME` and for the synthetic flowers, which are a TFDS data set of this project.
 """
 
 import difflib
@@ -29,7 +29,7 @@ class DataSet:
     name: str
     kind: str
     builder: Any  # tfds.core.DatasetBuilder
-    splits: dict[str, str]  # "train" and "eval" to what TFDS calls them
+    splits: dict[str, str]  # "train" and "eval" to TFDS' names of the splits
     split_rule: str
     image: str
     label: str
@@ -42,12 +42,12 @@ class DataSet:
 
     @property
     def licence(self) -> str:
-        """As the data set states it; "" where it states none."""
+        """As the data set states it; "" if it states none."""
         return SYNTHETIC_LICENCE if self.kind == "synthetic" else self.builder.info.redistribution_info.license
 
     @property
     def citation(self) -> str:
-        """BibTeX, as the data set gives it; "" where it gives none."""
+        """BibTeX, as the data set states it; "" if it states none."""
         return self.builder.info.citation or ""
 
     def fingerprint(self) -> str:
@@ -59,8 +59,8 @@ class DataSet:
         return total.hexdigest()
 
     def encoded(self, enough: set[str], max_bytes: int) -> Iterator[Encoded]:
-        """Example after example, leaving out classes once the caller has put them into `enough`."""
-        del max_bytes  # a record that TFDS holds was read whole already
+        """Yields examples; skips classes that the caller has added to `enough`."""
+        del max_bytes  # TFDS has already read each record whole
         for split, instruction in self.splits.items():
             for example in self.builder.as_dataset(split=instruction, **self._reading()):
                 found = self._encoded(example, split)
@@ -68,7 +68,7 @@ class DataSet:
                     yield found
 
     def read_all(self, max_bytes: int) -> beam.PTransform:
-        """Beam: both splits as Encoded, a worker a record file, image bytes as they are stored."""
+        """Beam: both splits as Encoded, one worker a record file, image bytes as they are stored."""
         del max_bytes
         return _ReadSplits(self)
 
@@ -82,7 +82,7 @@ class DataSet:
 
     def _encoded(self, example: dict, split: str) -> Encoded:
         path, label = example["tfds_id"].numpy().decode(), int(example[self.label])
-        if label < 0:  # what TFDS stores where a published split has no labels
+        if label < 0:  # TFDS' label in published splits without labels
             return Encoded(path, "", split, b"", NO_LABEL, f"label {label}")
         return Encoded(path, self.builder.info.features[self.label].int2str(label), split, example[self.image].numpy())
 
@@ -102,13 +102,13 @@ class _ReadSplits(beam.PTransform):
 
 
 def prepare(name: str, data_dir: str | None = None):
-    """The builder of a TFDS data set (`name`, `name/config`, `name:version`), downloaded and prepared if it is not yet.
+    """The builder of a TFDS data set (`name`, `name/config`, `name:version`), downloaded and prepared if necessary.
 
     Args:
-      data_dir: where data sets are kept; None is TFDS's own default, which the variable TFDS_DATA_DIR moves.
+      data_dir: where data sets are kept; None is TFDS's default, which the variable TFDS_DATA_DIR changes.
 
     Raises:
-      SourceNotFound: TFDS knows no such data set (the message names the nearest), or it cannot be had.
+      SourceNotFound: TFDS has no such data set (the message names the nearest), or it cannot be downloaded and prepared.
     """
     try:
         builder = tfds.builder(name, data_dir=data_dir)
@@ -119,9 +119,9 @@ def prepare(name: str, data_dir: str | None = None):
         raise SourceNotFound(f"data.source: TensorFlow Datasets has no {name!r}{hint} ({str(error).splitlines()[0]})") from error
     try:
         builder.download_and_prepare()
-    except Exception as error:  # the network, the disk, a checksum, a missing package: all mean that there is no data
+    except Exception as error:  # network, disk, checksum, a missing package: in any case there is no data
         raise SourceNotFound(
-            f"data.source: tfds:{name} could not be downloaded and prepared: {type(error).__name__}: {error}"
+            f"data.source: tfds:{name} could not be downloaded and prepared ({type(error).__name__}: {error})"
         ) from error
     return builder
 
@@ -133,11 +133,11 @@ def open_data_set(source: str, kind: str, builder, eval_fraction: float) -> Data
     as in published results (train[:85%], train[85%:]).
 
     Raises:
-      DataRefused: the data set has no split `train`, or not exactly one image and one class label.
+      DataRefused: the data set has no split `train`, or more or less than one image and one class label.
     """
     available = builder.info.splits
     if "train" not in available:
-        raise DataRefused(f"{source} has the splits {', '.join(available) or 'none'}; expected one called train")
+        raise DataRefused(f"{source} must have a split called train, got {', '.join(available) or 'none'}")
     held_out = next((name for name in ("eval", "validation", "test") if name in available), "")
     if held_out:
         splits = {"train": "train", "eval": held_out}
@@ -158,10 +158,10 @@ def open_data_set(source: str, kind: str, builder, eval_fraction: float) -> Data
 
 
 def images(source: str, builder) -> Iterator[Encoded]:
-    """Every image of every split of a prepared data set, labels aside, example after example.
+    """Every image of every split of a prepared data set, without labels.
 
     Raises:
-      DataRefused: the data set has not exactly one image feature.
+      DataRefused: the data set has more or less than one image feature.
     """
     image = _only_feature(source, builder, tfds.features.Image, "image")
     reading = {
@@ -186,5 +186,5 @@ def _only_feature(source: str, builder, kind: type, what: str) -> str:
     if what in names:
         return what
     if len(names) != 1:
-        raise DataRefused(f"{source} has {len(names)} features that are an {kind.__name__}; expected one, or one called {what}")
+        raise DataRefused(f"{source} must have one feature of type {kind.__name__}, or one called {what}, got {len(names)}")
     return names[0]

@@ -1,8 +1,8 @@
 """Divides photographs into train and eval so that the same picture is never on both sides.
 
-The same picture is an identical file, or a re-encoded, scaled or converted copy: near-duplicates are found exactly, each pair within
-the threshold; 100,000 photographs take under half a minute and 1 GB. Deterministic: content decides, never names, order or chance;
-adding photographs moves few others.
+The same picture is an identical file, or a re-encoded, scaled or converted copy. The search for near-duplicates is exact (it
+finds each pair within the threshold); 100,000 photographs take under half a minute and 1 GB. Deterministic: content decides,
+never names, order or chance, and adding photographs moves few others.
 """
 
 import itertools
@@ -24,15 +24,15 @@ from components.example_gen.photograph import DESCRIPTOR_SIDE
 # five differ by less (0 to 0.15, each the same picture on inspection), and the next pair, two takes of one meadow, by 0.29.
 THRESHOLD = 0.22
 
-# Lowest frequencies of each channel that the search tree compares. Their transform is orthonormal, so that two thumbnails are
-# never farther apart in them than they really are: the tree may find a pair too many, which is then checked, and never too few.
+# Lowest frequencies of each channel that the search tree compares. Their transform is orthonormal, so the distance of two
+# thumbnails in them is never larger than the true one: the tree may find pairs too many, which are then checked, but misses none.
 SEARCH_FREQUENCIES = 2
 CHUNK = 256  # photographs whose neighbours are looked up at a time, and
 CHECKED = 16_384  # pairs whose thumbnails are compared at a time: both bound the memory
 
 
 def group(descriptors: list[bytes]) -> np.ndarray:
-    """Group number of each photograph, int [n]; photographs with the same number show the same picture.
+    """Group number of each photograph, int [n]; photographs of one group show the same picture.
 
     Args:
       descriptors: thumbnails, RGB of 16 x 16 pixels, 768 bytes each, as `photograph.prepare` makes them.
@@ -52,7 +52,7 @@ def _connected(thumbnails: np.ndarray) -> np.ndarray:
     """Group number of each of the (different) thumbnails, uint8 [n, 16, 16, 3]."""
     thumbnails = thumbnails.astype(np.float32)
     contrast = np.sqrt(((thumbnails - thumbnails.mean((1, 2), keepdims=True)) ** 2).sum((1, 2, 3)))
-    reach = THRESHOLD * contrast  # Euclidean, as the distances below: the common factor of both root mean squares cancels
+    reach = THRESHOLD * contrast  # Euclidean like the distances below: the common factor of both root mean squares cancels
     points = _low_frequencies(thumbnails)
     tree = cKDTree(points)
     pairs = []
@@ -73,7 +73,7 @@ def _low_frequencies(thumbnails: np.ndarray) -> np.ndarray:
 
 
 def _same_picture(thumbnails: np.ndarray, reach: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """The pairs, int [2, m], whose thumbnails really are close enough; checked in pieces so that memory stays bounded."""
+    """The pairs, int [2, m], whose thumbnails are close enough; checked in pieces to bound the memory."""
     close = [
         np.sqrt(((thumbnails[left[i : i + CHECKED]] - thumbnails[right[i : i + CHECKED]]) ** 2).sum((1, 2, 3)))
         <= np.minimum(reach[left[i : i + CHECKED]], reach[right[i : i + CHECKED]])
@@ -95,9 +95,9 @@ def divide(classes: Sequence[str], hashes: Sequence[str], groups: np.ndarray, ev
       groups: int [n]; photographs of one group go to the same side, also across classes.
       eval_fraction: wanted share of eval, per class.
 
-    Groups are taken in the order of their smallest content hash; one joins eval if no class it touches then exceeds
-    round(eval_fraction x photographs of the class), at least 1 and at most all but 1. A class for which no group was small
-    enough gives its smallest group that leaves train something. A class that is a single group stays in train.
+    Groups are taken in the order of their smallest content hash. A group joins eval unless one of its classes would then exceed
+    round(eval_fraction x photographs of the class), at least 1 and at most all but 1. A class without a group that is small
+    enough gives eval its smallest group that leaves photographs for train. A class that is a single group stays in train.
     """
     members: dict[int, list[int]] = {}
     for photograph in sorted(range(len(classes)), key=lambda i: hashes[i]):
@@ -126,7 +126,7 @@ def divide(classes: Sequence[str], hashes: Sequence[str], groups: np.ndarray, ev
 
 
 def keep_given(given: Sequence[str], groups: np.ndarray) -> list[str]:
-    """The source's own split of each photograph, but LEFT_OUT for those of train that show the same picture as one of eval."""
+    """The source's own split of each photograph, but LEFT_OUT for those in train that show the same picture as one in eval."""
     seen_in_eval = {int(group) for split, group in zip(given, groups, strict=True) if split == EVAL}
     return [
         LEFT_OUT if split == TRAIN and int(group) in seen_in_eval else split

@@ -1,7 +1,7 @@
 """A folder of photographs as a source: `CLASS/*`, or `train/CLASS/*` with `eval/CLASS/*` (else `val`, else `test`).
 
-Opened by `source`. Nothing outside the folder is ever read: links that lead out are reported instead, links to folders are not
-followed, and devices and pipes are not opened.
+Nothing outside the folder is ever read: links that lead out are reported instead, links to folders are not followed, and devices
+and pipes are not opened.
 """
 
 import functools
@@ -32,7 +32,7 @@ CHUNK_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Candidate:
-    """One file below a class folder: `location` is what to open; `reason` is set where it must not be opened."""
+    """One file below a class folder: `location` is what to open; `reason` is set if it must not be opened."""
 
     path: str
     class_name: str
@@ -44,7 +44,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Folder:
-    """What a folder holds, by name alone; no image has been read yet."""
+    """The files of a folder by name; no image has been read yet."""
 
     name: str
     classes: tuple[str, ...]
@@ -61,12 +61,12 @@ class Folder:
         return self._hashes[0]
 
     def photographs(self) -> np.ndarray:
-        """`[candidates, 2]` uint64: of each a hash of its split and path, and one of its content."""
+        """`[candidates, 2]` uint64: for each a hash of its split and path, and one of its content."""
         return self._hashes[1]
 
     @functools.cached_property
     def _hashes(self) -> tuple[str, np.ndarray]:
-        """Both of the above, from one reading of all files."""
+        """Fingerprint and photographs, from reading all files once."""
         total, each = hashlib.sha256(), np.empty((len(self.candidates), 2), np.uint64)
         with ThreadPoolExecutor(HASHING_THREADS) as threads:
             for index, (candidate, content) in enumerate(zip(self.candidates, threads.map(_content, self.candidates), strict=True)):
@@ -75,13 +75,13 @@ class Folder:
         return total.hexdigest(), each
 
     def encoded(self, enough: set[str], max_bytes: int) -> Iterator[Encoded]:
-        """Reads file after file, leaving out classes once the caller has put them into `enough`."""
+        """Reads file after file; skips classes that the caller has added to `enough`."""
         for candidate in self.candidates:
             if candidate.class_name not in enough:
                 yield read(candidate, max_bytes)
 
     def read_all(self, max_bytes: int) -> beam.PTransform:
-        """Beam: the whole folder as Encoded. Files are opened by the workers, and their bytes go no further than they must."""
+        """Beam: the whole folder as Encoded. The workers open the files, so that bytes are moved as little as possible."""
         return beam.Create(self.candidates) | beam.Map(read, max_bytes=max_bytes)
 
 
@@ -89,7 +89,7 @@ def open_folder(source: str, eval_fraction: float) -> Folder:
     """Lists a folder, local or remote.
 
     Raises:
-      SourceNotFound: there is no such folder, or it holds no class folder.
+      SourceNotFound: there is no such folder, or it has no class folders.
     """
     root = os.path.realpath(os.path.expanduser(source)) if _is_local(source) else source.rstrip("/")
     if not _is_folder(root):
@@ -98,7 +98,7 @@ def open_folder(source: str, eval_fraction: float) -> Folder:
         )
     top = _folders(root)
     if not top:
-        raise SourceNotFound(f"data.source: {source!r} holds no folders; expected one folder of images for each class")
+        raise SourceNotFound(f"data.source: {source!r} has no folders; expected one folder of images for each class")
     held_out = next((name for name in HELD_OUT_NAMES if name in top), "")
     if "train" in top and (held_out or len(top) == 1) and not _is_link(_join(root, "train")) and _folders(_join(root, "train")):
         splits = {"train": "train"} | ({held_out: "eval"} if held_out else {})
@@ -124,7 +124,7 @@ def open_folder(source: str, eval_fraction: float) -> Folder:
 
 
 def read(candidate: Candidate, max_bytes: int) -> Encoded:
-    """The candidate's bytes, or why it has none: it was marked when listed, is larger than `max_bytes`, or cannot be read."""
+    """The candidate's bytes, or why there are none: marked when it was listed, larger than `max_bytes`, or unreadable."""
     encoded = Encoded(candidate.path, candidate.class_name, candidate.split, b"", candidate.reason, candidate.detail)
     if candidate.reason:
         return encoded
@@ -138,9 +138,9 @@ def read(candidate: Candidate, max_bytes: int) -> Encoded:
 
 
 def list_any(source: str) -> Iterator[Candidate]:
-    """What a folder of any layout holds, at any depth and by name, or the one file that `source` is; local or remote.
+    """The files of a folder of any layout, at any depth and sorted by name, or the file `source` itself; local or remote.
 
-    Candidates have no class and no split. Memory holds the names of the folders that lead to the current one, not the whole list.
+    Candidates have no class and no split. Memory holds only the names in the folders that lead to the current one.
 
     Raises:
       SourceNotFound: there is neither folder nor file.
@@ -155,7 +155,7 @@ def list_any(source: str) -> Iterator[Candidate]:
 
 
 def candidate_at(source: str, path: str) -> Candidate:
-    """The file of a source that `list_any` listed as `path`; marked as not to be opened where `path` leads out of the source."""
+    """The file of a source that `list_any` listed as `path`; marked as not to be opened if `path` leads out of the source."""
     root = os.path.realpath(os.path.expanduser(source)) if _is_local(source) else source.rstrip("/")
     if not _is_folder(root):
         found = Candidate(printable(root.rsplit("/", 1)[-1]), "", "", root)
@@ -177,7 +177,7 @@ def _list_class(root: str, folder: str, class_name: str, split: str) -> Iterator
 
 
 def _list_below(root: str, paths: list[str], class_name: str = "", split: str = "") -> Iterator[Candidate]:
-    """The files at and below `paths` of `root`, at any depth, but for names that begin with a dot."""
+    """The files at and below `paths` of `root`, at any depth, except names that begin with a dot."""
     waiting = paths[::-1]
     while waiting:
         path = waiting.pop()
@@ -207,12 +207,12 @@ def _follow(root: str, link: Candidate) -> Candidate:
 
 
 def _first_64_bits(text: str) -> int:
-    """Of the SHA-256 of a text."""
+    """The first 64 bits of the SHA-256 of a text."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
 def _content(candidate: Candidate) -> str:
-    """SHA-256 of a candidate's bytes; for one that must not or cannot be opened, the reason stands for them."""
+    """SHA-256 of a candidate's bytes; the reason instead if it must not or cannot be opened."""
     if candidate.reason:
         return candidate.reason
     try:

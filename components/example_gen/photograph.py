@@ -1,6 +1,6 @@
 """One image file becomes one upright RGB JPEG, or a reason why it cannot.
 
-Nobody vouches for the bytes: only five formats are tried, the pixel count is checked before anything is decoded, and every accepted
+The bytes are untrusted: only five formats are tried, the pixel count is checked before anything is decoded, and every accepted
 file has been decoded to its end.
 """
 
@@ -23,13 +23,13 @@ DAMAGED = "truncated or damaged"
 TOO_MANY_PIXELS = "over the pixel limit"
 TOO_MANY_BYTES = "over the size limit"
 
-# First bytes by which a file claims to be an image; one that Pillow cannot open all the same was cut off or overwritten.
-# BMP is left out: its "BM" begins ordinary text, too.
+# First bytes of image files; a file with them that Pillow cannot open was truncated or overwritten. Not BMP's "BM", with which
+# ordinary text may begin.
 SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a")
 
 # JPEG frames that TensorFlow's decoder reads: Huffman-coded baseline, extended and progressive (SOF0 to SOF2).
 PORTABLE_FRAMES = (0xC0, 0xC1, 0xC2)
-JPEG_QUALITY = 92  # visually lossless; only files that had to be converted are encoded again
+JPEG_QUALITY = 92  # visually lossless; only files that have to be converted are re-encoded
 JPEG_MAX_SIDE = 65_500  # what libjpeg can write
 
 # Exif tag 0x0112, TIFF 6.0: the operation that turns the stored picture upright.
@@ -67,26 +67,26 @@ class Photograph:
 
 
 def max_file_bytes(max_pixels: int) -> int:
-    """Bytes over which a file is not even read: uncompressed 8-bit RGBA of `max_pixels`, and 16 MiB for metadata."""
+    """The size in bytes above which a file is not read: uncompressed 8-bit RGBA of `max_pixels`, and 16 MiB for metadata."""
     return 4 * max_pixels + (16 << 20)
 
 
 def prepare(data: bytes, max_side: int, max_pixels: int) -> Photograph:
     """Decodes `data` completely and returns it as upright RGB JPEG with a shorter side of at most `max_side` pixels.
 
-    A file that is already such a JPEG passes through byte for byte (with its metadata and colour profile). Anything else is
-    converted: Exif orientation applied, the first frame of an animation, transparency laid on white, 16-bit grey scaled to
-    8 bits, CMYK to RGB. Embedded colour profiles are not applied: pixel values are taken as sRGB. Damage that leaves a JPEG
-    decodable goes unseen, for JPEG has no checksums.
+    A file that is already such a JPEG is returned byte for byte (with its metadata and colour profile). Anything else is
+    converted: Exif orientation applied, the first frame of an animation, transparency on white, 16-bit grey scaled to 8 bits,
+    CMYK to RGB. Embedded colour profiles are not applied: pixel values are taken as sRGB. Damage that leaves a JPEG decodable is
+    not detected, as JPEG has no checksums.
 
     Raises:
-      Unusable: the file is empty, no JPEG, PNG, WebP, BMP or GIF, damaged, or has more than `max_pixels` pixels.
+      Unusable: the file is empty, not a JPEG, PNG, WebP, BMP or GIF, damaged, or has more than `max_pixels` pixels.
     """
     if not data:
         raise Unusable(ZERO_BYTES, "the file is empty")
     if len(data) > max_file_bytes(max_pixels):
         raise Unusable(TOO_MANY_BYTES, f"{len(data)} bytes; at most {max_file_bytes(max_pixels)} are read")
-    # Pillow's plugins raise whatever a hostile file provokes (OSError, SyntaxError, struct.error, ...): all of it means damage.
+    # Pillow's plugins raise all kinds of errors on a hostile file (OSError, SyntaxError, struct.error, ...): each means damage.
     with _open(data) as image:
         try:
             return _prepare_opened(image, data, max_side, max_pixels)
@@ -99,7 +99,7 @@ def prepare(data: bytes, max_side: int, max_pixels: int) -> Photograph:
 def _open(data: bytes) -> Image.Image:
     try:
         return Image.open(io.BytesIO(data), formats=FORMATS)
-    except Image.DecompressionBombError as error:  # Pillow's own limit, should `max_pixels` be set beyond it
+    except Image.DecompressionBombError as error:  # Pillow's own limit, if `max_pixels` is above it
         raise Unusable(TOO_MANY_PIXELS, str(error)) from None
     except Exception:
         if data.startswith(SIGNATURES) or (data.startswith(b"RIFF") and data[8:12] == b"WEBP"):
@@ -117,7 +117,7 @@ def _prepare_opened(image: Image.Image, data: bytes, max_side: int, max_pixels: 
     target = _reduced_size(width, height, max_side)
     as_it_is = target == (width, height) and orientation == 1 and image.mode == "RGB" and _is_portable_jpeg(image, data)
     if image.format in ("JPEG", "MPO"):
-        # libjpeg decodes at 1/2, 1/4 or 1/8 size for next to nothing; twice the target leaves a proper filter its share.
+        # libjpeg decodes at 1/2, 1/4 or 1/8 size at almost no cost; from twice the target a proper filter does the rest.
         image.draft(None, (2 * target[0], 2 * target[1]))
     image.load()
     upright = _to_rgb(image)
@@ -136,13 +136,13 @@ def _reduced_size(width: int, height: int, max_side: int) -> tuple[int, int]:
 def _orientation(image: Image.Image) -> int:
     try:
         orientation = image.getexif().get(ORIENTATION_TAG, 1)
-    except Exception:  # damaged Exif data says nothing about the picture itself
+    except Exception:  # damaged Exif data does not mean a damaged picture
         return 1
     return orientation if orientation in UPRIGHT else 1
 
 
 def _is_portable_jpeg(image: Image.Image, data: bytes) -> bool:
-    """Whether `data` can pass through: a three-component JPEG whose first frame is of a kind that every decoder reads."""
+    """Whether `data` can be kept as it is: a three-component JPEG whose first frame is of a kind that every decoder reads."""
     if image.format not in ("JPEG", "MPO"):
         return False
     position = 2
@@ -188,9 +188,9 @@ def _describe(image: Image.Image) -> bytes:
 
 @dataclass(frozen=True)
 class Encoded:
-    """`path` is relative to the source; `split` is "train", "eval" or "" where the source does not say.
+    """`path` is relative to the source; `split` is "train", "eval" or "" if the source has no splits.
 
-    `data` holds the file's bytes, unless the source could not hand them over: then `reason` and `detail` say why.
+    `data` holds the file's bytes; if they could not be read, `reason` and `detail` say why.
     """
 
     path: str
@@ -202,5 +202,5 @@ class Encoded:
 
 
 def printable(name: str) -> str:
-    """A file name as valid UTF-8: bytes that are none appear as `\\xNN`, so that report and records can hold any name."""
+    """A file name as valid UTF-8: invalid bytes appear as `\\xNN`, so that report and records can hold any name."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -1,9 +1,8 @@
 """The Beam pipeline of ExampleGen, one path for every source: read, normalise, divide, write TFRecords and the report.
 
-`component` calls `ingest`. Image bytes never meet in one place: a worker normalises a file, sets the record down in a scratch
-file and passes on its description (path, hash, thumbnail, where the record lies: about a kilobyte). Descriptions are gathered,
-divided and sent out again, shard by shard, to workers that copy the records to where they belong. So memory stays flat for any
-amount of data.
+Image bytes are never gathered in one place: a worker normalises a file, writes the record to a scratch file and passes on its
+description (path, hash, thumbnail, where the record is: about a kilobyte). Descriptions are gathered, divided and sent, shard by
+shard, to workers that copy the records into the output files. So image bytes need constant memory for any amount of data.
 """
 
 import hashlib
@@ -22,7 +21,7 @@ from components.example_gen.folder import Folder
 from components.example_gen.photograph import Encoded
 from contracts import examples
 
-# A shard is what one reader handles: small enough to spread over workers, large enough to read in one go.
+# One reader reads a shard: small enough to spread over workers, large enough to read in one go.
 SHARD_EXAMPLES = 1000
 SHARD_BYTES = 64 << 20
 
@@ -47,7 +46,7 @@ class Description:
 
 @dataclass(frozen=True)
 class Shard:
-    """One output file and where its records lie, in their order: tuples of part, offset, length."""
+    """One output file and where its records are, in order: tuples of part, offset, length."""
 
     path: str
     records: tuple[tuple[str, int, int], ...]
@@ -86,7 +85,7 @@ def ingest(
 
 
 class Normalise(beam.DoFn):
-    """Encoded files in, descriptions out; the records go to scratch files, one for each bundle of work."""
+    """Turns encoded files into descriptions; the records go to scratch files, one for each bundle of work."""
 
     def __init__(self, scratch: str, classes: tuple[str, ...], max_side: int, max_pixels: int):
         self.scratch = scratch
@@ -124,7 +123,7 @@ class Normalise(beam.DoFn):
 
 
 def divide(descriptions: list[Description], given_splits: bool, eval_fraction: float) -> report.Divided:
-    """Decides each usable photograph's split; see `splits` and `near_duplicates`."""
+    """Decides each usable photograph's split; see `division`."""
     usable = sorted((d for d in descriptions if not d.reason), key=lambda d: (d.content_hash, d.path))
     quarantined = sorted((d for d in descriptions if d.reason), key=lambda d: d.path)
     groups = division.group([d.thumbnail for d in usable])
@@ -136,7 +135,7 @@ def divide(descriptions: list[Description], given_splits: bool, eval_fraction: f
 
 
 def plan_shards(divided: report.Divided, examples_uri: str) -> Iterator[Shard]:
-    """The output files of each split, records in the order of their content hashes."""
+    """The output files of each split, with records in the order of their content hashes."""
     for split in examples.SPLITS:
         chosen = [d for d, side in zip(divided.usable, divided.splits, strict=True) if side == split]
         shards = max(1, -(-len(chosen) // SHARD_EXAMPLES), -(-sum(d.length for d in chosen) // SHARD_BYTES))
@@ -147,9 +146,9 @@ def plan_shards(divided: report.Divided, examples_uri: str) -> Iterator[Shard]:
 
 
 def write_shard(shard: Shard, scratch: str) -> None:
-    """Copies the shard's records from the scratch files into one gzip TFRecord file, which appears when it is complete."""
+    """Copies the shard's records from the scratch files into one gzip TFRecord file, which appears only when it is complete."""
     unfinished = posixpath.join(scratch, uuid.uuid4().hex)
-    # JPEG does not compress any further: the lowest level only saves time.
+    # JPEG does not compress further: the lowest level saves time.
     options = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=1)
     parts = {part: fileio.open(part, "rb") for part in sorted({part for part, _, _ in shard.records})}
     try:

@@ -1,7 +1,7 @@
 """The ingest report: what was read, how it was divided, what was quarantined and why, and how the photographs look.
 
-`build` documents its schema. Brightness, contrast and colours are exact over all photographs and cost next to nothing, as they come
-from the thumbnails that ingest makes anyway: what changed between two data sets shows here before it shows in an accuracy.
+`build` documents its schema. Brightness, contrast and colours cover all photographs at almost no cost, as they are computed from
+the thumbnails that ingest makes anyway: a change between two data sets shows here before it shows in an accuracy.
 """
 
 import statistics
@@ -20,7 +20,7 @@ from contracts import examples, files
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 BINS = 20
 MEASURES = ("brightness", "contrast", "saturation")
-# Photographs measured at a time, which bounds the memory.
+# Photographs measured at a time, to bound the memory.
 CHUNK = 4096
 
 
@@ -33,7 +33,7 @@ def appearance(descriptors: Sequence[bytes]) -> dict:
     Returns:
       By measure, photographs in each of BINS equal steps of [0, 1]: `brightness`, the mean luma; `contrast`, twice the standard
       deviation of the luma (1: half the thumbnail black, half white); `saturation`, the mean of HSV's. And `mean_colour`, red,
-      green and blue in [0, 1] over all, null where there is no photograph.
+      green and blue in [0, 1] over all, null if there is no photograph.
     """
     counts = {measure: np.zeros(BINS, int) for measure in MEASURES}
     colour = np.zeros(3)
@@ -82,7 +82,7 @@ def build(
     - `sizes`: pixels of the upright photographs as they were written, for width and height `min`, `median`, `max`;
     - `licence`: `text` and `citation` as the source states them, "" where it does not;
     - `appearance`: for train and eval, see `appearance`;
-    - `split_rule`: in words; `unused`: parts of the source that were not read;
+    - `split_rule`: a sentence; `unused`: parts of the source that were not read;
     - `near_duplicates`: `groups` of two or more photographs that show the same picture, `images` in them, `left_out_of_train`
       because they show one of eval, and the paths of those as `files`.
     """
@@ -138,10 +138,10 @@ def read(path: str) -> dict:
     return files.read_json(path)
 
 
-def in_words(found: dict) -> str:
+def summary(found: dict) -> str:
     """One sentence for the console."""
     train, held_out = found["splits"]["train"]["images"], found["splits"]["eval"]["images"]
-    words = f"{found['images']:,} photographs of {len(found['classes'])} classes: {train:,} to learn from, {held_out:,} held out"
+    words = f"{found['images']:,} photographs of {len(found['classes'])} classes: {train:,} for training, {held_out:,} held out"
     if left_out := found["near_duplicates"]["left_out_of_train"]:
         words += f", {left_out:,} left out of train because eval has the same picture"
     if quarantined := found["quarantined"]["total"]:

@@ -1,6 +1,6 @@
-"""What `data.source` names, and whether it can be used: the check before any component starts.
+"""Opens what `data.source` names, and checks whether it can be used.
 
-`inspect` finds its fingerprint before the DAG is built; ExampleGen opens the same source again to read it.
+`inspect` finds its fingerprint and classes; `open_source` opens it for reading.
 """
 
 import functools
@@ -21,18 +21,18 @@ from contracts.files import json_sha256
 
 TFDS_PREFIX = "tfds:"
 MIN_CLASSES = 2
-MIN_IMAGES = 2  # a class: one to learn from and one to be judged by
+MIN_IMAGES = 2  # a class: one for train and one for eval
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What a look at a source finds.
+    """The result of inspecting a source.
 
     Attributes:
       kind: synthetic, tfds or folder.
       classes: sorted names.
       fingerprint: SHA-256 (hex) of the source's content.
-      photographs: `[count, 2]` uint64, of each photograph a hash of its path and one of its content; None where they come as one.
+      photographs: `[count, 2]` uint64, for each photograph a hash of its path and one of its content; None unless it is a folder.
     """
 
     kind: str
@@ -42,11 +42,11 @@ class Inspection:
 
 
 def inspect(data: pipeline_config.Data, datasets_dir: str) -> Inspection:
-    """Looks a source over: names, contents' hash, and enough images to know that each class can be used.
+    """Inspects a source: names, hash of the content, and enough images to know that each class can be used.
 
     Args:
-      data: the configuration's section; `data.source` is what is looked at.
-      datasets_dir: where synthetic flowers are kept; nothing is drawn here yet.
+      data: the configuration's section; `data.source` is inspected.
+      datasets_dir: where synthetic flowers are kept; nothing is drawn yet.
 
     Raises:
       SourceNotFound: no such folder, no class folders in it, no such TFDS data set.
@@ -57,14 +57,14 @@ def inspect(data: pipeline_config.Data, datasets_dir: str) -> Inspection:
     source = open_source(data, datasets_dir)
     if len(source.classes) < MIN_CLASSES:
         raise DataRefused(
-            f"{data.source} has one class only, {source.classes[0]!r}; a probe needs two or more classes (one folder each)")
+            f"{data.source} must have two or more classes (one folder each), got one, {source.classes[0]!r}")
     _require_usable_images(source, data)
     photographs = source.photographs() if isinstance(source, Folder) else None
     return Inspection(source.kind, source.classes, source.fingerprint(), photographs)
 
 
 def open_source(data: pipeline_config.Data, datasets_dir: str) -> Folder | DataSet:
-    """Opens what `data.source` names; downloads and prepares a TFDS data set, draws the synthetic one where it is missing."""
+    """Opens what `data.source` names; downloads and prepares a TFDS data set, draws the synthetic one if it is missing."""
     if data.source == "synthetic":
         return data_set.open_data_set(data.source, "synthetic", _synthetic(data, datasets_dir), data.eval_fraction)
     if data.source.startswith(TFDS_PREFIX):
@@ -74,9 +74,9 @@ def open_source(data: pipeline_config.Data, datasets_dir: str) -> Folder | DataS
 
 
 def every_image(source: str, datasets_dir: str, max_bytes: int) -> Iterator[Callable[[], Encoded]]:
-    """All images of a source of any layout, labelled or not: what `flowers embed` goes through.
+    """All images of a source of any layout, labelled or not.
 
-    A folder needs no class folders, and can be a single file; of a data set all splits count, also those a run leaves aside.
+    A folder needs no class folders, and can be a single file; of a data set all splits are read, also those that a run ignores.
 
     Args:
       source: as `data.source`, or an image file.
@@ -84,7 +84,7 @@ def every_image(source: str, datasets_dir: str, max_bytes: int) -> Iterator[Call
       max_bytes: larger files are not read.
 
     Yields:
-      Functions that read one image each, on whatever thread calls them: listing files costs no memory for their content.
+      Functions that read one image each, on the thread that calls them: listing files needs no memory for their content.
 
     Raises:
       SourceNotFound, DataRefused: as `open_source`.

@@ -78,7 +78,7 @@ def test_classes_are_sorted_and_splits_chosen(stored):
         counts = pipeline | one.read_all(10_000) | beam.Map(lambda e: e.split) | beam.combiners.Count.PerElement()
         assert_that(counts, equal_to([("train", 17), ("eval", 3)]))
     assert opened("one_split", directory, 0.333).splits == {"train": "train[:13]", "eval": "train[13:]"}
-    with pytest.raises(DataRefused, match="expected one called train"):
+    with pytest.raises(DataRefused, match="must have a split called train"):
         opened("no_train", directory)
 
 

@@ -75,7 +75,7 @@ def test_a_missing_or_empty_folder_and_a_file_are_clear_errors(tmp_path):
     (tmp_path / "file.zip").write_bytes(b"x")
     (tmp_path / "flat").mkdir()
     (tmp_path / "flat" / "a.jpg").write_bytes(b"x")
-    messages = {"none": "there is no", "file.zip": "there is no", "empty": "holds no folders", "flat": "holds no folders"}
+    messages = {"none": "there is no", "file.zip": "there is no", "empty": "has no folders", "flat": "has no folders"}
     for name, message in messages.items():
         with pytest.raises(SourceNotFound, match=message) as error:
             opened(tmp_path / name)
