@@ -13,5 +13,5 @@ class IngestReport(artifact.Artifact):
 class HtmlPage(artifact.Artifact):
     """A page: its URI is the file."""
 
-    # What Vertex AI shows as a page. Its containers import other types by name; this one they learn in run_report/entry_point.py.
+    # The type that Vertex AI shows as a page. Its containers import other types by name; for this one see report/entry_point.py.
     TYPE_NAME = "system.HTML"

@@ -1,6 +1,6 @@
-"""The TFX component DataGate between the data and the trainers: it succeeds only where the data may be used.
+"""The TFX component DataGate between the data and the trainers: it succeeds only if the data may be used.
 
-`refusals` judges the ingest report and the anomalies in sentences, each a reason to refuse the data.
+`refusals` lists the reasons to refuse the data, from the ingest report and the anomalies.
 """
 
 import logging
@@ -25,14 +25,14 @@ def refusals(report: dict, anomalies: Mapping[str, anomalies_pb2.Anomalies], max
     """Why the data cannot be used; empty if it can.
 
     Args:
-      report: the ingest report, see `flowers_example_gen.report.build`.
+      report: the ingest report, see `components.example_gen.report.build`.
       anomalies: what ExampleValidator found, by split.
       max_bad_fraction: `data.max_bad_fraction`, share of files that may be quarantined, in [0, 1].
     """
     return [
         *_too_many_quarantined(report, max_bad_fraction),
         *_classes_on_one_side(report),
-        *(sentence for split in sorted(anomalies) for sentence in _in_words(split, anomalies[split])),
+        *(sentence for split in sorted(anomalies) for sentence in _anomalies(split, anomalies[split])),
     ]
 
 
@@ -52,13 +52,13 @@ def _too_many_quarantined(report: dict, max_bad_fraction: float) -> Iterator[str
 
 
 def _classes_on_one_side(report: dict) -> Iterator[str]:
-    for split, without in (("train", "learn from"), ("eval", "be judged by")):
+    for split in ("train", "eval"):
         for name, count in report["splits"][split]["by_class"].items():
             if not count:
-                yield f"class {name!r} has no photograph in {split} to {without} ({report['split_rule']})"
+                yield f"class {name!r} has no photograph in {split} ({report['split_rule']})"
 
 
-def _in_words(split: str, found: anomalies_pb2.Anomalies) -> Iterator[str]:
+def _anomalies(split: str, found: anomalies_pb2.Anomalies) -> Iterator[str]:
     for feature, anomaly in sorted(found.anomaly_info.items()):
         yield f"{split}, feature {feature!r}: {_sentence(anomaly)}"
     if found.HasField("dataset_anomaly_info"):
@@ -85,10 +85,10 @@ def DataGate(
     max_bad_fraction: Parameter[float],
     code_version: Parameter[str],
 ):
-    """Raises DataRefused, with every reason in words, or writes what it accepted.
+    """Raises DataRefused with every reason, or writes what it accepted.
 
     `accepted` exists so that TFX can cache this node; `code_version` makes the cache follow the code. The trainers run after
-    this node without reading it (`trainer.add_upstream_node(data_gate)`).
+    this node without reading its output (`trainer.add_upstream_node(data_gate)`).
     """
     del code_version
     report = reports.read(posixpath.join(ingest_report.uri, INGEST_REPORT))

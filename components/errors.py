@@ -1,11 +1,11 @@
-"""Errors by which components tell the command line why a run ended."""
+"""Errors of components that end a run with an exit status of their own."""
 
 
 class SourceNotFound(ValueError):
-    """The source does not name a data set: no such folder, an empty one, an unknown TFDS name. Exit status 2."""
+    """The source does not name any data: no such folder, an empty one, an unknown TFDS name. Exit status 2."""
 
 
 class DataRefused(RuntimeError):
-    """The data was looked at and cannot be used: anomalies, too many unreadable files, too few classes. Exit status 3."""
+    """The data was read and cannot be used: anomalies, too many unreadable files, too few classes. Exit status 3."""
 
 

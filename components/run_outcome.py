@@ -1,4 +1,4 @@
-"""The TFX component RunOutcome: the exit handler of a pipeline job. Vertex AI runs it last, however the other tasks ended."""
+"""The TFX component RunOutcome: the exit handler of a pipeline job, which Vertex AI runs last, however the other tasks ended."""
 
 import datetime
 import logging
@@ -24,7 +24,7 @@ def RunOutcome(final_status: Parameter[str], outcomes_dir: Parameter[str]):
     {"code", "message"} as of google.rpc.Status), "ended_at" (ISO 8601, UTC)}.
 
     Args:
-      final_status: PipelineTaskFinalStatus as JSON, which Vertex AI puts in the place of tfx's FinalStatusStr.
+      final_status: PipelineTaskFinalStatus as JSON, which Vertex AI substitutes for TFX's FinalStatusStr.
       outcomes_dir: local or remote folder.
     """
     status = json_format.Parse(final_status, pipeline_spec_pb2.PipelineTaskFinalStatus(), ignore_unknown_fields=True)

@@ -1,7 +1,7 @@
-"""The TFX component SchemaGen: a schema that states what an example must be, instead of inferring it from what was there.
+"""The TFX component SchemaGen: a schema that states what an example must be, instead of inferring it from the data.
 
-Only the classes are read from the train statistics. ExampleValidator holds both splits to the schema, so that a class that only
-eval has, a missing or repeated value, a feature nobody knows, or bytes that are no image are anomalies.
+Only the classes are read from the train statistics. ExampleValidator compares both splits with the schema, so that a class that
+only eval has, a missing or repeated value, an unknown feature, or bytes that are not an image are anomalies.
 """
 
 import logging
@@ -17,7 +17,7 @@ from tfx.utils import io_utils
 from components.errors import DataRefused
 from contracts import examples
 
-# Share of the image bytes that must be in a format TensorFlow decodes. All of them: ExampleGen writes nothing but JPEG.
+# Share of images that must be in a format TensorFlow decodes. All of them: ExampleGen writes only JPEG.
 MIN_IMAGE_FRACTION = 1.0
 
 
@@ -32,7 +32,7 @@ def curated_schema(train: statistics_pb2.DatasetFeatureStatistics) -> schema_pb2
       ValueError: the statistics do not list every class name (`statistics_options` was not used).
     """
     if not train.num_examples:
-        raise DataRefused("the train split is empty: no photograph is left to learn from")
+        raise DataRefused("the train split has no photograph")
     found = {feature.path.step[0] or feature.name: feature for feature in train.features}
     schema = schema_pb2.Schema()
     for name in examples.BYTES_FEATURES:
@@ -61,7 +61,8 @@ def _values(statistics: statistics_pb2.StringStatistics) -> list[str]:
     values = sorted(bucket.label for bucket in statistics.rank_histogram.buckets)
     if len(values) != statistics.unique:
         raise ValueError(
-            f"the train statistics list {len(values)} of {statistics.unique} class names; give StatisticsGen statistics_options()"
+            f"the train statistics must list all {statistics.unique} class names, got {len(values)}; give StatisticsGen "
+            "statistics_options()"
         )
     return values
 
@@ -91,8 +92,5 @@ MAX_CLASSES = 10_000
 
 
 def statistics_options() -> tfdv.StatsOptions:
-    """Statistics with image formats (semantic domain statistics) and every class name counted.
-
-    Sizes of images are in the ingest report.
-    """
+    """Statistics with image formats (semantic domain statistics) and a count of every class name. The ingest report has sizes."""
     return tfdv.StatsOptions(enable_semantic_domain_stats=True, num_rank_histogram_buckets=MAX_CLASSES)

@@ -1,7 +1,7 @@
-"""The TFX component SourceInspector: the source's fingerprint, so that the cache of ExampleGen can follow it.
+"""The TFX component SourceInspector: finds the source's fingerprint, so that the cache of ExampleGen can follow it.
 
-In the DAG only where nobody looked at the source when the DAG was built, as on Vertex AI. The node is never cached; ExampleGen
-takes the fingerprint for a parameter and so runs where the photographs changed, and only there.
+In the DAG only if the source was not inspected when the DAG was built, as on Vertex AI. The node is never cached; ExampleGen
+takes the fingerprint as a parameter, and so runs if, and only if, the photographs changed.
 """
 
 import json

@@ -1,1 +1,1 @@
-"""Evaluator: measures the probe beside the random-init baseline and the champion, and judges it. The component is `component.py`."""
+"""Evaluator: measures the probe, the random-init baseline and the champion, and judges the probe; see `component.py`."""

@@ -1,7 +1,7 @@
 """The TFX component GateEvaluator: one TFMA run over the eval split, the gate's verdict, and the blessing.
 
-The random-init baseline is measured here, on the same photographs and by the same code as the candidate; the trainer's own figures
-are not read. The champion's probe is compared with its registered hash before it is measured.
+The random-init baseline (the same probe on the same network untrained) is measured on the same photographs and by the same code
+as the candidate; the trainer's own figures are not read. The champion's probe is checked against its registered hash first.
 """
 
 import dataclasses
@@ -35,17 +35,17 @@ EVAL_SPLIT = "eval"
 
 
 def eval_files(examples: standard_artifacts.Examples) -> list[str]:
-    """File patterns of the eval split, each of which matches a file."""
+    """File patterns of the eval split."""
     patterns = examples_utils.get_split_file_patterns([examples], EVAL_SPLIT)
     if not any(tf.io.gfile.glob(pattern) for pattern in patterns):
-        raise EvaluationError(f"the eval split holds no file ({', '.join(patterns)}); the gate needs a photograph")
+        raise EvaluationError(f"the eval split must have a photograph, got no file at {', '.join(patterns)}")
     return patterns
 
 
 def eval_split_hash(patterns: Sequence[str]) -> str:
     """SHA-256 (hex) over the sorted class names and stored images of gzip TFRecord files.
 
-    Neither the files that they are divided into nor their order count, nor where a photograph lay in its source.
+    It does not depend on the division into files, the order of records or the photographs' paths in the source.
     """
     files = sorted(path for pattern in patterns for path in tf.io.gfile.glob(pattern))
     records = tf.data.TFRecordDataset(files, compression_type="GZIP")
@@ -54,14 +54,14 @@ def eval_split_hash(patterns: Sequence[str]) -> str:
     for record in records.as_numpy_iterator():
         example = tf.io.parse_single_example(record, spec)
         class_name, image = example[features.CLASS_NAME].numpy(), example[features.IMAGE].numpy()
-        # Hashed each, so that memory stays small and no bytes can move from one to the other unnoticed.
+        # Each is hashed, so that memory stays small and bytes that move from one to the other change the hash.
         photographs.append(hashlib.sha256(class_name).digest() + hashlib.sha256(image).digest())
     return hashlib.sha256(b"".join(sorted(photographs))).hexdigest()
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """The registered probe that a candidate is compared with; `probe_dir` is its SavedModel."""
+    """The champion's registered probe, with which a candidate is compared; `probe_dir` is its SavedModel."""
 
     version: str
     probe_dir: str
@@ -69,12 +69,12 @@ class Baseline:
 
 
 def champion_now(registry: str, name: str) -> str:
-    """The `champion` parameter for the version that is champion at this moment, "" where none is.
+    """The `champion` parameter for the current champion, "" if there is none.
 
-    For a DAG that was built without a look at its registry, as on Vertex AI.
+    For a DAG that was built without reading its registry, as on Vertex AI.
 
     Args:
-      registry: its place, as `registry.opening` understands it.
+      registry: its place, as `registry.opening` takes it.
       name: the registered model.
 
     Raises:
@@ -88,8 +88,8 @@ def load_baseline(champion: str) -> Baseline | None:
     """Reads the `champion` parameter: JSON with `version`, `probe_uri` and the probe's `content_hash`, or "" without a champion.
 
     Raises:
-      EvaluationError: the probe's files are gone or not what was registered. Judging without them would let any backbone pass
-        that beats the random-init baseline, so it is an error rather than a first run.
+      EvaluationError: the probe's files are missing or not as registered. Without them any backbone that beats the random-init
+        baseline would pass, so this is an error and not treated as a first run.
     """
     if not champion:
         return None
@@ -110,7 +110,7 @@ def probe_classes(directory: str) -> tuple[str, ...]:
     try:
         return tuple(files.read_json(path)["classes"])
     except (FileNotFoundError, ValueError, KeyError) as error:
-        raise EvaluationError(f"{path} should be a JSON record with the probe's classes: {error}") from error
+        raise EvaluationError(f"{path} must be a JSON record with the probe's classes ({error}); run LinearEval again") from error
 
 
 def _unusable(version: str, problem: str) -> EvaluationError:
@@ -126,7 +126,7 @@ CANDIDATE, UNTRAINED, CHAMPION = "candidate", "untrained", "champion"
 
 # Custom properties of the blessing beyond TFX's own `blessed`, `current_model` (URI) and `current_model_id`.
 PROBE_CONTENT_HASH = "probe_content_hash"
-PROBE_ID = "probe_id"  # as text: Vertex AI hands properties on as JSON, in which its ids of 63 bits are rounded
+PROBE_ID = "probe_id"  # as text: Vertex AI passes properties as JSON, in which its ids of 63 bits are rounded
 BASELINE_VERSION = "baseline_version"
 
 
@@ -144,7 +144,7 @@ def GateEvaluator(
     code_version: Parameter[str] = "",
     beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
-    """Judges a probe; succeeds whatever the verdict is.
+    """Judges a probe; succeeds with either verdict.
 
     Args:
       examples: with a split `eval`, of contracts.examples.
@@ -154,10 +154,10 @@ def GateEvaluator(
       blessing: receives the file BLESSED or NOT_BLESSED and the custom properties `blessed`, `current_model`,
         `current_model_id`, `probe_id`, `probe_content_hash` and `baseline_version` ("" without a champion).
       gate: a pipeline_config.Gate as JSON.
-      champion: JSON with `version`, `probe_uri` and `content_hash` of the champion's probe; "" where there is none.
-      registry: place of the registry whose champion is looked up now, in place of `champion`; "" where it was before.
+      champion: JSON with `version`, `probe_uri` and `content_hash` of the champion's probe; "" if there is none.
+      registry: place of the registry whose champion is looked up now, instead of `champion`; "" to use `champion`.
       name: the registered model, for `registry`.
-      code_version: only tells executions of different code apart.
+      code_version: hashes of the files that this component runs; the cache follows them.
 
     Raises:
       EvaluationError: no eval photographs, a damaged model or champion, classes that do not fit together.
@@ -167,7 +167,7 @@ def GateEvaluator(
     untrained_dir = posixpath.join(probe_run.uri, model_files.UNTRAINED_PROBE)
     for directory in (probe_dir, untrained_dir):
         if not tf.saved_model.contains_saved_model(directory):
-            raise EvaluationError(f"{directory} should be a probe's SavedModel and is not: run LinearEval again")
+            raise EvaluationError(f"{directory} must be a probe's SavedModel, and is not: run LinearEval again")
     classes = probe_classes(probe_dir)
     probe_hash = content_hash(probe_dir)
     baseline = load_baseline(champion_now(registry, name) if registry else champion)
@@ -182,7 +182,7 @@ def GateEvaluator(
     verdict = judge(settings, classes, measured[CANDIDATE], measured[UNTRAINED], compared)
 
     record = verdict_record(verdict, measured, classes, baseline.version if baseline else None) | {
-        # By these the Pusher knows what was judged, by which thresholds and on which photographs.
+        # For the Pusher: what was judged, by which thresholds and on which photographs.
         "gate": dataclasses.asdict(settings),
         "eval_split": eval_split_hash(photographs),
         "probe": {"uri": probe.uri, "content_hash": probe_hash},
@@ -198,7 +198,7 @@ def GateEvaluator(
 def verdict_record(
     verdict: Verdict, measured: dict[str, Measured], classes: tuple[str, ...], baseline_version: str | None
 ) -> dict:
-    """The figures and the verdict as verdict.json has them; figures that are not numbers become null."""
+    """The content of verdict.json; figures that are not finite become null."""
     candidate = measured[CANDIDATE]
     return {
         "schema_version": 1,
@@ -223,7 +223,7 @@ def _number(value: float | None) -> float | None:
 
 def _bless(blessing: standard_artifacts.ModelBlessing, blessed: bool, probe: standard_artifacts.Model, probe_hash: str,
            baseline_version: str) -> None:  # fmt: skip
-    """Fills the blessing artifact as TFX's own Evaluator does, and with what the Pusher verifies beyond that."""
+    """Fills the blessing artifact as TFX's own Evaluator does, and adds what the Pusher verifies besides."""
     blessing.set_string_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY, probe.uri)
     blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY, probe.id)
     blessing.set_string_custom_property(PROBE_ID, str(probe.id))

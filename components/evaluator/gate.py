@@ -1,6 +1,6 @@
-"""The gate: from figures to a verdict, in words. Pure, with no library behind it.
+"""The gate: turns figures into a verdict with reasons. Pure, and without libraries.
 
-A backbone is blessed when every check passes; the reasons name every check, passed or failed, with its figures.
+A backbone is blessed if every check passes; the reasons list every check, passed or failed, with its figures.
 """
 
 import math
@@ -15,12 +15,12 @@ class EvaluationError(RuntimeError):
 
 @dataclass(frozen=True)
 class Measured:
-    """What one probe reached on the eval split.
+    """The figures of one probe on the eval split.
 
     Attributes:
       accuracy: share of photographs whose most probable class is the true one, in [0, 1].
       macro_f1: unweighted mean of the classes' F1, in [0, 1].
-      cross_entropy: mean of -log(probability of the true class) in nats, at least 0; NaN where the probe answers NaN.
+      cross_entropy: mean of -log(probability of the true class) in nats, at least 0; NaN if the probe returns NaN.
       per_class: accuracy by true class; None for a class without a photograph in the eval split.
       confusion_matrix: counts of photographs, [true class][predicted class], in the order of the probe's classes.
       examples: number of photographs.
@@ -35,14 +35,14 @@ class Measured:
 
 
 # Thresholds are inclusive. Differences of accuracies are not exact in floating point (0.58 - 0.55 < 0.03), so a figure within
-# this distance of its threshold counts as equal; one photograph in a million would be a thousand times as much.
+# this distance of its threshold counts as equal; one photograph in a million is a thousand times as much.
 TOLERANCE = 1e-9
-MOST_NAMES = 5  # classes that a reason names
+MOST_NAMES = 5  # most classes that a reason names
 
 
 @dataclass(frozen=True)
 class Champion:
-    """The registered version to compare with; `measured` is None where its classes are not the candidate's."""
+    """The registered version to compare with; `measured` is None if its classes are not the candidate's."""
 
     version: str
     classes: tuple[str, ...]
@@ -63,12 +63,12 @@ def judge(gate: Gate, classes: tuple[str, ...], candidate: Measured, untrained: 
     Args:
       gate: the thresholds, accuracies in [0, 1].
       classes: the candidate's classes, in the order of its labels.
-      candidate, untrained: the probe on the trained backbone and the same probe on the same network untrained, both measured on
-        the same eval split.
+      candidate, untrained: the probe on the trained backbone and the random-init baseline (the same probe on the same network
+        untrained), both measured on the same eval split.
       champion: the version in use, measured on that split as well; None on a first run, which accuracy and gain alone decide.
     """
     broken = [
-        f"{name} gave figures that are not numbers (accuracy {one.accuracy}, macro F1 {one.macro_f1}, "
+        f"{name} has figures that are not finite (accuracy {one.accuracy}, macro F1 {one.macro_f1}, "
         f"cross-entropy {one.cross_entropy}): not judged"
         for name, one in _measured(candidate, untrained, champion)
         if not all(map(math.isfinite, (one.accuracy, one.macro_f1, one.cross_entropy)))
@@ -109,7 +109,7 @@ def _regression(gate: Gate, classes: tuple[str, ...], accuracy: float, champion:
         return True, "there is no champion to compare with: accuracy and gain over the random-init baseline decide"
     if champion.measured is None:
         return False, (
-            f"not comparable with champion version {champion.version}, which tells apart other classes "
+            f"not comparable with champion version {champion.version}, which has other classes "
             f"({_only('champion', champion.classes, classes)}; {_only('probe', classes, champion.classes)}): run on data of the "
             "same classes, or register under another name, which starts without a champion: --set registry.name=NAME"
         )
@@ -123,10 +123,10 @@ def _regression(gate: Gate, classes: tuple[str, ...], accuracy: float, champion:
 
 
 def _only(whose: str, classes: tuple[str, ...], others: tuple[str, ...]) -> str:
-    """What one of two probes knows alone, shortened: a reason is read by people."""
+    """The classes that only one of two probes has, at most MOST_NAMES of them."""
     alone = [name for name in classes if name not in set(others)]
     more = f" and {len(alone) - MOST_NAMES} more" if len(alone) > MOST_NAMES else ""
-    return f"{whose} alone: {', '.join(alone[:MOST_NAMES]) or 'none'}{more}"
+    return f"{whose} only: {', '.join(alone[:MOST_NAMES]) or 'none'}{more}"
 
 
 def _distance(accuracy: float, other: float) -> str:
@@ -136,5 +136,5 @@ def _distance(accuracy: float, other: float) -> str:
 
 
 def _text(value: float) -> str:
-    """Four decimals at most: a ten-thousandth is below one photograph of any eval split up to 10,000."""
+    """At most four decimals: one photograph is at least a ten-thousandth of any eval split of up to 10,000."""
     return f"{value:.4f}".rstrip("0").rstrip(".") if value else "0"

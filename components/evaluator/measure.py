@@ -1,6 +1,6 @@
 """Measures several probes on the eval split with TensorFlow Model Analysis, all in one pass over the same photographs.
 
-The same figures for the same photographs and models, however Beam shards them.
+The figures of the same photographs and models are always the same, however Beam shards them.
 """
 
 import json
@@ -50,15 +50,15 @@ def measure(
     """Evaluates SavedModels over TFRecords of `contracts.examples` and writes TFMA's results.
 
     Args:
-      pipeline: a Beam pipeline that has not run; it is run here.
-      models: name to SavedModel directory, two or more. Each answers `serving_default` for [batch] serialized tf.Examples with
+      pipeline: a Beam pipeline that has not run; `measure` runs it.
+      models: name to SavedModel directory, two or more. The signature `serving_default` maps [batch] serialized tf.Examples to
         `probabilities`, [batch, classes] float.
       classes: class names in the order of the labels.
       file_patterns: gzip TFRecord files of the eval split.
       output_dir: where TFMA writes its metrics, readable with `tfma.load_eval_result`.
 
     Raises:
-      EvaluationError: there is no example, or its classes are not those of the probe.
+      EvaluationError: there is no example, or one of a class that the probe does not have.
     """
     config = eval_config(list(models), len(classes))
     shared_models = [
@@ -84,14 +84,14 @@ def _read(output_dir: str, model_name: str, classes: Sequence[str], file_pattern
         for key, by_output in tfma.load_eval_result(output_dir, model_name=model_name).slicing_metrics
     }
     if () not in slices:
-        raise EvaluationError(f"the eval split holds no example ({', '.join(file_patterns)}); the gate needs a photograph")
+        raise EvaluationError(f"the eval split must have a photograph, got no example in {', '.join(file_patterns)}")
     overall = slices.pop(())
     by_class = {key[0][1]: values[tfma_metrics.ACCURACY] for key, values in slices.items()}
     unknown = sorted(set(by_class) - set(classes))
     if unknown:
         raise EvaluationError(
-            f"the eval split has photographs of {', '.join(map(repr, unknown))}, the probe knows only {', '.join(classes)}; "
-            "train and evaluate on the same source"
+            f"the eval split must have photographs only of the probe's classes {', '.join(classes)}, got "
+            f"{', '.join(map(repr, unknown))}; train and evaluate on the same source"
         )
     return Measured(
         accuracy=_double(overall[tfma_metrics.ACCURACY]),
@@ -110,7 +110,7 @@ def _double(value: dict) -> float:
 def _matrix(value: dict, size: int) -> list[list[int]]:
     matrix = [[0] * size for _ in range(size)]
     for entry in value["multiClassConfusionMatrixAtThresholds"]["matrices"][0]["entries"]:
-        # Protocol buffers leave zeros out of their JSON.
+        # Protocol buffers omit zeros in JSON.
         actual, predicted = entry.get("actualClassId", 0), entry.get("predictedClassId", 0)
         matrix[actual][predicted] += int(entry["numWeightedExamples"])
     return matrix

@@ -1,8 +1,8 @@
 """The metrics of the gate, as TFMA metrics: accuracy, macro F1, cross-entropy and the confusion matrix.
 
-Named in the EvalConfig that `metrics.py` builds. Accuracy and F1 are worked out from counts, never from rounded averages, so that
-they are exact and independent of how Beam shards and batches the eval split. (TFMA's own CategoricalCrossEntropy is not: its
-merge counts the first accumulator twice, and Keras metrics accumulate in float32.)
+Accuracy and F1 are computed from counts, never from rounded averages, so that they are exact and independent of how Beam shards
+and batches the eval split. (TFMA's own CategoricalCrossEntropy is not: its merge counts the first accumulator twice, and Keras
+metrics accumulate in float32.)
 """
 
 import apache_beam as beam
@@ -42,7 +42,7 @@ def _counts(matrices, classes: int) -> np.ndarray:
     counts = np.zeros((classes, classes))
     for (actual, predicted), examples in matrices[EVERY_PREDICTION].items():
         if not 0 <= actual < classes:
-            raise ValueError(f"the eval split has an example of label {actual}, the probe knows the labels 0 to {classes - 1}")
+            raise ValueError(f"labels of the eval split must be the probe's, 0 to {classes - 1}, got {actual}")
         counts[actual, predicted] += examples
     return counts
 
@@ -51,7 +51,7 @@ class ConfusionCounts(tfma.metrics.Metric):
     """Accuracy, macro F1 and the confusion matrix, all from the same counts."""
 
     def __init__(self, classes: int, name: str = CONFUSION_MATRIX):
-        """`classes`: number of classes the probe tells apart."""
+        """`classes`: number of the probe's classes."""
         super().__init__(metric_util.merge_per_key_computations(_confusion_counts), classes=classes, name=name)
 
 
@@ -73,7 +73,7 @@ def _confusion_counts(classes, name=CONFUSION_MATRIX, eval_config=None, model_na
 
 
 class CrossEntropy(tfma.metrics.Metric):
-    """Mean of -log(probability of the true class), in nats; at least 0, log(classes) for a guess at random."""
+    """Mean of -log(probability of the true class), in nats; at least 0, log(classes) for a random guess."""
 
     def __init__(self, name: str = CROSS_ENTROPY):
         super().__init__(metric_util.merge_per_key_computations(_cross_entropy), name=name)
@@ -99,7 +99,7 @@ class _MeanCrossEntropy(beam.CombineFn):
             element, eval_config=self._eval_config, model_name=self._key.model_name, output_name=self._key.output_name,
             flatten=False))  # fmt: skip
         probability = float(probabilities[int(label.item())])
-        # np.maximum, not max(): it keeps NaN, which the gate has to see.
+        # np.maximum, not max(): it keeps NaN, which the gate must see.
         return accumulator[0] - np.log(np.maximum(probability, SMALLEST_PROBABILITY)), accumulator[1] + 1
 
     def merge_accumulators(self, accumulators):

@@ -1,1 +1,1 @@
-"""Pusher: verifies that blessing, probe and backbone belong together, then registers. The component is `component.py`."""
+"""Pusher: verifies that blessing, probe and backbone belong together, then registers the backbone; see `component.py`."""

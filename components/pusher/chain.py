@@ -1,6 +1,6 @@
-"""What is evaluated is what is pushed: the walk from the blessing to the probe and from the probe to the backbone.
+"""What is evaluated is what is pushed: checks the chain from the blessing to the probe and from the probe to the backbone.
 
-A pure function over plain records: nothing is registered before it has passed.
+A pure function over plain records; nothing is registered unless it succeeds.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ class ChainBroken(RuntimeError):
 
 @dataclass(frozen=True)
 class Model:
-    """A model artifact: its URI and id in ML Metadata, and the content hash of its serving directory as it is now."""
+    """A model artifact: its URI and id in ML Metadata, and the current content hash of its serving directory."""
 
     uri: str
     id: str
@@ -21,7 +21,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Blessing:
-    """The blessing artifact's custom properties; `baseline_version` is "" where there was no champion."""
+    """The blessing artifact's custom properties; `baseline_version` is "" if there was no champion."""
 
     blessed: bool
     probe_uri: str
@@ -52,7 +52,7 @@ def verify_chain(blessing: Blessing, evaluation: Evaluation, probe: Model, recor
     """Returns if everything belongs together.
 
     Raises:
-      ChainBroken: the first link that does not hold, with both sides of it.
+      ChainBroken: with the first link that does not match, and both sides of it.
     """
     if (blessing.probe_id, blessing.probe_uri) != (probe.id, probe.uri):
         raise ChainBroken(

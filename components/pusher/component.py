@@ -1,7 +1,7 @@
 """The TFX component RegistryPusher: verifies the chain from blessing to backbone, then registers the backbone.
 
-The last node that changes anything. A class rather than a decorated function, because only an executor is told the id of the
-pipeline run by LocalDagRunner; in a parameter of its own the id would make every run differ and nothing would ever be cached.
+The last node with an effect outside the run. A class rather than a decorated function, because LocalDagRunner gives the id of the
+pipeline run only to executors; as a parameter the id would differ in every run, and the node would never be cached.
 """
 
 import json
@@ -26,8 +26,8 @@ from registry.opening import open_registry
 
 logger = logging.getLogger(__name__)
 
-# The parameter `run_id` in every DAG. Vertex AI puts the pipeline job's name in the place of this placeholder (it is
-# kfp.dsl.PIPELINE_JOB_NAME_PLACEHOLDER); LocalDagRunner leaves it as it is and tells its executors the id.
+# The parameter `run_id` in every DAG. Vertex AI substitutes the pipeline job's name for this placeholder (it is
+# kfp.dsl.PIPELINE_JOB_NAME_PLACEHOLDER); LocalDagRunner leaves it unchanged and gives its executors the id.
 PIPELINE_JOB_NAME = "{{$.pipeline_job_name}}"
 
 
@@ -56,7 +56,7 @@ class RegistryPusherSpec(ComponentSpec):
 
 
 class RegistryPusherExecutor(base_executor.BaseExecutor):
-    """Walks the chain and publishes; see RegistryPusher."""
+    """Verifies the chain and publishes; see RegistryPusher."""
 
     def Do(self, input_dict: dict, output_dict: dict, exec_properties: dict) -> None:  # noqa: N802 (TFX's name)
         inputs = {name: artifact_utils.get_single_instance(input_dict[name]) for name in RegistryPusherSpec.INPUTS}
@@ -72,15 +72,15 @@ class RegistryPusherExecutor(base_executor.BaseExecutor):
     def _run_id(self, given: str) -> str:
         run_id = (self._context and self._context.pipeline_run_id) if given == PIPELINE_JOB_NAME else given
         if not run_id:
-            raise RuntimeError("the runner gives RegistryPusher no pipeline run id, and a version without one cannot be traced")
+            raise RuntimeError("the runner must give RegistryPusher a pipeline run id, got none: the version could not be traced")
         return run_id
 
 
 class RegistryPusher(base_component.BaseComponent):
-    """Registers the backbone of a blessed probe; a backbone that was not blessed is left alone, and the record says why.
+    """Registers the backbone of a blessed probe; a backbone that was not blessed is not registered, and the record says why.
 
     Output `pushed_model` holds contracts.model_files.PUSH_RECORD: {"schema_version", "pushed", "name", "version", "alias",
-    "reasons", "created"}. `pushed` is true where the registry has this backbone as `version`, `created` where this execution
+    "reasons", "created"}. `pushed` is true if the registry has this backbone as `version`, `created` if this execution
     registered it; `alias` is "champion" or null.
     """
 
@@ -107,11 +107,11 @@ class RegistryPusher(base_component.BaseComponent):
         """The channels are outputs of Pretrain and LinearEval (model, model_run), the Evaluator (both) and ExampleGen.
 
         Args:
-          registry_dir: the registry's place, as `registry.opening` understands it: DIR/registry on this machine.
+          registry_dir: the registry's place, as `registry.opening` takes it: DIR/registry on this machine.
           name: pipeline_config.Registry.name.
           recipe: SHA-256 of everything but the data that determines the candidate; see `registry.backend.recipe_with_data`.
           run_id: PIPELINE_JOB_NAME.
-          code: the versions of the code that made and judged the candidate, in words, for the version's tags.
+          code: the versions of the code that made and judged the candidate, in one line, for the version's tags.
           code_version: hashes of the files that this component runs; the cache follows them.
           licence: of the data as the user stated it (pipeline_config.Data.licence), for the model card.
         """

@@ -1,7 +1,7 @@
-"""The model card of a version: what the backbone is, what it learned from, what it reached and what it is not good for.
+"""The model card of a version: what the backbone is, what it learned from, its figures and its limits.
 
-Pure: the same records give the same card, whatever the names of classes and files hold. It names no version and no champion, as
-both are the registry's and change; it is known by the backbone's content hash.
+Pure: the same records give the same card, and names of classes and files cannot break it. It names no version and no champion, as
+the registry changes both; the backbone's content hash identifies it.
 """
 
 import json
@@ -12,34 +12,34 @@ from dataclasses import dataclass
 from contracts import model_files
 from contracts.text import visible
 
-# What Markdown, or HTML inside it, could take for more than a character; and line ends, which would end a table's row.
+# Characters with a meaning in Markdown, or in HTML inside it.
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|!&~$])")
 AUTOLINK = re.compile(r"(?<=:)//|(?<=www)\.|@", re.IGNORECASE)
 
 
 def escaped(text: str) -> str:
-    """`text` as running text: no emphasis, link, picture, HTML or heading comes of it."""
-    # Of `://`, `www.` and `@` GitHub makes links without being asked; as character references they are text.
+    """`text` as running text: it cannot become emphasis, a link, a picture, HTML or a heading."""
+    # GitHub turns `://`, `www.` and `@` into links; as character references they are text.
     return AUTOLINK.sub(lambda found: "".join(f"&#{ord(c)};" for c in found[0]), SPECIAL.sub(r"\\\1", visible(text)))
 
 
 def code(text: str) -> str:
-    """`text` as it is, in a code span, also inside a table: nothing in it is Markdown."""
-    # The fence is longer than any run of backticks inside; a table takes `|` for its own, also in code.
+    """`text` unchanged in a code span, also inside a table: nothing in it is Markdown."""
+    # The fence is longer than any run of backticks inside; in a table `|` ends a cell even in code.
     line = visible(text).replace("|", r"\|")
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", line)), default=0))
-    # A space at each end goes with the fence; without them a backtick at an end would join it, and a space of the text be lost.
+    # One space at each end belongs to the fence; without it a backtick at an end would join the fence, and a space would be lost.
     space = " " if line[:1] in ("`", " ") or line[-1:] in ("`", " ") else ""
     return f"{fence}{space}{line}{space}{fence}" if line.strip() else "(empty)"
 
 
 def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    """A table of cells that are Markdown already."""
+    """A table; its cells are Markdown already."""
     lines = [header, ("---",) * len(header), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-# Classes that are listed one by one; a card is read by people.
+# Most classes that are listed one by one, so that the card stays readable.
 MOST_CLASSES = 100
 
 
@@ -51,7 +51,7 @@ class Facts:
       name: the registered model.
       backbone_hash, probe_hash: content hashes.
       run_id, code, recipe: of the run.
-      stated_licence: pipeline_config.Data.licence; "" where it was not stated.
+      stated_licence: pipeline_config.Data.licence; "" if it was not stated.
       backbone: contracts.model_files.BACKBONE_RECORD.
       ingest, pretrain, linear_eval, verdict: the reports of that name.
     """
@@ -101,8 +101,8 @@ def _what(facts: Facts) -> str:
     return (
         f"An image backbone: it turns a photograph into a vector of {backbone['embedding_size']} numbers, such that similar "
         f"pictures have similar vectors. It was pre-trained by SimSiam (arXiv 2011.10566) on {train:,} photographs without their "
-        "labels. The linear probe beside it proves what the vectors are worth; it is not a product.\n\n"
-        "Which version of the registry this is, and whether it is champion, `flowers registry list` says.\n\n"
+        "labels. The linear probe beside it only measures how good the vectors are; it is not a product.\n\n"
+        "`flowers registry list` shows which version of the registry this is, and whether it is champion.\n\n"
         + table(("what", "identity"), identity)
     )
 
@@ -134,7 +134,7 @@ def _data(facts: Facts) -> str:
         f"Source: {code(ingest['source'])} ({escaped(ingest['kind'])}), {ingest['images']:,} usable photographs of "
         f"{len(ingest['classes']):,} classes; {ingest['quarantined']['total']:,} files could not be used; "
         f"{ingest['near_duplicates']['left_out_of_train']:,} were left out of train because eval has the same picture. "
-        f"Division: {escaped(ingest['split_rule'])}. Labels served for the probe and the figures alone.",
+        f"Division: {escaped(ingest['split_rule'])}. Labels were used only for the probe and the figures.",
         table(("class", "train", "eval"), rows),
         *([f"{more:,} further classes are in probe/probe.json."] if more > 0 else []),
     ])  # fmt: skip
@@ -193,12 +193,12 @@ def _figures(facts: Facts) -> str:
     if champion:
         against += f" (linear top-1 {_percent(champion['accuracy'])} on the same photographs)"
     return "\n\n".join([
-        f"On {verdict['eval_examples']:,} photographs that neither backbone nor probe learned from; nothing was chosen on them.",
+        f"On {verdict['eval_examples']:,} held-out photographs, which neither backbone nor probe was trained on or tuned on.",
         table(("figure", "pre-trained", "random-init baseline (the same network untrained)"), rows),
         f"With {linear['few_labels']:,} of the labels linear top-1 is {_percent(linear['top1_at_10_percent_labels'])}; no "
         "random-init baseline was measured for this figure.",
         table(("class", "accuracy", "photographs"), per_class),
-        f"The gate compared with {against}, and let it pass:",
+        f"The gate compared with {against}, and blessed the backbone:",
         "\n".join(f"- {escaped(reason)}" for reason in verdict["reasons"]),
         f"Eval split: {code(verdict['eval_split'])}.",
     ])  # fmt: skip
@@ -208,16 +208,16 @@ def _limits(facts: Facts) -> str:
     accuracy, count = facts.verdict["metrics"]["candidate"]["accuracy"], facts.verdict["eval_examples"]
     error = math.sqrt(accuracy * (1 - accuracy) / count)
     synthetic = (
-        "\n- The flowers are drawn by a program. The figures prove that the pipeline works; they say nothing about photographs."
+        "\n- The flowers are drawn by a program. The figures show that the pipeline works; they say nothing about photographs."
         if facts.ingest["kind"] == "synthetic"
         else ""
     )
     return (
         f"- The figures hold for photographs like those of the eval split, which comes from the same source. With {count:,} "
         f"photographs the standard error of linear top-1 is {_percent(error)}.\n"
-        f"- Pre-trained at {facts.backbone['resolution']} pixels: details that vanish at that size are not seen.\n"
-        "- It knows no more of the world than its photographs show; whatever is rare or missing there is described badly. Nobody "
-        "looked for unfairness towards people in it, and it must not be used to tell people apart."
+        f"- Pre-trained at {facts.backbone['resolution']} pixels: details that are lost at that size have no effect.\n"
+        "- It was trained only on these photographs; what is rare or missing in them is represented badly. It was not "
+        "evaluated for bias, and must not be used to identify people."
         + synthetic
     )
 
@@ -242,14 +242,14 @@ network = keras.models.load_model("backbone/backbone.keras")  # stock layers: [b
 
 def _serving(facts: Facts) -> str:
     name = facts.name
-    return f"""The folder `backbone` is a SavedModel, which TensorFlow Serving takes as it is:
+    return f"""The folder `backbone` is a SavedModel, which TensorFlow Serving can serve:
 
 ```sh
 docker run -p 8501:8501 -v "$PWD/backbone:/models/{name}/1" -e MODEL_NAME={name} tensorflow/serving
 curl -d "{{\\"instances\\": [{{\\"b64\\": \\"$(base64 -w0 rose.jpg)\\"}}]}}" http://localhost:8501/v1/models/{name}:predict
 ```
 
-The answer is `{{"predictions": [[…]]}}`, a vector a photograph."""
+The response is `{{"predictions": [[…]]}}`, one vector for each photograph."""
 
 
 def _percent(share: float | None) -> str:

@@ -41,15 +41,15 @@ def test_only_the_first_paths_are_named():
     assert sentence.endswith("'daisy/3.jpg', 'daisy/4.jpg' and 15 more")
 
 
-@pytest.mark.parametrize(("split", "purpose"), [("train", "learn from"), ("eval", "be judged by")])
-def test_a_class_on_one_side_only_is_refused(split, purpose):
+@pytest.mark.parametrize("split", ["train", "eval"])
+def test_a_class_on_one_side_only_is_refused(split):
     by_class = {"train": {"daisy": 40, "rose": 43}, "eval": {"daisy": 7, "rose": 8}}
     by_class[split]["rose"] = 0
     (sentence,) = refusals(report(0, by_class=by_class), NONE, 0.01)
-    assert sentence.startswith(f"class 'rose' has no photograph in {split} to {purpose}")
+    assert sentence.startswith(f"class 'rose' has no photograph in {split}")
 
 
-def test_every_anomaly_is_told_in_words():
+def test_every_anomaly_is_a_reason():
     found = anomalies_pb2.Anomalies()
     found.anomaly_info["class_name"].short_description = "Unexpected string values"
     found.anomaly_info["class_name"].description = "Examples contain values missing from the schema: tulip (~3%)."

@@ -93,5 +93,5 @@ def test_bytes_that_are_no_image_are_an_anomaly(statistics, schema):
 
 
 def test_an_empty_train_split_is_refused():
-    with pytest.raises(DataRefused, match="train split is empty"):
+    with pytest.raises(DataRefused, match="train split has no photograph"):
         curated_schema(statistics_pb2.DatasetFeatureStatistics())

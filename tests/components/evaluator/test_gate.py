@@ -81,16 +81,15 @@ def test_a_champion_of_other_classes_refuses_the_comparison():
     champion = Champion("3", ("daisy", "rose", "tulip"), None)
     verdict = judge(GATE, CLASSES, reached(0.9), reached(0.4), champion)
     assert not verdict.blessed
-    assert verdict.reasons[2] == (
-        "not comparable with champion version 3, which tells apart other classes (champion alone: tulip; probe alone: none): run on "
-        "data of the same classes, or register under another name, which starts without a champion: --set registry.name=NAME"
-    )
+    reason = verdict.reasons[2]
+    assert "not comparable with champion version 3" in reason and "(champion only: tulip; probe only: none)" in reason
+    assert "--set registry.name=NAME" in reason  # what to do
 
 
 def test_of_many_other_classes_a_reason_names_a_few():
     champion = Champion("3", tuple(f"class {i:03}" for i in range(102)), None)
     reason = judge(GATE, CLASSES, reached(0.9), reached(0.4), champion).reasons[2]
-    assert "champion alone: class 000, class 001, class 002, class 003, class 004 and 97 more; probe alone: daisy, rose)" in reason
+    assert "champion only: class 000, class 001, class 002, class 003, class 004 and 97 more; probe only: daisy, rose)" in reason
 
 
 @pytest.mark.parametrize("broken", ["candidate", "untrained", "champion"])
@@ -104,7 +103,7 @@ def test_a_figure_that_is_not_a_number_never_passes(broken, figure):
     )  # fmt: skip
     assert not verdict.blessed
     assert len(verdict.reasons) == 1
-    assert "not numbers" in verdict.reasons[0]
+    assert "not finite" in verdict.reasons[0]
     assert {"candidate": "the candidate", "untrained": "the random-init baseline", "champion": "champion version 3"}[broken] in (
         verdict.reasons[0]
     )

@@ -122,7 +122,7 @@ def test_a_champion_of_other_classes_is_not_compared_with(artifacts, save_probe)
     assert verdict["blessed"] is False
     assert verdict["metrics"]["champion"] is None
     assert "not comparable with champion version 1" in verdict["reasons"][2]
-    assert "champion alone: orchid; probe alone: rose" in verdict["reasons"][2]
+    assert "champion only: orchid; probe only: rose" in verdict["reasons"][2]
 
 
 def test_the_champion_is_measured_on_the_eval_split_of_now(artifacts, save_probe, write_split):
@@ -217,13 +217,13 @@ def test_a_registry_that_does_not_answer_is_not_one_without_a_champion(artifacts
 
 def test_a_missing_untrained_probe_is_an_error(artifacts):
     shutil.rmtree(artifacts["probe_run"].uri)
-    with pytest.raises(EvaluationError, match="untrained_probe should be a probe's SavedModel"):
+    with pytest.raises(EvaluationError, match="untrained_probe must be a probe's SavedModel"):
         evaluate(artifacts)
 
 
 def test_an_eval_split_without_files_is_an_error(artifacts):
     shutil.rmtree(artifacts["examples"].uri)
-    with pytest.raises(EvaluationError, match="the eval split holds no file"):
+    with pytest.raises(EvaluationError, match="the eval split must have a photograph, got no file"):
         evaluate(artifacts)
 
 

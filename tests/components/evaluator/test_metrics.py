@@ -78,14 +78,14 @@ def test_probabilities_that_are_not_numbers_show_in_the_cross_entropy(tmp_path, 
 def test_an_eval_split_without_photographs_is_an_error(tmp_path, save_probe, write_split):
     split = write_split("eval", np.zeros((0, 3)), np.zeros(0, int))
     models = {name: save_probe(name, SHARP) for name in ("candidate", "untrained")}
-    with pytest.raises(EvaluationError, match="holds no example"):
+    with pytest.raises(EvaluationError, match="must have a photograph, got no example"):
         measure(beam.Pipeline(), models, CLASSES, split.files, str(tmp_path / "out"))
 
 
 def test_a_class_that_the_probe_does_not_know_is_an_error(tmp_path, save_probe, write_split):
     split = write_split("eval", [(250, 10, 10)] * 2, [0, 1], classes=("daisy", "orchid"))
     models = {name: save_probe(name, SHARP) for name in ("candidate", "untrained")}
-    with pytest.raises(EvaluationError, match="'orchid', the probe knows only daisy, rose, tulip"):
+    with pytest.raises(EvaluationError, match="only of the probe's classes daisy, rose, tulip, got 'orchid'"):
         measure(beam.Pipeline(), models, CLASSES, split.files, str(tmp_path / "out"))
 
 

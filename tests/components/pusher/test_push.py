@@ -283,7 +283,7 @@ def test_the_executor_takes_the_run_id_from_its_runner_and_writes_the_record(run
 def test_a_runner_that_gives_no_run_id_is_an_error(run, registry_dir):
     arguments = run(1) | {"run_id": PIPELINE_JOB_NAME}
     parameters = {name: arguments.pop(name, "{}") for name in PARAMETERS}
-    with pytest.raises(RuntimeError, match="no pipeline run id"):
+    with pytest.raises(RuntimeError, match="must give RegistryPusher a pipeline run id, got none"):
         inputs = {name: [artifact] for name, artifact in arguments.items()}
         RegistryPusherExecutor().Do(inputs, {"pushed_model": [standard_artifacts.PushedModel()]}, parameters)
     assert MlflowBackend(registry_dir, NAME).versions() == []
