@@ -1,5 +1,5 @@
 """Report: the last node, which writes one HTML page a run.
 
-`component` is the TFX component; `artifacts` reads what the other nodes left, `pictures`, `charts` and `embedding_map` draw,
-`words` and `figures` say it in text and numbers, `page` puts it into `templates/`.
+`component` is the TFX component; `artifacts` reads the outputs of the other nodes, `pictures` and `charts` draw, `sections` has
+text and figures, `page` fills `templates/`, and `entry_point` starts the component on Vertex AI.
 """

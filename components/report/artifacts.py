@@ -1,6 +1,6 @@
-"""What the nodes of one run left, as far as it got: read here and nowhere else in this package.
+"""Reads the outputs of one run's nodes, as far as the run got; nothing else in this package reads them.
 
-Everything is small or capped by the node that wrote it; photographs stay in their records until `pictures` takes single ones out.
+Everything is small or capped by the node that wrote it; photographs stay in their records until `pictures` reads single ones.
 """
 
 import io
@@ -16,7 +16,7 @@ from tfx.utils import path_utils
 from components.data_gate import ANOMALIES_FILE, refusals
 from contracts import examples, files, model_files
 
-# Input of the Report node by name: the node that it comes from, and which of its outputs it is.
+# Inputs of the Report node by name: the node, and its output.
 INPUTS = {
     "examples": ("ExampleGen", "examples"),
     "ingest_report": ("ExampleGen", "ingest_report"),
@@ -31,13 +31,13 @@ INPUTS = {
 
 @dataclass(frozen=True)
 class Artifacts:
-    """What there is to show; None or empty where the run did not get there.
+    """What the page shows; None or empty for what the run did not reach.
 
     Attributes:
-      configuration: pipeline_config.identity of a Config; None of a run whose configuration nobody knows. `preset`: of its preset.
-      code: the versions of the code that made all this, in words.
+      configuration: pipeline_config.identity of a Config; None if the run's configuration is unknown. `preset`: of its preset.
+      code: the versions of the code that made all this, in one line.
       ingest: the ingest report.
-      refusals: why the data cannot be used, in sentences; None before ExampleValidator looked.
+      refusals: why the data cannot be used, in sentences; None if ExampleValidator did not run.
       pretrain, linear_eval, verdict, push, probe: the JSON of model_files' names.
       views, predictions: the arrays of model_files.VIEWS and PREDICTIONS.
       records: file patterns of each split.
@@ -59,7 +59,7 @@ class Artifacts:
 
 
 def read(uris: Mapping[str, str], configuration: dict | None, preset: dict | None, code: str) -> Artifacts:
-    """Reads the artifacts at `uris`, local or remote, by the names in INPUTS; those that are missing were not made."""
+    """Reads the artifacts at `uris`, local or remote, by the names in INPUTS; some may be missing."""
 
     def json_at(name: str, file: str) -> Any:
         return files.read_json(posixpath.join(uris[name], file)) if name in uris else None
@@ -94,7 +94,7 @@ def _refusals(anomalies_uri: str | None, ingest: dict | None, configuration: dic
     for split in examples.SPLITS:
         with files.opened(posixpath.join(anomalies_uri, f"Split-{split}", ANOMALIES_FILE)) as file:
             found[split] = anomalies_pb2.Anomalies.FromString(file.read())
-    # Without a configuration any share of bad files is within the limit: DataGate, which knew it, has passed the data.
+    # Without a configuration the limit of bad files is unknown; DataGate, which knew it, let the data pass.
     return tuple(refusals(ingest, found, configuration["data"]["max_bad_fraction"] if configuration else 1.0))
 
 

@@ -1,7 +1,7 @@
-"""Curves and histograms as SVG that stands inside the page and takes its colours from the page's own variables.
+"""Curves and histograms as inline SVG, whose colours are the page's CSS variables.
 
-Drawn by matplotlib with stand-in colours, which are then exchanged for CSS variables: light and dark are one drawing. Only
-numbers and words of ours are drawn; names of files and classes stand in the page's text alone.
+Drawn by matplotlib with placeholder colours, which are then replaced by CSS variables, so that one drawing serves light and dark.
+Drawings contain only our own numbers and words; names of files and classes appear only in the page's text.
 """
 
 import io
@@ -13,9 +13,9 @@ from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-# Stand-ins and what they become.
-ACCENT, FLOOR, MUTED, RULE = "#010101", "#020202", "#030303", "#040404"
-VARIABLES = {ACCENT: "var(--accent)", FLOOR: "var(--floor)", MUTED: "var(--muted)", RULE: "var(--rule)"}
+# Placeholder colours, and the CSS variables that replace them.
+ACCENT, LIMIT, MUTED, RULE = "#010101", "#020202", "#030303", "#040404"
+VARIABLES = {ACCENT: "var(--accent)", LIMIT: "var(--floor)", MUTED: "var(--muted)", RULE: "var(--rule)"}
 
 STYLE = {
     "svg.fonttype": "none",  # text stays text, in the page's own type
@@ -30,23 +30,23 @@ STYLE = {
 
 
 def curve(epochs: Sequence[float], values: Sequence[float | None], described: str, limit: float | None = None) -> Markup:
-    """One figure over the epochs; epochs without a value are passed over.
+    """One figure over the epochs; epochs without a value are skipped.
 
     Args:
-      described: what is seen, for those who do not see it.
-      limit: a horizontal line, where one matters.
+      described: the drawing's description for screen readers.
+      limit: a horizontal line.
     """
     found = [(epoch, value) for epoch, value in zip(epochs, values, strict=True) if value is not None]
 
     def draw(axes):
         if limit is not None:
-            axes.axhline(limit, color=FLOOR, linewidth=1.2, linestyle=(0, (4, 3)))
-        # Few points are shown as points: a line through one is nothing to see.
+            axes.axhline(limit, color=LIMIT, linewidth=1.2, linestyle=(0, (4, 3)))
+        # Few values get markers: a line through a single one is invisible.
         axes.plot(*zip(*found), color=ACCENT, marker="o" if len(found) <= 12 else None, markersize=3.5)
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(4))
-        # The same for every figure, also for one that was measured at the end alone.
+        # The same for every figure, also for one that was measured only at the end.
         axes.set_xlim(min(epochs) - 0.5, max(epochs) + 0.5)
 
     return _svg(draw, described)
@@ -79,7 +79,7 @@ def _svg(draw, described: str) -> Markup:
 
 
 def _inline(svg: str, described: str) -> str:
-    """matplotlib's file as an element of a page: no prologue, no style sheet, no ids but those that are referred to."""
+    """matplotlib's file as an element of a page: no prologue, no style sheet, no ids without a reference to them."""
     body = svg[svg.index("<svg") :]
     body = re.sub(r"\s*<(metadata|style)\b.*?</\1>", "", body, flags=re.DOTALL)
     referred = set(re.findall(r"[\"(]#([\w.-]+)", body))

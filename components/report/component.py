@@ -1,4 +1,4 @@
-"""The TFX component: the last node of the DAG, which writes the run's page from what the other nodes left."""
+"""The TFX component: the last node of the DAG, which writes the run's page from the outputs of the other nodes."""
 
 import json
 import logging
@@ -38,7 +38,7 @@ def RunReport(
     Args:
       configuration: pipeline_config.identity of a Config as JSON.
       preset: the same of its preset; the page shows what differs from it.
-      code: the versions of the code that made what the page shows, in words.
+      code: the versions of the code that made what the page shows, in one line.
       code_version: hashes of the files that this component runs; the cache follows them.
     """
     del code_version
@@ -49,7 +49,7 @@ def RunReport(
     uris = {name: one.uri for name, one in inputs.items()}
     found = artifacts.read(uris, json.loads(configuration), json.loads(preset), code)
     text = render(found)
-    # The file itself, as Vertex AI opens what an HTML artifact's URI names.
+    # The file itself, as Vertex AI opens the URI of an HTML artifact.
     page.uri = posixpath.join(page.uri, RUN_PAGE)
     files.write_text(page.uri, text)
     logger.info("The page of the run takes %.1f MB.", len(text.encode()) / 1e6)

@@ -1,8 +1,7 @@
-"""What the container of the Report task runs on Vertex AI: TFX's entry point, which first learns the type of the page.
+"""The entry point of the Report task's container on Vertex AI: TFX's own, after registering the type of the page.
 
-Vertex AI shows an artifact as a page if its type is called system.HTML. TFX imports types by their names, and there is no module
-`system`: `python -m components.report.entry_point …` is `python -m tfx…kubeflow_v2_run_executor …` that knows where the
-class is.
+Vertex AI shows an artifact as a page if its type is called system.HTML. TFX imports types by their names, but there is no module
+`system`; so `python -m components.report.entry_point …` registers the class and runs `tfx…kubeflow_v2_run_executor …`.
 """
 
 import runpy

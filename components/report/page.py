@@ -1,7 +1,7 @@
-"""Puts a run into one HTML page: no network, no file beside it, nothing in it executed but the script of ours.
+"""Makes one HTML page of a run: no network, no further files, and no script but our own.
 
-The Report node writes the page of what the nodes left. What only the runner knows (times, what was cached, how the run ended, the
-champion's data) goes into slots of it: `with_run` fills them when the run has ended, without drawing anything again.
+The Report node writes the page from the outputs of the nodes. What only the runner knows (times, what was cached, how the run
+ended, the champion's data) goes into slots: `with_run` fills them when the run has ended, without drawing anything again.
 """
 
 import base64
@@ -19,15 +19,13 @@ from components.report.artifacts import Artifacts
 from components.report.sections import drift
 from contracts.text import visible
 
-# Characters of a name that are shown: a path may have 4,096.
+# Most characters of a name that are shown: a path may have 4,096.
 LONGEST = 80
 
 
 def name(text: object) -> str:
-    """A file's or class's name as it may stand in a page: what is invisible or turns the direction is spelt out, the middle of
-    what is too long is left out.
-
-    Escaping for HTML is not done here: the template escapes everything.
+    """A file's or class's name for the page: characters that are invisible or change the direction of writing are spelt out, and
+    the middle of a long name is left out. The template escapes it for HTML.
     """
     text = str(text)
     if len(text) > LONGEST:
@@ -36,12 +34,12 @@ def name(text: object) -> str:
 
 
 def sentence(text: object) -> str:
-    """A sentence of ours that may hold such names: in full, with the same characters spelt out."""
+    """A sentence of ours that may contain such names: in full, with the same characters spelt out."""
     return visible(str(text))
 
 
 def percent(share: float | None, digits: int = 1) -> str:
-    """A share in [0, 1]; what was not measured is a dash."""
+    """A share in [0, 1]; a dash if it was not measured."""
     return "–" if share is None else f"{100 * share:.{digits}f} %"
 
 
@@ -59,7 +57,7 @@ def decimal(number: float | None, digits: int = 3) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds as people say them."""
+    """Seconds in readable units, such as 1 min 15 s."""
     if seconds is None:
         return "–"
     if seconds < 60:
@@ -73,7 +71,7 @@ FILTERS = {function.__name__: function for function in (name, sentence, percent,
 
 
 TEMPLATES = pathlib.Path(__file__).parent / "templates"
-# Parts of the page, each a template, that are filled again when the run has ended.
+# Parts of the page, each a template, that are filled when the run has ended.
 SLOTS = ("run_summary", "drift", "run_nodes")
 
 
@@ -81,8 +79,8 @@ def render(found: Artifacts, run: dict | None = None, champion: dict | None = No
     """The page.
 
     Args:
-      found: what the nodes left.
-      run: run.json of the run; None while it goes on.
+      found: the outputs of the nodes.
+      run: run.json of the run; None before it has ended.
       champion: see `with_run`.
     """
     environment = _environment()
@@ -99,17 +97,17 @@ def render(found: Artifacts, run: dict | None = None, champion: dict | None = No
 
 
 def with_run(page: str, run: dict, champion: dict | None = None) -> str:
-    """`page`, as the Report node wrote it, with the slots of its run filled.
+    """`page`, as the Report node wrote it, with its slots filled.
 
     Args:
       run: run.json of the run that ended.
-      champion: what the gate compared with: `version`, and the section `data` of the run.json that it came from (None where
-        that is gone). None where there was no champion.
+      champion: what the gate compared with: `version`, and the section `data` of the run.json that it came from (None if that
+        is missing). None if there was no champion.
     """
     environment = _environment()
     for slot in SLOTS:
         filled = environment.get_template(f"{slot}.html").render(**_run(run, champion))
-        # Names are escaped, so that no name can look like the border of a slot.
+        # Names are escaped, so no name can look like the border of a slot.
         page = re.sub(f"(<!-- slot {slot} -->).*?(<!-- end {slot} -->)", lambda found: found[1] + filled + found[2], page,
                       count=1, flags=re.DOTALL)  # fmt: skip
     return page
@@ -141,7 +139,7 @@ def _headline(found: Artifacts, run: dict | None) -> dict:
 
 
 def _sections(found: Artifacts) -> dict[str, Any]:
-    """Each section's content, None of what the run did not reach."""
+    """Each section's content; None if the run did not reach it."""
 
     def of(condition: object, make: Callable[[], Any]) -> Any:
         return make() if condition else None

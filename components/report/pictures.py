@@ -1,7 +1,7 @@
-"""What the backbone learned, in pictures: curves, mistakes, neighbours, a map of the embedding, and the views it learned from.
+"""The page's pictures: training curves, mistakes, neighbours, a map of the embedding, and views.
 
-Photographs are taken out of the records one after another and only the wanted ones are kept, so that memory does not grow with the
-data set. The map is t-SNE in two dimensions, and deterministic.
+Records are read one after another and only the wanted photographs are kept, so that memory does not grow with the data set. The
+map is t-SNE in two dimensions, and deterministic.
 """
 
 import base64
@@ -33,7 +33,7 @@ class Photograph:
 
 
 def read_photographs(pattern: str, positions: Iterable[int]) -> dict[int, Photograph]:
-    """The records at `positions` of the files that `pattern` matches, counted from 0, file by file in order of their names."""
+    """The records at `positions` of the files that match `pattern`, counted from 0, file by file in the order of their names."""
     wanted = {int(position) for position in positions}
     if not wanted:
         return {}
@@ -74,7 +74,7 @@ def thumbnail(photograph: Photograph, side: int) -> str:
 
 
 def sprite(photographs: Sequence[Photograph], side: int) -> tuple[str, int]:
-    """One picture of many squares, row by row, as a data URI, and how many stand in a row."""
+    """One picture of many squares, row by row, as a data URI, and the number of squares in a row."""
     columns = int(np.ceil(np.sqrt(len(photographs))))
     sheet = Image.new("RGB", (columns * side, -(-len(photographs) // columns) * side))
     for index, photograph in enumerate(photographs):
@@ -83,7 +83,7 @@ def sprite(photographs: Sequence[Photograph], side: int) -> tuple[str, int]:
 
 
 def from_array(pixels: np.ndarray, aspect: float = 1.0, side: int = 0) -> str:
-    """Pixels `[height, width, 3]` uint8 as a data URI; with `side` scaled so that they are width / height = `aspect` again."""
+    """Pixels `[height, width, 3]` uint8 as a data URI; with `side`, scaled to width / height = `aspect` and that longer side."""
     image = Image.fromarray(pixels)
     if side:
         size = (side, max(1, round(side / aspect))) if aspect >= 1 else (max(1, round(side * aspect)), side)
@@ -97,18 +97,18 @@ def data_uri(image: Image.Image, quality: int = JPEG_QUALITY) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-# Photographs on the map: more hide each other, and t-SNE takes seconds for each further thousand.
+# Photographs on the map: more would hide each other, and t-SNE takes seconds for each further thousand.
 SHOWN = 600
 # t-SNE's authors reduce to 30 dimensions first (van der Maaten and Hinton, JMLR 9, 2008, section 4.2).
 DIMENSIONS = 30
-# The usual number of neighbours to keep close, and the most that few photographs allow.
+# t-SNE's usual number of effective neighbours; with few photographs a third of them.
 PERPLEXITY = 30
-# Fewer than this have no neighbourhoods to show.
+# Fewer photographs have no neighbourhoods to show.
 LEAST = 8
 
 
 def positions(embeddings: np.ndarray) -> np.ndarray:
-    """Positions `[count, 2]` in [0, 1] of `[count, features]` embeddings; only distances within a neighbourhood mean something.
+    """Positions `[count, 2]` in [0, 1] of `[count, features]` embeddings; only short distances have a meaning.
 
     Raises:
       ValueError: fewer than LEAST embeddings.
@@ -117,7 +117,7 @@ def positions(embeddings: np.ndarray) -> np.ndarray:
     if count < LEAST:
         raise ValueError(f"a map needs at least {LEAST} photographs, got {count}")
     embeddings = embeddings.astype(np.float32)
-    # One thread: sums in a fixed order, and so the same map every time.
+    # One thread: sums in a fixed order give the same map every time.
     with threadpool_limits(1):
         reduced = PCA(min(DIMENSIONS, features, count - 1), svd_solver="full").fit_transform(embeddings)
         placed = TSNE(
@@ -128,23 +128,23 @@ def positions(embeddings: np.ndarray) -> np.ndarray:
 
 
 MISTAKES = 15
-# Sides of thumbnails in pixels: of the galleries (shown smaller, for sharp screens) and of the map.
+# Sides of thumbnails in pixels: in the galleries (shown smaller, for sharp screens) and on the map.
 GALLERY_SIDE = 160
 MAP_SIDE = 48
 
 CURVES = (
-    # Figure of pretrain.json's history, title, what to make of it, how many decimals.
+    # Figure of pretrain.json's history, title, note, number of decimals.
     ("loss", "Loss", "−1 is perfect agreement of the two views", 3),
     ("output_std_ratio", "Output std ratio", "about 1 is healthy, 0 is collapse", 2),
-    ("effective_rank", "Effective rank", "dimensions that the output really uses", 1),
-    ("knn_train_top1", "kNN accuracy on train", "neighbours’ votes; labels are used for nothing else", 3),
-    ("learning_rate", "Learning rate", "of backbone and projector; its highest value stands above", 3),
+    ("effective_rank", "Effective rank", "dimensions that the output uses", 1),
+    ("knn_train_top1", "kNN accuracy on train", "a monitor; labels are used for nothing else", 3),
+    ("learning_rate", "Learning rate", "of backbone and projector; the number is its maximum", 3),
     ("images_per_second", "Images a second", "source photographs; each gives two views", 0),
 )
 
 
 def curves(found: Artifacts) -> list[dict]:
-    """A `chart` for each figure that pre-training watched, with `title`, `note`, `last` value and its `digits`."""
+    """A `chart` for each figure that pre-training monitors, with `title`, `note`, `last` value and its `digits`."""
     history = found.pretrain["history"]
     epochs = [entry["epoch"] for entry in history]
     limits = {}
@@ -167,7 +167,7 @@ def curves(found: Artifacts) -> list[dict]:
 
 
 def mistakes(found: Artifacts) -> dict:
-    """`shown`: the wrong predictions that the probe was surest of; `wrong`: how many there are."""
+    """`shown`: the wrong predictions with the highest confidence; `wrong`: how many wrong ones there are, `of` all."""
     arrays = found.predictions
     wrong = np.flatnonzero(arrays["label"] != arrays["predicted"])
     surest = wrong[np.argsort(-arrays["confidence"][wrong], kind="stable")][:MISTAKES]
@@ -196,7 +196,7 @@ def _card(photograph: Photograph) -> dict:
 
 
 def eval_map(found: Artifacts) -> dict | None:
-    """The map of a random sample of eval: `points`, and the `sprite` with their thumbnails; None of too few photographs."""
+    """The map of a random sample of eval: `points`, and the `sprite` with their thumbnails; None for too few photographs."""
     arrays = found.predictions
     embeddings = arrays["embedding"][: SHOWN]
     if len(embeddings) < LEAST:

@@ -1,9 +1,8 @@
-"""The sections of a run's page that are words and figures: the verdict, the photographs, their drift, the recipe. Pure.
+"""The sections of a run's page that are text and figures: the verdict, the photographs, their drift, the recipe. Pure.
 
-Every accuracy stands beside its random-init baseline and its interval. Drift says how far the photographs have moved from those that
-the champion came from: distances are Jensen-Shannon's (J. Lin, IEEE Trans. Inf. Theory 37, 1991) to base 2: 0, the same
-distribution, to 1, nothing in common. Each stands beside what is usual: the distance between train and eval of this run, which come
-from one source.
+Every accuracy is shown with its random-init baseline and its interval. Drift is the distance of the photographs from those of the
+champion's run: Jensen-Shannon distance (J. Lin, IEEE Trans. Inf. Theory 37, 1991) to base 2, from 0 (the same distribution) to 1
+(nothing in common). Each is shown with a usual distance: that between train and eval of this run, which come from one source.
 """
 
 import importlib.metadata
@@ -18,9 +17,9 @@ from components.report import charts
 from components.report.artifacts import Artifacts
 
 CONFIDENCE = 0.95
-# Rows of the table by class; what a reader looks for are the worst.
+# Most rows of the table by class, the worst classes first.
 CLASSES = 60
-# Classes up to which the confusion matrix can be read.
+# Most classes for which the confusion matrix is readable.
 MATRIX_CLASSES = 15
 CONFUSIONS = 20
 
@@ -35,7 +34,7 @@ class Accuracy:
 
 
 def accuracy(correct: int, total: int) -> Accuracy:
-    """`correct` of `total` photographs, total over 0."""
+    """`correct` of `total` photographs; total is at least 1."""
     interval = binomtest(correct, total).proportion_ci(CONFIDENCE, method="wilson")
     return Accuracy(correct / total, float(interval.low), float(interval.high))
 
@@ -45,7 +44,7 @@ def headline(found: Artifacts) -> dict:
     push, verdict = found.push, found.verdict
     if push is None:
         return {"title": "Not judged", "mood": "open", "reasons": []} if verdict is None else {
-            "title": "Judged, and not pushed yet", "mood": "open", "reasons": verdict["reasons"]}  # fmt: skip
+            "title": "Judged, not pushed yet", "mood": "open", "reasons": verdict["reasons"]}  # fmt: skip
     reasons = [reason for reason in push["reasons"] if reason not in verdict["reasons"]]
     if not push["pushed"]:
         return {"title": "Not registered", "mood": "bad", "reasons": verdict["reasons"]}
@@ -55,7 +54,7 @@ def headline(found: Artifacts) -> dict:
 
 
 def comparison(verdict: dict) -> list[dict]:
-    """The candidate, its random-init baseline and the champion, each with `accuracy` and the other measures; `kind` is by what to colour."""
+    """Candidate, random-init baseline and champion, each with `accuracy` and the other figures; `kind` sets the colour."""
     total = verdict["eval_examples"]
     titles = {"candidate": "This backbone", "untrained": "Random-init baseline"}
     if verdict["metrics"]["champion"]:
@@ -73,7 +72,7 @@ def comparison(verdict: dict) -> list[dict]:
 
 
 def by_class(verdict: dict) -> dict:
-    """`rows`, the worst classes first: `name`, `total`, `correct`, `accuracy`, `confused_with` and `confused`; `of` how many."""
+    """`rows`, the worst classes first: `name`, `total`, `correct`, `accuracy`, `confused_with`, `confused`; `of` all classes."""
     rows, classes = [], verdict["classes"]
     for label, (name, row) in enumerate(zip(classes, verdict["confusion_matrix"], strict=True)):
         total = sum(row)
@@ -89,8 +88,8 @@ def by_class(verdict: dict) -> dict:
 
 
 def confusions(verdict: dict) -> dict:
-    """`matrix`, rows of the confusion matrix with each cell's `count` and `share` of its row, or None where it could not be read;
-    and `pairs`, the most frequent confusions, of how many kinds (`of`)."""
+    """`matrix`: rows of the confusion matrix with each cell's `count` and `share` of its row, or None for too many classes;
+    `pairs`: the most frequent confusions, `of` all kinds."""
     classes, counts = verdict["classes"], verdict["confusion_matrix"]
     pairs = sorted(
         ({"name": classes[true], "taken_for": classes[predicted], "count": count, "share": count / sum(row)}
@@ -106,7 +105,7 @@ def confusions(verdict: dict) -> dict:
     return {"matrix": matrix, "classes": classes, "pairs": pairs[:CONFUSIONS], "of": len(pairs)}
 
 
-# Files that a list shows; all of them are in run.json.
+# Most files in a list; run.json has all.
 FILES = 50
 DESCRIBED = {
     "brightness": "mean luma; 0 is black, 1 is white",
@@ -116,7 +115,7 @@ DESCRIBED = {
 
 
 def counts(ingest: dict) -> dict:
-    """`rows`: `name` and photographs in `train` and `eval`, with their share of the largest class; `of` how many classes."""
+    """`rows`: `name` and photographs in `train` and `eval`, with their share of the largest class; `of` all classes."""
     train, held_out = (ingest["splits"][split]["by_class"] for split in ("train", "eval"))
     largest = max((train[name] + held_out[name] for name in train), default=0) or 1
     rows = [
@@ -136,13 +135,13 @@ def appearance(ingest: dict) -> list[dict]:
 
 
 def mean_colours(ingest: dict) -> dict[str, str]:
-    """The mean colour of each split as CSS has it."""
+    """The mean colour of each split in CSS notation."""
     found = {split: ingest["appearance"][split]["mean_colour"] for split in ("train", "eval")}
     return {split: f"#{bytes(round(255 * channel) for channel in colour).hex()}" for split, colour in found.items() if colour}
 
 
 def quarantined(ingest: dict) -> dict:
-    """As in the ingest report, with no more `files` than are shown, and `of` how many."""
+    """As in the ingest report, with at most FILES `files`, `of` all."""
     found = ingest["quarantined"]
     return found | {"files": found["files"][:FILES], "of": len(found["files"])}
 
@@ -151,7 +150,7 @@ MEASURES = ("brightness", "contrast", "saturation")
 
 
 def drift(now: dict, then: dict) -> list[dict]:
-    """`what`, its `distance` from then to now, and its `floor`, the distance between train and eval; None where one of the two has nothing to compare.
+    """`what`, its `distance` between then and now, and the `usual` distance, between train and eval; None if it is unknown.
 
     Args:
       now, then: the section `data` of run.json, of this run and of the run that the champion came from.
@@ -159,7 +158,7 @@ def drift(now: dict, then: dict) -> list[dict]:
     rows = [{
         "what": "share of each class",
         "distance": _distance(_classes(now), _classes(then)),
-        "floor": _distance(now["train_by_class"], now["eval_by_class"]),
+        "usual": _distance(now["train_by_class"], now["eval_by_class"]),
     }]  # fmt: skip
     for measure in MEASURES:
         train, held_out = (now["appearance"][split][measure] for split in ("train", "eval"))
@@ -167,7 +166,7 @@ def drift(now: dict, then: dict) -> list[dict]:
         rows.append({
             "what": measure,
             "distance": _distance(_both(now["appearance"], measure), _both(earlier, measure)) if earlier else None,
-            "floor": _distance(_numbered(train), _numbered(held_out)),
+            "usual": _distance(_numbered(train), _numbered(held_out)),
         })  # fmt: skip
     return rows
 
@@ -185,7 +184,7 @@ def _numbered(counts: Sequence[int]) -> dict[int, int]:
 
 
 def _distance(one: Mapping, other: Mapping) -> float | None:
-    """Between two tables of counts; what one of them lacks counts 0."""
+    """Between two tables of counts; a missing key counts 0."""
     if not sum(one.values()) or not sum(other.values()):
         return None
     keys = sorted(one.keys() | other.keys())
@@ -197,7 +196,7 @@ LIBRARIES = ("tfx", "tensorflow", "keras", "tensorflow-model-analysis", "scikit-
 
 
 def differences(configuration: dict, preset: dict) -> list[dict]:
-    """Each setting that is not the preset's: `key` as `--set` has it, `value`, and what it is in the `preset`."""
+    """Each setting that differs from the preset: `key` as in `--set`, `value`, and the value in the `preset`."""
     preset = dict(_flat(preset))
     return [
         {"key": key, "value": _text(value), "preset": _text(preset[key])}
@@ -221,13 +220,13 @@ def _text(value: object) -> str:
 
 
 def versions(found: Artifacts) -> list[tuple[str, str]]:
-    """What ran: this project's code by its hashes, Python, and the libraries that a result depends on."""
+    """The versions that ran: this project's code by its hashes, Python, and the libraries that results depend on."""
     installed = [(name, importlib.metadata.version(name)) for name in LIBRARIES]
     return [("this project", found.code or "not known"), ("Python", platform.python_version()), *installed]
 
 
 def lineage(found: Artifacts) -> list[dict]:
-    """From the photographs to the registry: `what`, its `identity`, and in words what it is to the one before."""
+    """From the photographs to the registry: `what`, its `identity`, and a `note` on how it follows from the one before."""
     chain = []
     if found.ingest:
         chain.append({"what": "Photographs", "identity": found.ingest["fingerprint"], "note": found.ingest["source"]})

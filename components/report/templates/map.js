@@ -37,7 +37,7 @@
     const right = point.label === point.predicted;
     card.replaceChildren(
       picture, line(classes[point.label]),
-      line(right ? "named correctly" : "taken for " + classes[point.predicted], "note"), line(point.path, "path"));
+      line(right ? "classified correctly" : "predicted " + classes[point.predicted], "note"), line(point.path, "path"));
   };
 
   const nearest = (event) => {

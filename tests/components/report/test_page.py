@@ -85,7 +85,7 @@ def test_ids_are_unique(elements):
 
 @pytest.mark.parametrize(("changes", "title"), [
     ({}, "Registered as version 4, the champion"),
-    ({"alias": None, "reasons": ["judged against version 3, but the champion is version 5"]},
+    ({"alias": None, "reasons": ["judged against version 3, but the champion is now version 5"]},
      "Registered as version 4, not champion"),
     ({"created": False}, "Registered before as version 4, the champion"),
     ({"pushed": False, "created": False, "version": None, "alias": None}, "Not registered"),
@@ -99,7 +99,7 @@ def test_the_verdict_comes_first_with_its_reasons(changes, title):
         assert push(**changes)["reasons"][0] in body
 
 
-def test_every_accuracy_stands_beside_its_floor_and_interval(elements):
+def test_every_accuracy_is_shown_with_its_random_init_baseline_and_interval(elements):
     # 16 of 24; Wilson's interval worked out by hand from the formula with z = 1.959964.
     for figure in ("66.7 %", "random-init 50.0 %", "46.7 % to 82.0 %", "random-init 40.0 %"):
         assert elements.says(figure), figure
@@ -120,7 +120,7 @@ def test_times_and_what_was_cached_are_filled_in_afterwards(text, run_json):
 def test_a_run_that_registered_nothing_new_says_so(text, run_json):
     run_json["registry"]["pushed"] = False
     run_json["cached_nodes"] = list(run_json["nodes"])
-    assert Elements(page.with_run(text, run_json)).says("this run registered nothing, as the backbone was there already")
+    assert Elements(page.with_run(text, run_json)).says("this run registered nothing, as the backbone is already registered")
 
 
 def test_drift_is_shown_against_the_champion_s_data(text, run_json):
@@ -129,7 +129,7 @@ def test_drift_is_shown_against_the_champion_s_data(text, run_json):
     moss = {"fingerprint": "e" * 64, "train_by_class": {"moss": 9}, "eval_by_class": {"moss": 1}}
     other = {"version": "3", "data": run_json["data"] | moss}
     assert Elements(page.with_run(text, run_json, other)).says("share of each class 1.000 0.000")
-    assert Elements(page.with_run(text, run_json, {"version": "3", "data": None})).says("the record of its run is gone")
+    assert Elements(page.with_run(text, run_json, {"version": "3", "data": None})).says("the record of its run is missing")
 
 
 def test_a_run_that_was_refused_has_a_page_of_what_it_got_to(uris, run_json):

@@ -48,7 +48,7 @@ def test_photographs_are_found_by_position_across_files(found):
             assert colour(pictures.thumbnail(photograph, 16)) == pytest.approx([position * 5, 100, 50], abs=4)
 
 
-def test_the_mistakes_shown_are_those_it_was_surest_of(found):
+def test_the_mistakes_shown_are_the_most_confident_ones(found):
     shown = pictures.mistakes(found)
     # 0, 3, … 21 are wrong, the later the surer.
     assert (shown["wrong"], shown["of"]) == (8, EVAL)
