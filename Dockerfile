@@ -1,7 +1,7 @@
 # One image for every task of the pipeline, on this machine or on Vertex AI; `make image` builds it (docs/image.md).
 #
 # The packages are the same pinned, hash-checked lists as in a local set-up. Debian trixie's glibc needs no
-# environment/glibc_backport.py. The project lies in a layer of its own, so that a change of its code makes a small one anew.
+# environment/glibc_backport.py. The project is in a layer of its own, so that a change of its code rebuilds only a small one.
 
 # debian:13.6-slim, of 24 August 2026. Another one: `make image BASE=docker.io/library/debian@sha256:...`
 ARG BASE=docker.io/library/debian:trixie-slim@sha256:d7e12182ce18b85b93007c1dedf31f2d29e01ccf3182cc4017c709b6259bc132
@@ -10,7 +10,7 @@ ARG BASE=docker.io/library/debian:trixie-slim@sha256:d7e12182ce18b85b93007c1dedf
 FROM ${BASE} AS packages
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates g++ python3 python3-dev python3-venv
-# Only for a network with a certificate authority of its own: where its bundle is mounted during the build. It is never copied.
+# Only for a network with its own certificate authority: where its bundle is mounted during the build. It is never copied.
 ARG PIP_CERT
 ARG SSL_CERT_FILE
 ARG ACCELERATOR=cpu
@@ -37,14 +37,14 @@ COPY contracts/ contracts/
 RUN .venv/bin/python -m pip install --quiet --no-cache-dir --no-index --no-deps --no-build-isolation \
         --no-warn-script-location --root /project .
 
-# The packages as they run: without installers, and without TensorFlow's headers (430 MB), which only compilers read. Byte code is
-# written now, as the user of the image may not write here (but for tests); the few templates that are no valid Python fail.
+# The packages as they run: without installers, and without TensorFlow's headers (430 MB), which only compilers read. Byte code,
+# except that of tests, is compiled now, as the image's user cannot write here; a few templates that are not valid Python fail.
 FROM packages AS trimmed
 RUN .venv/bin/python -m pip uninstall --quiet --yes uv pip \
     && rm -r .venv/lib/python3*/site-packages/tensorflow/include \
     && { .venv/bin/python -m compileall -q -j 0 -x '/tests?/' .venv/lib >/dev/null 2>&1 || true; }
 
-# The home can be entered by anyone: `docker run --user` starts in it, whoever that is.
+# Any user can enter the home: `docker run --user` starts in it.
 FROM ${BASE}
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates python3 \
@@ -53,7 +53,7 @@ RUN apt-get update \
     && useradd --create-home --uid 10001 --key HOME_MODE=0755 flowers
 COPY --from=trimmed /opt/flowers/.venv /opt/flowers/.venv
 COPY --from=project /project /
-# The last three are for GPUs: where Google's machines put the driver, and what NVIDIA's container toolkit is asked for.
+# The last three are for GPUs: where Google's machines have the driver, and requests to NVIDIA's container toolkit.
 ENV PATH=/opt/flowers/.venv/bin:${PATH} \
     PYTHONUNBUFFERED=1 \
     TF_ENABLE_ONEDNN_OPTS=1 \
@@ -68,7 +68,7 @@ LABEL org.opencontainers.image.title="flowers" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${COMMIT}" \
       org.opencontainers.image.licenses="Apache-2.0"
-# By number, so that a cluster can see that it is not root.
+# By number, so that a cluster can check that it is not root.
 USER 10001
 WORKDIR /home/flowers
 ENTRYPOINT ["flowers"]

@@ -2,18 +2,18 @@
 #
 #   make run                     set up, then run the whole pipeline with the preset `quick`
 #   make run ARGS='--root runs/b --set pretrain.epochs=5'
-#   make test                    set up, then test every promise;  make test ARGS='tests/trainer -k collapse'
-#   make test-all                the same, and then the tests that are slow by nature
-#   make browser                 install Chromium, for the tests of a run's page, where this can be done
-#   make setup                   .venv from the pinned lists; does nothing while they are unchanged
-#   make requirements            write requirements/*.txt anew from pyproject.toml, keeping pins that still fit
+#   make test                    set up, then run the tests that are not slow;  make test ARGS='tests/trainer -k collapse'
+#   make test-all                the same, and then the slow tests
+#   make browser                 install Chromium for the tests of a run's page, if possible
+#   make setup                   .venv from the pinned lists; does nothing if they are unchanged
+#   make requirements            regenerate requirements/*.txt from pyproject.toml, keeping pins that still fit
 #   make requirements UPGRADE=1  the same with the newest versions that fit
-#   make image                   build the container image flowers:cpu with docker, podman or buildah, whichever works
+#   make image                   build the container image flowers:cpu with docker, podman or buildah, the first that works
 #   make image ACCELERATOR=gpu IMAGE=HOST/PATH:TAG     see docs/image.md for BASE, BUILDER and IMAGE_FLAGS
 #   make clean                   remove .venv and caches; runs/ stays
 #
-# PYTHON=python3.13 chooses the interpreter. Without it the one that .venv was made with stays, or the first suitable
-# of python3.13, python3.12, python3.11 and python3 is taken. WORKERS is how many processes run tests; each needs a core and 2 GB.
+# PYTHON=python3.13 chooses the interpreter. Without it, the one that .venv was made with is kept, or the first suitable one of
+# python3.13, python3.12, python3.11 and python3 is used. WORKERS is how many processes run tests; each needs a core and 2 GB.
 
 PYTHON =
 ARGS =
@@ -25,7 +25,7 @@ BASE =
 BUILDER =
 IMAGE_FLAGS =
 
-# Where all pins come from. --universal: one list for Python 3.11 to 3.13.
+# Makes all lists of pins. --universal: one list for Python 3.11 to 3.13.
 COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
   --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command 'make requirements' $(if $(UPGRADE),--upgrade)
 

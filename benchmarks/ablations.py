@@ -1,10 +1,10 @@
-"""The paper's two ablations beside SimSiam itself, on synthetic flowers, and what the monitors say: prints a table.
+"""The paper's two ablations beside SimSiam itself, on synthetic flowers, with the monitors' figures: prints a table.
 
     python benchmarks/ablations.py [--preset quick] [--set KEY=VALUE]… [--images 1000] [--epochs 4] [--seeds 2]
 
-Each variant trains with the preset's settings, except that no monitor ends it, so that the table shows where they go. `stopped` is
-what the preset's limits would have ended the run for: `deviation` (pretrain.min_output_std_ratio) or `rank`
-(pretrain.min_effective_rank). docs/monitors.md draws the limits from this table.
+Each variant trains with the preset's settings, but no monitor ends it, so that the table shows how the figures develop. `stopped`
+names the monitor whose limit in the preset would have ended the run: `deviation` (pretrain.min_output_std_ratio) or `rank`
+(pretrain.min_effective_rank). docs/monitors.md derives the limits from this table.
 """
 
 import argparse
@@ -30,7 +30,7 @@ FLOWERS_SEED = 7
 
 
 def main() -> None:
-    """Trains every variant and prints its epochs."""
+    """Trains every variant and prints a line for each epoch."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", default="quick")
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
@@ -69,7 +69,7 @@ def history(flowers: photographs.Photographs, settings: Pretrain, ablate, neighb
 
 
 def stopped_by(entry: dict, settings: Pretrain) -> str:
-    """The monitors under their limits after this epoch, by the names in the table."""
+    """The monitors below their limits after this epoch, by the names in the table."""
     below = {
         "deviation": entry["output_std_ratio"] < settings.min_output_std_ratio,
         "rank": entry["effective_rank"] < settings.min_effective_rank,

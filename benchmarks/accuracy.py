@@ -1,10 +1,10 @@
-"""What one recipe reaches: pre-trains by a preset and overrides, and prints a row. Held-out photographs are never opened.
+"""Accuracy of one recipe: pre-trains by a preset and overrides, and prints a row. Held-out photographs are never opened.
 
     python benchmarks/accuracy.py EXAMPLES [--preset cpu] [--set KEY=VALUE]...
 
 EXAMPLES are the photographs of any run (runs/artifacts/ExampleGen/examples/N). The row: cross-validated accuracy of the probe
-on the train split, kNN accuracy there (each photograph asks all others), the same for the untrained network, the loss, the
-effective rank, and the time. Rows of several recipes make the table in docs/recipe.md.
+on the train split, kNN accuracy there (each photograph left out once), both with the random-init baseline, the loss, the
+effective rank, and the time. The table in docs/recipe.md has rows of several recipes.
 """
 
 import argparse
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--preset", default="cpu")
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
     arguments = parser.parse_args()
-    # Validated as in any run. Nothing is watched or saved on the way: the row is the result.
+    # Validated as in any run. Nothing is monitored or saved on the way: the row is the result.
     quietly = ["pretrain.knn_epochs=0", "pretrain.checkpoint_seconds=1e9"]
     config = settings.configuration(arguments.preset, quietly + arguments.overrides)
     files = sorted(glob.glob(os.path.join(arguments.examples, "Split-train", "*.gz")))
@@ -53,7 +53,7 @@ def main() -> None:
         knn.append(knn_accuracy(features, labels, config.linear_eval.neighbours))
     report = result.report
     print(f"{arguments.preset} {' '.join(arguments.overrides)}")
-    print(f"linear {linear[0]:.1%} (untrained {linear[1]:.1%}), kNN {knn[0]:.1%} (untrained {knn[1]:.1%})")
+    print(f"linear {linear[0]:.1%} (random-init {linear[1]:.1%}), kNN {knn[0]:.1%} (random-init {knn[1]:.1%})")
     print(f"loss {report['final_loss']:.3f}, effective rank {report['effective_rank']:.0f}")
     print(f"{report['seconds']:.0f} s, {report['images_per_second']:.0f} photographs/s")
 

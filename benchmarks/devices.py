@@ -2,15 +2,15 @@
 
     python benchmarks/devices.py [--preset gpu] [--set KEY=VALUE]… [--precision NAME…] [--xla on off] [--devices N…] [--steps 20]
 
-On a machine with GPUs `python benchmarks/devices.py` measures the preset `gpu` in float32 and both short precisions, with and
-without XLA, on one GPU and on all. Without GPUs the devices are logical ones of the CPU, which share its cores: that shows that a
-configuration runs and says nothing about a GPU. To see that it works anywhere:
+On a machine with GPUs `python benchmarks/devices.py` measures the preset `gpu` in float32 and both 16-bit precisions, with and
+without XLA, on one GPU and on all. Without GPUs the devices are logical ones of the CPU, which share its cores: this shows that a
+configuration runs, and says nothing about a GPU. A quick check on any machine:
 
     python benchmarks/devices.py --preset quick --precision float32 mixed_bfloat16 --devices 1 2 --steps 3
 
-Every row is a process of its own. The global batch is that of the settings, whatever the number of devices; the photographs are
-noise in memory, and drawing the views counts. Memory is the peak of device 0 as TensorFlow tells it, which it does for GPUs only.
-A row that cannot run shows its error, such as out of memory.
+Every row is a process of its own. The global batch is that of the settings for any number of devices; the photographs are noise
+in memory, and the time includes drawing the views. Memory is the peak of device 0 as TensorFlow reports it, for GPUs only. A row
+that cannot run shows its error, such as out of memory.
 """
 
 import argparse
@@ -26,7 +26,7 @@ WARM_UP_STEPS = 3
 
 
 def main() -> None:
-    """Runs every combination and prints the table; with --row, one combination's figures alone."""
+    """Runs every combination and prints the table; with --row, only one combination's figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", default="gpu")
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def gpus() -> int:
-    """GPUs that TensorFlow sees, at least 1; asked in a process of its own, as a process that has looked holds their memory."""
+    """Number of GPUs that TensorFlow sees, at least 1; counted in a process of its own, as that process keeps their memory."""
     look = "import tensorflow as tf; print(len(tf.config.list_physical_devices('GPU')))"
     done = subprocess.run([sys.executable, "-c", look], check=True, capture_output=True, text=True)
     return max(1, int(done.stdout.split()[-1]))
@@ -94,7 +94,7 @@ def devices(number: int):
 
     physical = tf.config.list_physical_devices("GPU")
     if physical and number > len(physical):
-        sys.exit(f"{number} GPUs asked for, {len(physical)} there")
+        sys.exit(f"--devices must be at most {len(physical)}, the GPUs of this machine, got {number}")
     if not physical:
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * number)

@@ -1,11 +1,11 @@
-"""How many images a second `flowers embed` describes: prints a table for the network of a preset, untrained.
+"""Images a second of `flowers embed`: prints a table for the network of a preset, untrained.
 
     python benchmarks/embed.py
     python benchmarks/embed.py --preset quick --images 2000
 
 Images are synthetic flowers, saved as JPEG of --side pixels. Rows differ in the photographs a step of the network and in the
-threads that read and decode; what inference/embed.py uses is marked. CPU milliseconds an image count all threads of the
-process, and so depend less on what else the machine does. benchmarks/embeddings.py compares variants of the embedding itself.
+threads that read and decode; the row that inference/embed.py uses is marked. CPU milliseconds an image include all threads of
+the process, and so depend less on other work of the machine. benchmarks/embeddings.py compares variants of the embedding itself.
 """
 
 import argparse
@@ -29,14 +29,14 @@ from trainer import normalization  # noqa: E402
 from trainer.backbones import build_backbone  # noqa: E402
 from trainer.export import export_backbone  # noqa: E402
 
-embed = sys.modules["inference.embed"]  # the module, which the function of that name hides
+embed = sys.modules["inference.embed"]  # the module, which the function of the same name shadows
 
 BATCHES = (8, 16, 32, 64)
 THREADS = (1, 2, 4)
 
 
 def export(preset: str, directory: str) -> Registered:
-    """An untrained backbone of a preset: the weights do not change what it costs."""
+    """An untrained backbone of a preset: the weights do not change the speed."""
     config = pipeline_config.PRESETS[preset]
     architecture = {field: getattr(config.pretrain, field) for field in ("width", "stem", "seed")}
     network = build_backbone(

@@ -1,10 +1,10 @@
-"""What each part of an embedding gives: prints a table for one pre-trained backbone. The held-out photographs are never opened.
+"""The gain of each part of an embedding: prints a table for one pre-trained backbone. Held-out photographs are never opened.
 
     python benchmarks/embeddings.py BACKBONE EXAMPLES
 
 BACKBONE is a backbone directory (runs/artifacts/Pretrain/model/N/Format-Serving), EXAMPLES the photographs (runs/artifacts/
-ExampleGen/examples/N). Each row adds something to the row that it names: cross-validated accuracy of the linear probe on the train
-split, the same for the untrained network, kNN accuracy (each photograph asks all others), and photographs embedded a second.
+ExampleGen/examples/N). Each row adds a part to the row that it names. It has the cross-validated accuracy of the linear probe on
+the train split and kNN accuracy (each photograph left out once), both with the random-init baseline, and photographs a second.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def main() -> None:
     files = [os.path.join(arguments.examples, "Split-train", "*.gz")]
     settings = LinearEval()
     print(json.dumps(record["pretrain"]))
-    print(f"{'embedding':32s} features  linear  untrained   kNN  untrained  photographs/s")
+    print(f"{'embedding':32s} features  linear  random-init   kNN  random-init  photographs/s")
     for name, embedding in variants(record["resolution"]).items():
         networks = []
         for _ in range(2):
@@ -65,7 +65,7 @@ def main() -> None:
             fit_probe(each, labels, regularisation=settings.regularisation, folds=settings.folds, seed=settings.seed)
             .cross_validated for each in features]  # fmt: skip
         knn = [knn_accuracy(each, labels, settings.neighbours) for each in features]
-        print(f"{name:32s} {features[0].shape[1]:8d} {linear[0]:7.1%} {linear[1]:10.1%} {knn[0]:5.1%} {knn[1]:10.1%} {rate:14.0f}",
+        print(f"{name:32} {features[0].shape[1]:8} {linear[0]:7.1%} {linear[1]:12.1%} {knn[0]:5.1%} {knn[1]:12.1%} {rate:14.0f}",
               flush=True)  # fmt: skip
 
 

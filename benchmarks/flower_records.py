@@ -1,4 +1,4 @@
-"""Synthetic flowers in records as ExampleGen writes them, for benchmarks that need data of a certain size."""
+"""Writes synthetic flowers as ExampleGen's records, for benchmarks that need data of a certain size."""
 
 import pathlib
 

@@ -3,19 +3,19 @@
     python benchmarks/growth.py [--images 3000 30000 100000] [--megabytes 2000 50] [--preset cpu] [--set KEY=VALUE]…
         [--steps 30] [--drawn 500]
 
-Every row is a process of its own. It opens the records as Trainer 1 does, under a budget of so many megabytes
-(pretrain.memory_megabytes: the first is the preset's, under the second all but the smallest sets are streamed), trains for --steps steps,
-and then takes one whole epoch of batches without training, at the end of which every record has been read and decoded.
+Every row is a process of its own. It opens the records as Trainer 1 does, with --megabytes as pretrain.memory_megabytes (the
+first default is the preset's; with the second all but the smallest sets are streamed), trains for --steps steps, and then reads
+one whole epoch of batches without training, so that every record has been read and decoded.
 
     images/s   photographs a second while training, without the first steps (tracing, and filling the shuffle buffer)
-    input/s    photographs a second that the data set alone delivers over the whole epoch
+    input/s    photographs a second that the data set delivers over the whole epoch, without training
     opened     resident memory when the data set is open, before TensorFlow trains
     trained    resident memory after training
     epoch      resident memory after the whole epoch
-    peak       the most that the process ever held
+    peak       the process's highest resident memory
 
-Drawing 100,000 flowers would take an hour, so --drawn of them are drawn, at the preset's data.max_side, and every record holds one of
-these: records repeat, which changes nothing in what it costs to read and decode them. They are written as ExampleGen writes its own.
+Drawing 100,000 flowers would take an hour, so only --drawn of them are drawn, at the preset's data.max_side, and records repeat;
+this does not change the cost of reading and decoding them. They are written as ExampleGen writes its own.
 """
 
 import argparse
@@ -32,7 +32,7 @@ WARM_UP_STEPS = 3
 
 
 def main() -> None:
-    """Writes the records of every size once and prints a row for each size and budget; with --row, one row's figures alone."""
+    """Writes the records of every size once and prints a row for each size and budget; with --row, only one row's figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, nargs="+", default=[3_000, 30_000, 100_000])
     parser.add_argument("--megabytes", type=float, nargs="+", default=[2000, 50])
@@ -107,7 +107,7 @@ def row(arguments: argparse.Namespace) -> str:
 
 
 def memory_megabytes(name: str) -> float:
-    """What Linux says of this process, in 10^6 bytes: VmRSS, what it holds at present, or VmHWM, the most it ever held."""
+    """Memory of this process in 10^6 bytes, from Linux: VmRSS, the current resident memory, or VmHWM, its highest value."""
     status = dict(line.split(":", 1) for line in pathlib.Path("/proc/self/status").read_text().splitlines())
     return int(status[name].split()[0]) * 1024 / 1e6
 

@@ -1,13 +1,13 @@
-"""What linear evaluation takes, part by part, and what of that pre-training takes: prints two tables.
+"""The time of linear evaluation, part by part, and as a share of pre-training: prints a table, and a second one with --choices.
 
     python benchmarks/linear_evaluation.py [--preset cpu] [--set KEY=VALUE]… [--images 3000] [--steps 20] [--choices]
 
-The images are synthetic flowers, 85 % of them the train split. The backbone is trained for --steps steps, of which the rate of
-pre-training comes; its whole time is worked out from that rate and the preset's epochs. Then everything that Trainer 2 measures is
-measured by the same functions. `share` is of the time of pre-training.
+The images are synthetic flowers, 85 % of them the train split. The backbone is trained for --steps steps, which gives the rate of
+pre-training; its whole time is computed from that rate and the preset's epochs. Then the functions of Trainer 2 are timed.
+`share` is of the time of pre-training.
 
-With --choices a second table has the same parts done in other ways: features by the exported network, whose normalisations are
-not folded; one candidate for C fitted on all folds together or on one after another, on one thread or on all, and by scikit-learn.
+With --choices a second table has alternatives: features by the exported network, whose normalisations are not folded; one
+candidate for C fitted on all folds together or on one after another, on one thread or on all, and by scikit-learn.
 """
 
 import argparse
@@ -89,14 +89,14 @@ class Parts:
 
     @contextlib.contextmanager
     def timed(self, title: str):
-        """Measures what happens inside."""
+        """Measures the time of the block."""
         start = time.perf_counter()
         yield
         self.seconds[title] = time.perf_counter() - start
 
 
 def pretrained(config, files: list[str], steps: int):
-    """The embedding network after so many steps and the untrained one, their record, and pre-training's images a second."""
+    """The embedding network after --steps steps and the untrained one, their record, and pre-training's images a second."""
     import dataclasses
 
     import tensorflow as tf
@@ -165,7 +165,7 @@ def print_choices(networks, record: dict, files: list[str], features, labels, se
 
 
 def record_side(record: dict) -> int:
-    """Side in pixels of the photographs that the embedding network takes."""
+    """Side in pixels of the embedding network's input."""
     return record["embedding"]["photograph_side"] or record["embedding"]["resolution"]
 
 

@@ -1,4 +1,4 @@
-"""Runs one row of a benchmark's table in a process of its own, so that rows share neither memory nor devices nor settings."""
+"""Runs one row of a benchmark's table in a process of its own, so that rows share no memory, devices or settings."""
 
 import os
 import subprocess

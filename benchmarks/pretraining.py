@@ -1,14 +1,14 @@
-"""Pre-training's images a second, beside other ways to do the same and beside what the machine could do: prints two tables.
+"""Pre-training's images a second, beside other implementations and beside the machine's limit: prints two tables.
 
     python benchmarks/pretraining.py [--rounds 5] [--steps 10] [--pytorch OTHER_ENVIRONMENT/bin/python]
         [--backbone resnet18] [--width 64] [--resolution 64] [--batch 64]
 
 Every image gives two views; all is float32. Each contestant is a process of its own (benchmarks/contestants/), prepared before the
-first round; in a round all are asked in turn, so that a round's ratio holds when the machine's speed drifts. The tables give medians
-over the rounds. PyTorch needs an environment of its own, made from benchmarks/requirements-pytorch.txt.
+first round; each round measures all in turn, so that a round's ratios hold even if the machine's speed drifts. The tables have
+medians over the rounds. PyTorch needs an environment of its own, made from benchmarks/requirements-pytorch.txt.
 
-TensorFlow turns oneDNN on by itself on some processors only, so the plain Keras implementation comes twice: without oneDNN is what
-its user gets on the others, with it what they get on those.
+TensorFlow switches oneDNN on only on some processors, so the plain Keras implementation is measured twice: with oneDNN, its
+default on those processors, and without, its default on others.
 """
 
 import argparse
@@ -69,7 +69,7 @@ def main() -> None:
         print_row(title, [ratio(one) for one in rounds] if measured else [], "9.2f")
 
 
-# What the aims are stated in; the share of the input pipeline is that of a whole step.
+# The ratios in which the goals are stated; the share of the input pipeline is that of a whole step.
 RATIOS = {
     "this project / plain Keras 3, oneDNN off": lambda one: one["this project"] / one["plain Keras 3, oneDNN off"],
     "this project / plain Keras 3, oneDNN on": lambda one: one["this project"] / one["plain Keras 3, oneDNN on"],

@@ -1,9 +1,9 @@
-"""Where the time of a pre-training step goes, by kind of operation: prints a table.
+"""The time of a pre-training step by kind of operation: prints a table.
 
     python benchmarks/profile_step.py [--preset cpu] [--set KEY=VALUE]… [--steps 5]
 
 TensorFlow's own profiler records every operation of a whole step (views, both passes, update). An operation's time is the wall
-time from its start to its end. Two can run at once, on the two views for example, so the times add up to more than a step takes;
+time from its start to its end. Two can run at once, such as those of the two views, so the times add up to more than a step;
 `share` is of their sum.
 """
 
@@ -18,8 +18,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 WARM_UP_STEPS = 3
 
-# Kinds in the table's order, and what the type of an operation starts with once `_Mkl…` and `_Fused…` are taken from it; the first
-# that fits counts.
+# Kinds in the table's order, and how their operations' types begin, without `_Mkl…` and `_Fused…`; the first match counts.
 KINDS = {
     "views": ("CropAndResize:", "Stateless", "BatchMatMul", "Minimum:", "Maximum:", "ClipByValue:", "MirrorPad:"),
     "convolutions, forward": ("Conv2D:",),
@@ -95,7 +94,7 @@ def by_operation(folder: str, steps: int) -> collections.Counter:
     for plane in space.planes:
         for line in plane.lines:
             for event in line.events:
-                # The executor names its events `node:type`, and `node:type::Start` where it does not wait for the operation.
+                # The executor names its events `node:type`, and `node:type::Start` if it does not wait for the operation.
                 name = plane.event_metadata[event.metadata_id].name.removesuffix("::Start")
                 node, _, operation = name.rpartition(":")
                 if node and not node.endswith(":") and operation.replace("_", "").isalnum():

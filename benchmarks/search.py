@@ -1,12 +1,12 @@
-"""How long an exact search takes: prints a table for random vectors.
+"""The time of an exact search: prints a table for random vectors.
 
     python benchmarks/search.py
     python benchmarks/search.py --rows 100000 --sizes 96 1440
 
 For each size of vector: seconds to write the index (drawing its numbers included) and to open it, and seconds for one query of
-ten matches: the first (which brings the file from disk or from the system's cache), the best of the following, and the processor
-time of that one, all cores together. `memory` is the index after `in_memory()`.
-Needs rows x size x 4 bytes of disk below --folder, and about as much memory if the system is to keep the file.
+ten matches: the first (which reads the file from disk or from the system's cache), the best of the following ones, and its
+processor time over all cores. `memory` is the index after `in_memory()`. Needs rows x size x 4 bytes of disk below --folder, and
+about as much memory for the system to cache the file.
 """
 
 import argparse

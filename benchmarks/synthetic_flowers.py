@@ -1,10 +1,10 @@
-"""How long the synthetic flowers take to draw: prints a table and a line.
+"""The time of drawing the synthetic flowers: prints a table and a line.
 
     python benchmarks/synthetic_flowers.py [--images 2400] [--side 64] [--repeats 3]
 
-The first has the drawing alone, in one thread, by side (milliseconds a picture, median of the repeats). The second has the whole
-data set, from the call of `prepare` to the files, each repeat into a new directory; the start of the process
-and the import of TensorFlow, which a run of the pipeline pays anyway, stand apart.
+The table has the time of drawing only, in one thread, by side (milliseconds a picture, median of the repeats). The line has the
+whole data set, from the call of `prepare` to the files, each repeat into a new directory, without the start of the process and
+the import of TensorFlow, which every run needs anyway.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import time
 from components.synthetic_flowers import scene
 
 SIDES = (32, 64, 128, 256)
-# Pictures drawn for one figure of the first table.
+# Pictures drawn for one figure of the table.
 SAMPLE = 60
 
 
@@ -30,7 +30,7 @@ def main() -> None:
     for side in SIDES:
         print(f"{side:4d}    {statistics.median(drawing(side) for _ in range(arguments.repeats)):12.2f}")
     start = time.perf_counter()
-    import tensorflow  # noqa: F401  here, so that its import is measured apart
+    import tensorflow  # noqa: F401  here, so that its import is measured separately
 
     from components.synthetic_flowers import builder
 
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def drawing(side: int) -> float:
-    """Milliseconds that one picture of `side` pixels takes, its JPEG included."""
+    """Milliseconds for one picture of `side` pixels, including its JPEG."""
     scene.draw_jpeg(0, 0, side)
     start = time.perf_counter()
     for index in range(SAMPLE):
@@ -52,7 +52,7 @@ def drawing(side: int) -> float:
 
 
 def preparation(prepare, images: int, side: int) -> float:
-    """Seconds that a new data set takes."""
+    """Seconds for a new data set."""
     with tempfile.TemporaryDirectory() as directory:
         start = time.perf_counter()
         prepare(directory, images=images, side=side, seed=7, eval_fraction=0.15)

@@ -1,6 +1,6 @@
 """Takes the README's picture of a report: `python docs/take_picture.py runs/latest/report.html -o docs/report.jpg`.
 
-Needs Chromium and the development packages. Of a run on synthetic flowers alone: photographs of others do not belong in the
+Needs Chromium and the development packages. Only of a run on synthetic flowers: other people's photographs do not belong in the
 project.
 """
 

@@ -1,1 +1,1 @@
-"""Set-up of the project: `make setup` makes .venv. Uses the standard library only, for it runs before anything is installed."""
+"""Set-up of the project: `make setup` makes .venv. Uses only the standard library, as it runs before anything is installed."""

@@ -1,8 +1,8 @@
 #!/usr/bin/env sh
 # Installs a Chromium for the tests of a run's page.
 #
-# It is the distribution's own, as one that a Python package downloads would be no part of the system's updates. Where it cannot be
-# installed the reason is said and nothing fails: those tests are skipped then, and say so.
+# It is the distribution's own, because the system does not update a browser that a Python package downloads. If it cannot be
+# installed, the reason is printed and nothing fails: these tests are skipped then, with the reason.
 
 set -eu
 

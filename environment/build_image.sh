@@ -5,7 +5,7 @@
 #   IMAGE        name of the image, with tag
 #   BASE         another base image than the Dockerfile names, or nothing
 #   BUILDER      docker, podman or buildah; with nothing, the first of them that works
-#   IMAGE_FLAGS  more arguments for it, divided at spaces
+#   IMAGE_FLAGS  more arguments for it, separated by spaces
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -54,7 +54,7 @@ fi
 set -- --tag "$IMAGE" --build-arg "ACCELERATOR=$ACCELERATOR" --build-arg "VERSION=$version" --build-arg "COMMIT=$commit"
 [ -z "$BASE" ] || set -- "$@" --build-arg "BASE=$BASE"
 case $builder in
-buildah) set -- bud --layers "$@" ;; # the others keep layers for the next build unasked
+buildah) set -- bud --layers "$@" ;; # the others keep layers for the next build by default
 *) set -- build "$@" ;;
 esac
 echo "Building $IMAGE for $ACCELERATOR with $builder: version $version, commit $commit ..."

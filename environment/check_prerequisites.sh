@@ -1,9 +1,9 @@
 #!/bin/sh
-# Looks for everything that set-up needs from the system, before anything is downloaded.
+# Checks for everything that set-up needs from the system, before anything is downloaded.
 #
 # usage: check_prerequisites.sh [PYTHON]
-# Prints the path of the interpreter to use: PYTHON, or the first suitable one of those below. If anything is missing,
-# names all of it on standard error, with the command that installs it on Debian and Ubuntu, and exits with 1.
+# Prints the path of the interpreter to use: PYTHON, or the first suitable one of those below. If anything is missing, lists
+# all of it on standard error, with the command that installs it on Debian and Ubuntu, and exits with 1.
 set -u
 
 [ $# -gt 0 ] || set -- python3.13 python3.12 python3.11 python3
@@ -18,8 +18,8 @@ lacks() { # SENTENCE [DEBIAN PACKAGE]...
     for package; do packages="$packages${packages:+ }$package"; done
 }
 
-# Prints "suitable PATH", "lacking VERSION PARTS" (what the interpreter comes without) or "version VERSION" (another one).
-# The path is that of the base interpreter, for .venv must not be made from itself or from another environment.
+# Prints "suitable PATH", "lacking VERSION PARTS" (missing parts of the interpreter) or "version VERSION" (an unsuitable one).
+# The path is that of the base interpreter, because .venv must not be made from itself or from another environment.
 probe='
 import os, sys, sysconfig
 if not (3, 11) <= sys.version_info[:2] <= (3, 13):
@@ -37,8 +37,8 @@ sys.stdout.write("lacking " + " ".join([version] + lacking) if lacking else "sui
 '
 
 interpreter='' # the first suitable one
-nearly=''      # else the first of a suitable version that comes without venv or headers
-found=''       # else what there is instead
+nearly=''      # else the first of a suitable version without venv or headers
+found=''       # else the unsuitable ones
 for candidate in "$@"; do
     command -v "$candidate" >/dev/null 2>&1 || continue
     answer=$("$candidate" -c "$probe" 2>/dev/null) || continue
@@ -76,7 +76,7 @@ case $libc in
 *) lacks "glibc 2.34 or newer (this is $libc)" ;;
 esac
 
-# The packages take 3 GB in .venv and as much in uv's cache, unless both are on one file system and share them.
+# The packages take 3 GB in .venv and as much in uv's cache, unless both are on one file system and share the files.
 cache=${UV_CACHE_DIR:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/uv}
 for place in "$PWD" "$cache"; do
     while [ ! -d "$place" ]; do place=$(dirname "$place"); done
@@ -85,7 +85,7 @@ for place in "$PWD" "$cache"; do
 done
 
 if [ -n "$missing" ]; then
-    echo "Set-up needs, and did not find:$missing" >&2
+    echo "Set-up needs, but did not find:$missing" >&2
     [ -z "$packages" ] || echo "On Debian or Ubuntu, as root: apt-get install $packages" >&2
     echo 'Nothing was downloaded or changed.' >&2
     exit 1

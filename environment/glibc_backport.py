@@ -1,20 +1,20 @@
 """Lets TFX's two newest-systems-only libraries run on systems with glibc 2.34 to 2.38.
 
-TFX publishes ml-metadata and tensorflow-data-validation 1.21.0 for glibc 2.39 and later (wheel tag manylinux_2_39). What
-their libraries import that Debian 12, Ubuntu 22.04 or RHEL 9 does not have is six symbols, and each has an equal there:
+TFX publishes ml-metadata and tensorflow-data-validation 1.21.0 for glibc 2.39 and later (wheel tag manylinux_2_39). Their
+libraries import six symbols that Debian 12, Ubuntu 22.04 and RHEL 9 lack; each has an equivalent there:
 
-`__isoc23_strtol`, `strtoul`, `strtoll`, `strtoull` (glibc 2.38) become `strtol` and so on. The functions are the same but
-    for one thing: the newer ones also read C23's binary literals ("0b101") where the base is 2 or 0.
-`__cxa_call_terminate` (GCC 13) becomes `std::terminate()`. The compiler calls it where an exception leaves a function that
-    is noexcept; it marks the exception as caught and calls std::terminate(). Both never return, and the one argument that
-    is passed is ignored by a function without parameters. The process ends either way.
+`__isoc23_strtol`, `strtoul`, `strtoll`, `strtoull` (glibc 2.38) become `strtol` and so on. The only difference is that the
+    newer functions also read C23's binary literals ("0b101") if the base is 2 or 0.
+`__cxa_call_terminate` (GCC 13) becomes `std::terminate()`. The compiler calls it when an exception leaves a noexcept
+    function; it marks the exception as caught and calls std::terminate(). Neither returns, and a function without
+    parameters ignores the one argument that is passed. The process ends either way.
 `std::ios_base_library_init()` (GCC 13) becomes `std::terminate()` too. Nothing calls it: including <iostream> makes the
-    compiler refer to it, so that a program only loads with a libstdc++ that initialises std::cout and its like by itself.
-    An older one leaves that to the program, which compiled this way does not do it. So this is safe only for a library that
-    touches none of these streams, and that is checked.
+    compiler refer to it, so that a program only loads with a libstdc++ that initialises std::cout and the like itself. An
+    older libstdc++ leaves that to the program, which does not do it if it was compiled this way. So this is safe only for a
+    library that uses none of these streams, which is checked.
 
-A renamed import loses its version, and the versions that nothing refers to any more leave the list of those required.
-Versions, symbols and streams are checked before anything is written: a build that differs in any of them is an error.
+A renamed import loses its version, and versions that are no longer used leave the list of required ones. Versions, symbols
+and streams are checked before anything is written: a build that differs in any of them is an error.
 """
 
 import ctypes
@@ -28,7 +28,7 @@ from pathlib import Path
 from environment.installed_files import UnexpectedLibrary, find_distribution, newer_wheels, replace_file, update_record
 from environment.symbol_versions import STANDARD_STREAMS, imported_names, is_newer, newer_imports, newer_requirements
 
-# The oldest glibc for which the wheels are published; from there on nothing is changed.
+# The oldest glibc for which the wheels are published; on this or a newer one nothing is changed.
 PUBLISHED_FOR = (2, 39)
 
 TERMINATE = "_ZSt9terminatev"
@@ -41,7 +41,7 @@ class Library:
     distribution: str
     version: str
     path: str
-    # (symbol, version it asks for) -> the symbol that takes its place
+    # (symbol, required version) -> the symbol that replaces it
     replacements: dict[tuple[str, str], str]
 
 
@@ -69,15 +69,15 @@ def check_version(library: Library, distribution: Distribution) -> None:
     if distribution.version != library.version:
         raise UnexpectedLibrary(
             f"{library.distribution} {distribution.version} is installed, but only {library.version} has been examined. "
-            "Pin that version, or examine the new one and describe it in environment/glibc_backport.py.")  # fmt: skip
+            "Pin that version, or examine the new one and enter it in environment/glibc_backport.py.")  # fmt: skip
 
 
 def check_imports(library: Library, binary) -> None:
     """Raises UnexpectedLibrary unless exactly the known imports and required versions are too new and no stream is used."""
     expected, received = set(library.replacements), newer_imports(binary)
     if received != expected:
-        raise UnexpectedLibrary(f"{library.path} needs other symbols than were examined. Not expected: "
-                                f"{sorted(received - expected)}; expected and absent: {sorted(expected - received)}.")  # fmt: skip
+        raise UnexpectedLibrary(f"{library.path} needs other symbols than were examined. Unexpected: "
+                                f"{sorted(received - expected)}; missing: {sorted(expected - received)}.")  # fmt: skip
     expected_versions, received_versions = {version for _, version in expected}, newer_requirements(binary)
     if received_versions != expected_versions:
         raise UnexpectedLibrary(f"{library.path} requires the symbol versions {sorted(received_versions)}, "
@@ -89,7 +89,7 @@ def check_imports(library: Library, binary) -> None:
 
 
 def is_prepared(library: Library, binary) -> bool:
-    """Whether a binary is what prepare_library makes: nothing too new, and every replacement imported."""
+    """Whether a binary is already prepared: no import is too new, and every replacement is imported."""
     replaced = imported_names(binary) >= set(library.replacements.values())
     return replaced and not newer_imports(binary) and not newer_requirements(binary)
 
@@ -103,7 +103,7 @@ def prepare_library(library: Library, site_packages: Path) -> bool:
     path = site_packages / library.path
     binary = lief.ELF.parse(str(path))
     if binary is None:
-        raise UnexpectedLibrary(f"{path} is absent or no ELF library.")
+        raise UnexpectedLibrary(f"{path} is missing or not an ELF library.")
     changes = not is_prepared(library, binary)
     if changes:
         check_imports(library, binary)
@@ -128,7 +128,7 @@ def rewritten(library: Library, binary) -> bytes:
         for auxiliary in list(requirement.get_auxiliary_symbols()):
             if is_newer(auxiliary.name):
                 requirement.remove_aux_requirement(auxiliary)
-        if not requirement.get_auxiliary_symbols():  # the dynamic loader reads the first without looking how many there are
+        if not requirement.get_auxiliary_symbols():  # the dynamic loader reads the first without checking their number
             raise UnexpectedLibrary(f"{library.path} would keep no version required of {requirement.name}; nothing was changed.")
     content = bytes(binary.write_to_bytes())
     if not is_prepared(library, lief.ELF.parse(list(content))):
@@ -137,7 +137,7 @@ def rewritten(library: Library, binary) -> bytes:
 
 
 def host_glibc() -> tuple[int, int]:
-    """The glibc of this system, (2, 36) on Debian 12. Raises ValueError where the C library is another."""
+    """The glibc of this system, (2, 36) on Debian 12. Raises ValueError if there is another C library."""
     name, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
     if name != "glibc":
         raise ValueError(f"expected a system with glibc, got {name or 'an unknown C library'}")
@@ -160,7 +160,7 @@ def prepare(site_packages: Path, glibc: tuple[int, int]) -> list[str]:
 
 
 def check_loads(site_packages: Path) -> None:
-    """Loads both libraries, with every symbol looked up at once. Raises OSError, naming library and symbol, if one is absent."""
+    """Loads both libraries and resolves every symbol. Raises OSError, naming library and symbol, if one is missing."""
     for library in LIBRARIES:
         ctypes.CDLL(str(site_packages / library.path), mode=os.RTLD_NOW)
 

@@ -1,4 +1,4 @@
-"""Reads and changes what an installer has put into site-packages; for glibc_backport.py."""
+"""Reads and changes installed files in site-packages."""
 
 import base64
 import csv
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 class UnexpectedLibrary(Exception):
-    """What is installed is not what was examined; the message says in what it differs."""
+    """What is installed differs from what was examined; the message says how."""
 
 
 def normalised(name: str) -> str:
@@ -22,14 +22,14 @@ def find_distribution(name: str, site_packages: Path) -> Distribution:
     """The installed distribution of that name. Raises UnexpectedLibrary unless there is exactly one."""
     found = [d for d in distributions(path=[str(site_packages)]) if normalised(d.name) == name]
     if len(found) != 1:
-        raise UnexpectedLibrary(f"expected {name} once in {site_packages}, found it {len(found)} times")
+        raise UnexpectedLibrary(f"{name} must be installed once in {site_packages}, got {len(found)} times")
     return found[0]
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Puts a new file in the place of `path`, with its permissions.
+    """Replaces the file at `path` by a new one with the same permissions.
 
-    Never writes into the old one: uv links files from its cache, and all environments would change with it.
+    The old file is not written to: uv links files from its cache, so all environments would change.
     """
     temporary = path.with_name(path.name + ".partial")
     temporary.write_bytes(content)
@@ -38,7 +38,7 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def update_record(distribution: Distribution, path: str, content: bytes) -> None:
-    """Writes hash and size of a changed file into its distribution's RECORD, as the wheel format asks (PEP 376, PEP 427)."""
+    """Writes hash and size of a changed file into its distribution's RECORD, as the wheel format requires (PEP 376, PEP 427)."""
     record = Path(next(file for file in distribution.files or () if file.name == "RECORD").locate())
     digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
     rows = list(csv.reader(record.read_text().splitlines()))
@@ -52,7 +52,7 @@ def update_record(distribution: Distribution, path: str, content: bytes) -> None
 
 
 def newer_wheels(site_packages: Path, glibc: tuple[int, int]) -> set[str]:
-    """Names of installed distributions that were published for a newer glibc only, by the tags in their WHEEL files."""
+    """Names of installed distributions that were published only for a newer glibc, by the tags in their WHEEL files."""
     names = set()
     for distribution in distributions(path=[str(site_packages)]):
         lines = (distribution.read_text("WHEEL") or "").splitlines()
@@ -63,7 +63,7 @@ def newer_wheels(site_packages: Path, glibc: tuple[int, int]) -> set[str]:
 
 
 def glibc_of_tag(tag: str) -> tuple[int, int]:
-    """The glibc that a wheel tag asks for; (0, 0) if none: cp311-cp311-manylinux_2_39_x86_64 gives (2, 39)."""
+    """The glibc that a wheel tag requires; (0, 0) if none: cp311-cp311-manylinux_2_39_x86_64 gives (2, 39)."""
     platform = tag.split("-")[-1]
     if not platform.startswith("manylinux_"):
         return 0, 0

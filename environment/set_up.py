@@ -1,7 +1,7 @@
 """Makes .venv from the pinned lists, by a checked interpreter and before anything else is installed.
 
-Promises: what is installed is what requirements/ names, hash by hash; set-up that was interrupted is begun again; one that
-is complete is left alone until its inputs change. A record in .venv, written last, says what it was made from.
+It installs exactly what requirements/ names, checked by hash. An interrupted set-up starts again; a complete one is kept until
+its inputs change. A record in .venv, written last, says what it was made from.
 """
 
 import contextlib
@@ -20,8 +20,8 @@ PYTHON = VENV / "bin" / "python"
 RECORD = VENV / "set-up.json"
 # What the content of .venv depends on. runtime.txt is not among them: development.txt contains it.
 INPUTS = ("pyproject.toml", "requirements/tools.txt", "requirements/development.txt", "environment/*.py")
-# The platform whose wheels are taken: TFX publishes two of its libraries for glibc 2.39 and later only, and
-# glibc_backport makes those two run on older systems.
+# The platform of the wheels: TFX publishes two of its libraries only for glibc 2.39 and later, and glibc_backport makes these run
+# on older systems.
 PLATFORM = "x86_64-manylinux_2_40"
 
 
@@ -30,7 +30,7 @@ class SetUpFailed(Exception):
 
 
 def interpreter_identity() -> dict[str, str]:
-    """What binds .venv to this interpreter, system and place: a change in any of them means a new .venv."""
+    """The interpreter, system and place that .venv is made for: if any of them changes, a new .venv is needed."""
     return {
         "executable": os.path.realpath(sys._base_executable),
         "version": f"{sys.version_info.major}.{sys.version_info.minor}",
@@ -40,7 +40,7 @@ def interpreter_identity() -> dict[str, str]:
 
 
 def inputs_digest() -> str:
-    """SHA-256 of names and contents of INPUTS. Contents, not times: a fresh checkout changes nothing."""
+    """SHA-256 of names and contents of INPUTS. Contents, not times: the same after a fresh checkout."""
     digest = hashlib.sha256()
     for path in sorted(path for pattern in INPUTS for path in ROOT.glob(pattern)):
         content = path.read_bytes()
@@ -53,7 +53,7 @@ def wanted_record() -> dict:
 
 
 def written_record() -> dict | None:
-    """What the last complete set-up was made from; None where there was none or it was interrupted."""
+    """What the last complete set-up was made from; None if there was none or it was interrupted."""
     try:
         record = json.loads(RECORD.read_text())
     except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -62,7 +62,7 @@ def written_record() -> dict | None:
 
 
 def is_current(wish: str | None) -> bool:
-    """Whether .venv, whose interpreter runs this, is complete, unchanged and made with the interpreter wished for (if any)."""
+    """Whether .venv, whose interpreter runs this, is complete, current and made with the interpreter `wish` (if given)."""
     record = written_record()
     if record is None or record != wanted_record():
         return False
@@ -71,19 +71,19 @@ def is_current(wish: str | None) -> bool:
     question = "import os, sys; print(os.path.realpath(sys._base_executable))"
     try:
         answer = subprocess.run([wish, "-c", question], check=False, capture_output=True, text=True)
-    except OSError:  # there is no such interpreter: check_prerequisites.sh says so
+    except OSError:  # there is no such interpreter: check_prerequisites.sh reports it
         return False
     return answer.returncode == 0 and answer.stdout.strip() == record["interpreter"]["executable"]
 
 
 @contextlib.contextmanager
 def only_one_at_a_time():
-    """Holds a lock on this very file, so that two `make` in one checkout set up one after the other."""
+    """Locks this file, so that two `make` in one checkout set up one after the other."""
     with open(__file__) as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("Another set-up is at work here; waiting for it to end.")
+            say("Another set-up is running here; waiting for it to end.")
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
@@ -93,11 +93,11 @@ def say(message: str) -> None:
 
 
 def run(purpose: str, *command: str | Path) -> None:
-    """Runs one step; its output goes through. Raises SetUpFailed, naming the step, if it ends with another status than 0."""
+    """Runs one step and shows its output. Raises SetUpFailed, naming the step, if its exit status is not 0."""
     status = subprocess.run([str(part) for part in command], check=False, cwd=ROOT, stdin=subprocess.DEVNULL).returncode
     if status != 0:
         raise SetUpFailed(f"Set-up could not {purpose} (exit status {status}; the messages are above). "
-                          "Mend that and give the same command again.")  # fmt: skip
+                          "Fix that and run the same command again.")  # fmt: skip
 
 
 def make_venv() -> None:
@@ -108,7 +108,7 @@ def make_venv() -> None:
 
 
 def install_packages() -> None:
-    """Makes .venv hold what development.txt names, no more. Sources are built with tools.txt's setuptools, not with any newer."""
+    """Makes .venv contain exactly what development.txt names. Sources are built with tools.txt's setuptools, not a newer one."""
     run("install the packages", VENV / "bin" / "uv", "pip", "sync", "--quiet", "--python", PYTHON, "--require-hashes",
         "--no-build-isolation", "--python-platform", PLATFORM, ROOT / "requirements" / "development.txt")  # fmt: skip
 
@@ -150,7 +150,7 @@ def main(arguments: list[str]) -> int:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("Set-up was interrupted; the same command begins it again.", file=sys.stderr)
+        print("Set-up was interrupted; run the same command to start it again.", file=sys.stderr)
         return 130
     return 0
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes or renews .venv; $PYTHON may name the interpreter.
-# Returns at once while .venv is what the present pins and interpreter would give.
+# Returns at once if .venv was made from the current pins and interpreter.
 set -eu
 cd "$(dirname "$0")/.."
 wish=${PYTHON:-}
@@ -9,7 +9,7 @@ if [ -x .venv/bin/python ]; then
     if .venv/bin/python -m environment.set_up --is-current ${wish:+"$wish"}; then
         exit 0
     fi
-    # Stay with the interpreter that .venv was made with, unless another is wished for or it is gone.
+    # Keep the interpreter that .venv was made with, unless another one is given or it is gone.
     [ -n "$wish" ] || wish=$(.venv/bin/python -c 'import sys; print(sys._base_executable)') || wish=
 fi
 

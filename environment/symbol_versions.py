@@ -1,4 +1,4 @@
-"""Which imports of an ELF library are newer than the oldest supported systems; for glibc_backport.py.
+"""Finds the imports of an ELF library that are newer than the oldest supported systems.
 
 `binary` is a library as lief parses it (lief.ELF.Binary).
 """

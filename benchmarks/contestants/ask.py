@@ -11,7 +11,7 @@ FOLDER = pathlib.Path(__file__).parent
 
 
 class Contestant:
-    """A running process of `script` (a file beside this one); ask it for its images a second with `images_per_second`."""
+    """A running process of `script` (a file beside this one); `images_per_second` asks it for a measurement."""
 
     def __init__(self, script: str, options: dict[str, object], *, python: str = sys.executable, environment: dict[str, str] = {}):
         command = [python, str(FOLDER / script), *(f"--{name}={value}" for name, value in options.items())]
@@ -23,7 +23,7 @@ class Contestant:
         """Measured over `steps` steps.
 
         Raises:
-          RuntimeError: the contestant ended; with what it wrote.
+          RuntimeError: the contestant ended; the message has its standard error.
         """
         self.process.stdin.write(f"{steps}\n")
         self.process.stdin.flush()

@@ -1,4 +1,4 @@
-"""What would remain of a step if only its convolutions and matrix products ran: each alone in TensorFlow, their times added up.
+"""The time of a step's convolutions and matrix products only: each is run alone in TensorFlow, and their times are added.
 
 Forward, and backward with respect to kernel and input (the pixels need no gradient), of every convolution and fully connected layer
 of backbone, projector and predictor, once for each view.
@@ -16,7 +16,7 @@ VIEWS = 2
 
 
 def prepare(arguments):
-    """The measure for worker.serve: of a number of steps, each operation runs so often."""
+    """The measure for worker.serve: each operation runs once a step."""
     settings = worker.settings(arguments)
     model = build_simsiam(settings)
     operations = collections.Counter()

@@ -1,4 +1,4 @@
-"""This project's step, called as trainer.loop calls it: whole, on a constant batch of views, or its views alone (--mode)."""
+"""This project's step, as trainer.loop runs it: whole, on a constant batch of views, or only its views (--mode)."""
 
 import itertools
 
@@ -10,7 +10,7 @@ from trainer.photographs import Photographs
 from trainer.simsiam import build_simsiam, loss_and_gradients, train_step, update
 from trainer.views import random_view
 
-STEPS = 100_000  # of the run that the step believes to be part of
+STEPS = 100_000  # of a pretended run, for the schedule
 
 
 def prepare(arguments):

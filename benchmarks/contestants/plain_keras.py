@@ -1,6 +1,6 @@
-"""SimSiam as a Keras user writes it: stock layers to learn and to augment, one image at a time in tf.data, keras.optimizers.SGD.
+"""SimSiam in plain Keras: stock layers for networks and augmentation, one image at a time in tf.data, keras.optimizers.SGD.
 
-Same backbone, heads, resolution, batch and rate as this project's, from the same photographs in memory.
+Backbone, heads, resolution, batch and rate are this project's, and so are the photographs in memory.
 """
 
 import keras
@@ -11,7 +11,7 @@ from trainer import normalization
 from trainer.backbones import build_backbone
 from trainer.simsiam import simsiam_loss
 
-STEPS = 100_000  # of the run that the schedule is made for
+STEPS = 100_000  # of a pretended run, for the schedule
 
 
 def prepare(arguments):

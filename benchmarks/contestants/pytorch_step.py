@@ -1,6 +1,6 @@
-"""SimSiam's step in eager PyTorch on two constant batches of views, without any input pipeline. Knows nothing of this project.
+"""SimSiam's step in eager PyTorch on two constant batches of views, without an input pipeline. Imports nothing of this project.
 
-Runs in an environment of its own (benchmarks/requirements-pytorch.txt). --mode channels-last lays images and kernels out so.
+Runs in an environment of its own (benchmarks/requirements-pytorch.txt). --mode channels-last uses PyTorch's channels_last layout.
 """
 
 import torch

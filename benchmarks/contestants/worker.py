@@ -1,6 +1,6 @@
-"""One contestant of a benchmark in a process of its own: prepared once, then asked for its speed as often as a line comes in.
+"""One contestant of a benchmark in a process of its own: prepared once, then measures its speed for each line that it receives.
 
-`ask.py` has the other end of the pipe. Both import the standard library only, as contestants run in different interpreters.
+`ask.py` is the other end of the pipe. Both import only the standard library, as contestants run in different interpreters.
 """
 
 import argparse
@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 
-# Marks a figure among whatever libraries print.
+# Marks a figure among the output of libraries.
 MARK = "images/s:"
 PHOTOGRAPHS = 512
 
@@ -26,7 +26,7 @@ def serve(prepare: Callable[[argparse.Namespace], Callable[[int], float]]) -> No
 
 
 def timed(step: Callable[[], object], images: int) -> Callable[[int], float]:
-    """A measure for `serve`: images a second over so many calls of `step`, each of which takes `images` images."""
+    """A measure for `serve`: images a second over a number of calls of `step`, each with `images` images."""
 
     def measure(steps: int) -> float:
         start = time.perf_counter()
@@ -47,7 +47,7 @@ def settings(arguments: argparse.Namespace):
 
 
 def photographs(side: int):
-    """Noise instead of photographs, as speed does not depend on what they show: `[PHOTOGRAPHS, side, side, 3]` uint8."""
+    """Noise instead of photographs, as speed does not depend on the content: `[PHOTOGRAPHS, side, side, 3]` uint8."""
     import numpy as np
 
     return np.random.default_rng(0).integers(0, 256, (PHOTOGRAPHS, side, side, 3), np.uint8)

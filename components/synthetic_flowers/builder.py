@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 @dataclasses.dataclass(eq=False)
 class SyntheticFlowersConfig(tfds.core.BuilderConfig):
-    """What determines the data set, beside the builder's version; its `name`, also the directory's, spells it out."""
+    """What determines the data set, besides the builder's version; all of it is in the `name`, also the directory's name."""
 
     images: int = 0
     side: int = 0
@@ -33,7 +33,7 @@ class SyntheticFlowersConfig(tfds.core.BuilderConfig):
 
 
 def configuration(images: int, side: int, seed: int, eval_fraction: float) -> SyntheticFlowersConfig:
-    """Checks the parameters and gives the configuration they make.
+    """Checks the parameters and returns the configuration.
 
     Raises:
         ValueError: A parameter is out of range.
@@ -131,7 +131,7 @@ def prepare(data_dir: str, images: int, side: int, seed: int, eval_fraction: flo
     options.view_as(DirectOptions).direct_running_mode = "in_memory"
     builder.download_and_prepare(
         download_config=tfds.download.DownloadConfig(
-            # Named in full: DirectRunner would first try Prism, whose executable it downloads.
+            # Not DirectRunner, which first tries Prism, whose executable it downloads.
             beam_runner="apache_beam.runners.portability.fn_api_runner.FnApiRunner",
             beam_options=options,
             try_download_gcs=False,
