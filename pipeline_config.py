@@ -434,7 +434,7 @@ QUICK = Config(
 
 CPU = Config(
     preset="cpu",
-    # What the embedding looks at, and three times the resolution: crops of a ninth of the area still have all their pixels.
+    # The embedding's photograph_side, and three times the resolution: crops of a ninth of the area still have all their pixels.
     data=Data(max_side=192),
     pretrain=Pretrain(
         # Half the published width trains three times as many photographs a second.

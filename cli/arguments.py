@@ -19,7 +19,7 @@ class ExitStatus(enum.IntEnum):
 
     FINISHED = 0  # the run finished, whether or not the backbone was pushed
     NODE_FAILED = 1
-    BAD_ARGUMENTS = 2  # or a configuration or source that cannot work
+    BAD_ARGUMENTS = 2  # or an invalid configuration or source
     DATA_REFUSED = 3
     NOT_PUSHED = 4  # with --require-push only
     INTERRUPTED = 130  # by Ctrl-C, as shells report it, or by SIGTERM
@@ -61,7 +61,7 @@ def overrides(parsed: argparse.Namespace) -> list[str]:
 
 
 def add_root(parser: argparse.ArgumentParser) -> None:
-    """Adds --root; `Layout.at(parsed.root)` is what lies below it."""
+    """Adds --root; `Layout.at(parsed.root)` has the paths below it."""
     parser.add_argument("--root", default="runs", metavar="DIR", help="where runs keep everything (default: %(default)s/)")
 
 
@@ -111,6 +111,6 @@ def sources(prefix: str, **_) -> list[str]:
 
 
 def versions(parsed_args: argparse.Namespace, **_) -> list[str]:
-    """Numbers and aliases that the registry below --root has left for this: MLflow, who knows them, takes seconds to import."""
+    """Numbers and aliases from the file that the registry below --root keeps for this: MLflow takes seconds to import."""
     name = getattr(parsed_args, "name", None) or pipeline_config.Registry().name
     return mlflow_backend.offered(str(Layout.at(parsed_args.root).registry)).get(name, [])

@@ -32,7 +32,7 @@ PROGRESS_LOGGER = "trainer.loop"
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
-# The only sign that LocalDagRunner gives of where it is: records of the logger `absl`, known by their unformatted text.
+# LocalDagRunner shows its progress only by records of the logger `absl`, which are recognised by their unformatted text.
 NODE_STARTS = "Component %s is running."
 NODE_ENDS = "Component %s is finished."
 NODE_CACHED = "A cached execution %d is used."
@@ -41,7 +41,7 @@ NODE_RUNS = "Going to run a new execution %d"
 
 @contextlib.contextmanager
 def attached_to(shown: "Console") -> Iterator[None]:
-    """Sends all logging to descriptor 2, which is the log file by now, and to `shown` what it shows, for the block."""
+    """For the block, sends all logging to descriptor 2, now the log file, and to `shown` what it shows."""
     to_file = logging.StreamHandler(sys.stderr)
     to_file.setFormatter(logging.Formatter(LOG_FORMAT))
     to_file.setLevel(logging.INFO)
@@ -87,7 +87,7 @@ class _OurLines(logging.Handler):
 
 
 class _LibrariesLines(logging.Handler):
-    """Shows INFO and above of everybody else."""
+    """Shows INFO and above of all other loggers."""
 
     def __init__(self, shown: "Console"):
         super().__init__(logging.INFO)
@@ -164,7 +164,7 @@ class Console:
         return {node: self.view.seconds(node) for node in self._ended}
 
     def start(self) -> None:
-        """Begins the live view, where there is one."""
+        """Begins the live view, if the output has one."""
         if self.output == Output.NORMAL and self.terminal.is_terminal and not self.terminal.is_dumb_terminal:
             self.view.start()
 
@@ -185,7 +185,7 @@ class Console:
             self.terminal.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def tell(self, line: str, progress: "Progress | None" = None, lasting: bool = False) -> None:
-        """Shows what the running node says: beside its name in the live view, or as a line if it is to last or there is none."""
+        """Shows what the running node says: beside its name in the live view, or as a line if `lasting` or without that view."""
         if progress is not None:
             self.advance(progress)
         if self.view.is_live and self.node is not None and not lasting:
@@ -194,7 +194,7 @@ class Console:
             self.say(f"  {line}")
 
     def advance(self, progress: "Progress") -> None:
-        """Notes how far pre-training is."""
+        """Notes the progress of pre-training."""
         self.progress = progress
         self.view.advance(progress)
 
@@ -243,7 +243,7 @@ class Console:
 
 @contextlib.contextmanager
 def console(log_file: pathlib.Path, output: Output = Output.NORMAL) -> Iterator[Console]:
-    """Sends descriptors 1 and 2 and all logging to `log_file`, and what is meant for the user to the terminal, for the block."""
+    """For the block, sends descriptors 1 and 2 and all logging to `log_file`, and only what is for the user to the terminal."""
     with (
         os.fdopen(os.dup(1), "w", errors="replace") as out,
         os.fdopen(os.dup(2), "w", errors="replace") as err,
@@ -281,5 +281,5 @@ def _redirect(out: int, err: int) -> None:
 
 
 def _rich(stream) -> rich.console.Console:
-    # Where the output is no terminal there is no width to fit: a table must not be cut at 80 columns in a file.
+    # A file has no width to fit: a table in it must not be cut at 80 columns.
     return rich.console.Console(file=stream, width=None if stream.isatty() else 120)

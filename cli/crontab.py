@@ -19,7 +19,7 @@ import cronsim
 
 from pipeline_config import ConfigurationError, require
 
-# By cronsim's name of a field: what we call it, and its values.
+# By cronsim's name of a field: its name in messages, and its values.
 FIELDS = {
     "minute": ("minute", "a number from 0 to 59"),
     "hour": ("hour", "a number from 0 to 23"),
@@ -27,8 +27,8 @@ FIELDS = {
     "month": ("month", "a number from 1 to 12, jan to dec"),
     "day-of-week": ("day of the week", "a number from 0 to 7, sun to sat"),
 }
-# Of what cronsim reads, the part that every cron reads, and Vertex AI too: *, 3, mon, 3-5, */2, 3-9/2 and lists of these, but not
-# L, W, # and 5/2.
+# The part of cronsim's syntax that every cron and Vertex AI read: *, 3, mon, 3-5, */2, 3-9/2 and lists of these, but not L, W, #
+# and 5/2.
 _ITEM = r"(\*|{value}-{value})(/[0-9]{{1,2}})?|{value}".format(value="([0-9]{1,2}|[a-z]{3})")
 PORTABLE = re.compile(rf"({_ITEM})(,({_ITEM}))*", re.IGNORECASE | re.ASCII)
 EXAMPLE = '"TZ=Europe/Berlin 0 3 * * 1", at three on Mondays'
@@ -66,10 +66,10 @@ def parse(text: str) -> CronExpression:
 
 
 def next_run(fields: str, now: datetime.datetime) -> datetime.datetime | None:
-    """When a schedule is due next, after `now`, in the zone of `now` or, as `now` has none, on this machine's clock.
+    """When a schedule is due next after `now`, in the zone of `now`; without one, by this machine's clock.
 
     Returns:
-      None for fields that `parse` refuses, which only somebody else can have written.
+      None for fields that `parse` refuses, which `flowers schedule` never writes.
     """
     try:
         return next(cronsim.CronSim(parse(fields).fields, now), None)
@@ -78,7 +78,7 @@ def next_run(fields: str, now: datetime.datetime) -> datetime.datetime | None:
 
 
 def _wrong(fields: str) -> str | None:
-    """cronsim's name of the field that it refuses; None where all are well."""
+    """cronsim's name of the field that it refuses; None if it accepts all."""
     try:
         cronsim.CronSim(fields, datetime.datetime.min)
     except cronsim.CronSimError as error:
@@ -94,9 +94,9 @@ def _is_zone(name: str) -> bool:
     return True
 
 
-# Not by python-crontab, which rewrites what belongs to others (tried with 3.4.0): it squeezes odd spacing, turns 00 and the
-# weekday 7 into 0, drops environment lines with a space before = and those after the last job, moves others, comments invalid
-# lines out, ends CRLF lines with LF, puts a blank line before a new job, and fails at bytes that are no UTF-8.
+# Not python-crontab, which changes other people's lines (tried with 3.4.0): it squeezes odd spacing, turns 00 and the weekday 7
+# into 0, drops environment lines with a space before = and those after the last job, moves others, comments out invalid lines,
+# turns CRLF into LF, puts a blank line before a new job, and fails at bytes that are not UTF-8.
 PAUSED = "#paused# "
 LINE = re.compile(rf"(?P<paused>{PAUSED})?(?P<fields>\S+(?: \S+){{4}}) (?P<command>.*) # flowers schedule (?P<name>[a-z0-9-]+)")
 # crontab reads and writes one small file.
@@ -105,7 +105,7 @@ SECONDS = 30
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """A line of ours. `command`: what the shell runs, as it stands in the line."""
+    """A line of `flowers schedule`. `command`: what the shell runs, as written in the line."""
 
     name: str
     fields: str
@@ -117,7 +117,7 @@ class Entry:
 
 
 def entries() -> list[Entry]:
-    """All lines of ours, by name.
+    """All lines of `flowers schedule`, by name.
 
     Raises:
       ConfigurationError: this machine has no crontab program, or it does not answer.
@@ -179,7 +179,7 @@ def existing(name: str) -> Entry:
 
 
 def escaped(command: str) -> str:
-    """A shell command as it has to stand in a crontab, where % ends the command."""
+    """A shell command as written in a crontab, where an unescaped % ends it."""
     require("\n" not in command, "a scheduled command", "one line", command)
     return command.replace("%", r"\%")
 
@@ -235,7 +235,7 @@ def _read() -> str:
 
 
 def _crontab(arguments: list[str], text: str, accept: tuple[int, ...] = (0,)) -> tuple[int, str, str]:
-    """Runs the program; gives its exit status, standard output and standard error."""
+    """Runs the program; returns its exit status, standard output and standard error."""
     program = shutil.which("crontab")
     if program is None:
         raise ConfigurationError(

@@ -1,6 +1,6 @@
-"""The nodes of a run as they stand, and their picture on a terminal: a line a node, a bar while one of them trains, and a notice.
+"""The state of a run's nodes, and its picture on a terminal: a line a node, a bar while one of them trains, and a notice.
 
-Bar, clocks and figures are rich's own columns. The view knows the run where nothing is shown live, too.
+Bar, clocks and figures are rich's own columns. The view keeps the state also if nothing is shown live.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from trainer.loop import Progress
 
-# Mark and style by state. The word stands beside the mark wherever colour alone would tell.
+# Mark and style by state. Colour is never the only sign: a word is shown beside the mark.
 STATES = {
     "waiting": ("·", "dim"),
     "running": ("▸", "bold cyan"),
@@ -26,7 +26,7 @@ STATES = {
 }
 TRAINS = "Pretrain"  # the node that reports its progress
 REFRESHES_A_SECOND = 4
-# The time left follows from the speed of the last so many seconds: it is to average over the pauses between epochs.
+# Seconds over which the speed is averaged for the time left: long enough to include the pauses between epochs.
 SPEED_SECONDS = 600
 
 
@@ -35,13 +35,13 @@ class LiveView:
 
     Attributes:
       notice: a line below the nodes; a signal handler may set it.
-      is_live: whether it is on the screen, where it follows each change by itself.
+      is_live: whether it is on the screen and follows each change.
     """
 
     def __init__(self, terminal: rich.console.Console):
         self.notice = ""
         self._nodes: dict[str, rich.progress.Task] = {}
-        # Text, not markup: what a node says holds names of files and classes.
+        # Text, not markup: a node's lines contain names of files and classes.
         says = rich.progress.TextColumn("{task.fields[line]}", "dim", markup=False, table_column=Column(no_wrap=True, ratio=1))
         self._lines = rich.progress.Progress(
             _Name(Column(no_wrap=True)), _Time(Column(no_wrap=True, justify="right")), says, console=terminal, expand=True)  # fmt: skip
@@ -67,7 +67,7 @@ class LiveView:
             self._live.stop()
 
     def expect(self, nodes: Sequence[str]) -> None:
-        """Adds nodes, which wait."""
+        """Adds nodes in the state `waiting`."""
         for node in nodes:
             self._lines.add_task(node, start=False, total=None, state="waiting", line="")
             self._nodes[node] = self._lines.tasks[-1]
@@ -79,7 +79,7 @@ class LiveView:
         self.set(node, state="running")
 
     def end_node(self, node: str) -> None:
-        """Stops its clock; it is complete unless `set` has said otherwise."""
+        """Stops the node's clock; its state is `complete` unless `set` has changed it."""
         self._lines.stop_task(self._nodes[node].id)
         if self.state(node) == "running":
             self.set(node, state="complete")
@@ -89,7 +89,7 @@ class LiveView:
         self._lines.update(self._nodes[node].id, **fields)
 
     def state(self, node: str | None) -> str | None:
-        """None where there is no such node."""
+        """None if there is no such node."""
         return self._nodes[node].fields["state"] if node in self._nodes else None
 
     def seconds(self, node: str) -> float:
@@ -119,7 +119,7 @@ class _Name(rich.progress.ProgressColumn):
 
 
 class _Time(rich.progress.TimeElapsedColumn):
-    """How long a node has run, or the word for an end that is not its completion."""
+    """How long a node has run, or its state if it ended without completion."""
 
     def render(self, task: rich.progress.Task) -> Text:
         state = task.fields["state"]

@@ -166,7 +166,7 @@ def write_page(record: dict, executions: Sequence["Execution"], layout: Layout, 
 
 
 def show(record: dict, status: ExitStatus, layout: Layout, shown: Console) -> None:
-    """Prints the table of a recorded run and, where it did not finish, why."""
+    """Prints the table of a recorded run and, if it did not finish, why."""
     from cli import summary
 
     folder = layout.run(record["run_id"])

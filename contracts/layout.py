@@ -115,7 +115,7 @@ def run_lock(path: pathlib.Path) -> Iterator[None]:
 
 
 def active_run(path: pathlib.Path) -> str | None:
-    """The process that holds the lock at `path`: its id as text, or "unknown"; None where no run is active. Writes nothing."""
+    """The process that holds the lock at `path`: its id as text, or "unknown"; None if no run is active. Writes nothing."""
     try:
         with open(path, "rb") as file:
             # By hand, as FileLock has no shared mode: with an exclusive one two doctors would each take the other for a run.

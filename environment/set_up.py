@@ -130,7 +130,7 @@ def set_up() -> None:
     say(f"Setting up .venv with Python {version} ({sys.executable}).")
     if not keeps_venv:
         make_venv()
-    say("Installing the pinned packages (1 GB to download where nothing is cached; one to two minutes) ...")
+    say("Installing the pinned packages (1 GB to download if nothing is cached; one to two minutes) ...")
     install_packages()
     run("prepare TFX's libraries for this system", PYTHON, "-m", "environment.glibc_backport")
     install_project()

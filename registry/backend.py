@@ -90,11 +90,11 @@ class Backend(Protocol):
     place: str
 
     def versions(self) -> list[Version]:
-        """All versions, oldest first, with their aliases and tags; empty where nothing was registered yet. Creates nothing."""
+        """All versions, oldest first, with their aliases and tags; empty if nothing was registered yet. Creates nothing."""
         ...
 
     def model_tags(self) -> dict[str, str]:
-        """Tags of the registered model as a whole; empty where it does not exist yet."""
+        """Tags of the registered model as a whole; empty if it does not exist yet."""
         ...
 
     def writing(self) -> AbstractContextManager[None]:

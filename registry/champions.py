@@ -30,8 +30,8 @@ class ChampionChange:
     Attributes:
       number: counts from 1.
       kind: PUBLISHED, PROMOTED, ROLLED_BACK or FOUND.
-      version: champion from here on; "" where the alias was found removed.
-      previous: champion until here; "" where there was none.
+      version: champion from here on; "" if the alias was found removed.
+      previous: champion until here; "" if there was none.
       at: ISO 8601, UTC, to the second.
       by: the run, or the command and its user.
       reason: a sentence or part of one.

@@ -104,9 +104,9 @@ def lock(directory: str) -> Iterator[None]:
 
 
 def offered(directory: str) -> dict[str, list[str]]:
-    """Numbers and aliases by name for a shell to offer, without MLflow; {} where none were left, or they cannot be read.
+    """Numbers and aliases by name for shell completion, without MLflow; {} if the file is missing or unreadable.
 
-    They can be older than the registry, after a crash or a change by other tools: nothing is decided by them.
+    They can be older than the registry, after a crash or a change by other tools: nothing else may depend on them.
     """
     with contextlib.suppress(OSError, ValueError):
         found = files.read_json(os.path.join(directory, OFFERED))
@@ -173,7 +173,7 @@ class MlflowBackend:
             client = connect(self.directory)
             if not client.search_registered_models(f"name = '{self.name}'"):
                 client.create_registered_model(self.name)
-            self._offer()  # what a crash or other tools left stale
+            self._offer()  # a crash or other tools may have left it stale
             yield
 
     def files_path(self, content_hash: str) -> str:
@@ -207,14 +207,14 @@ class MlflowBackend:
         return [os.path.join(versions, folder) for folder in sorted(set(present) - used)]
 
     def _offer(self) -> None:
-        """Leaves what `offered` gives. At each change, not at the end of an operation: a rollback that was killed after its last
-        change would be repeated, and go back further."""
+        """Writes the file for `offered`, after each change and not at the end of an operation: a rollback that was killed after
+        its last change would be repeated, and go further back."""
         versions = self.versions()
         values = [version.version for version in versions] + [alias for version in versions for alias in version.aliases]
         directory = registry_path(self.directory)
         before = offered(directory)
         if before.get(self.name) != values:
-            with contextlib.suppress(OSError):  # what was changed is changed, whatever a shell can offer
+            with contextlib.suppress(OSError):  # the change itself succeeded; only completion would be stale
                 files.write_json(os.path.join(directory, OFFERED), before | {self.name: values})
 
     def _version(self, entry: "ModelVersion", aliases: dict[str, str]) -> Version:

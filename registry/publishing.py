@@ -56,7 +56,7 @@ def publish(
       backbone, probe: directories to copy.
       backbone_hash, probe_hash: their `contracts.content_hash`.
       tags: names to text, besides those that the registry sets itself; ACCURACY, EVAL_SPLIT and RUN_ID are read here.
-      judged_against: version that was champion when the gate judged; None where there was none.
+      judged_against: version that was champion when the gate judged; None if there was none.
       card: text of the model card. A registered version that is undamaged keeps its own card.
 
     Raises:
@@ -71,7 +71,7 @@ def publish(
         if existing and existing.tags.get(PROBE_CONTENT_HASH) != probe_hash:
             is_champion = CHAMPION in existing.aliases
             return Publication(existing, False, is_champion, f"this backbone is already version {existing.version}, with another "
-                               f"probe{', and is the champion' if is_champion else '; its alias was left as it is'}")  # fmt: skip
+                               f"probe{', and is the champion' if is_champion else '; the alias was not moved'}")  # fmt: skip
 
         identity = {CONTENT_HASH: backbone_hash, PROBE_CONTENT_HASH: probe_hash}
         registered = {CARD_HASH: existing.tags[CARD_HASH]} if existing and CARD_HASH in existing.tags else {}

@@ -34,7 +34,7 @@ def get_version(registry: Backend, version: str) -> Version:
 
 
 def champion(registry: Backend) -> Version | None:
-    """The version that has the alias `champion`; None where there is none."""
+    """The version that has the alias `champion`; None if there is none."""
     return champion_of(registry.versions())
 
 

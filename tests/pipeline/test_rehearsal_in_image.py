@@ -145,7 +145,7 @@ def test_an_image_with_other_code_than_the_file_was_compiled_from_is_refused(mac
 
 
 def test_an_image_without_the_project_is_refused_with_the_reason(machine, rehearse):
-    machine.has("docker", instead=f"#!/bin/sh\n[ $1 = image ] || {{ echo x: No module named pipeline >&2; exit 1; }}\n")
+    machine.has("docker", instead="#!/bin/sh\n[ $1 = image ] || { echo x: No module named pipeline >&2; exit 1; }\n")
     with pytest.raises(ConfigurationError, match=f"docker can run, got '{IMAGE}', .* No module named pipeline"):
         rehearse()
 
