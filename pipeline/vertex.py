@@ -26,7 +26,7 @@ from components.run_outcome import RunOutcome
 from contracts import how_to_run
 from pipeline.dag import Places, create_pipeline, how_pretrain_runs
 from pipeline.identity import Origin, node_code, package_versions
-from pipeline.local import BEAM_RUNNER
+from pipeline.local import BEAM_ARGUMENTS
 from pipeline_config import PIPELINE_NAME, Config, Vertex, Worker, require
 from registry.vertex_backend import MODEL_ID, vertex_place
 from vertex.target import DATAFLOW, TASK, Target, require_legal
@@ -121,7 +121,7 @@ def places(vertex: Vertex, target: Target) -> Places:
 def beam_arguments(vertex: Vertex, target: Target, labels: Mapping[str, str]) -> list[str]:
     """Beam's options: the same runner as on one machine, or Dataflow with this image on its workers."""
     if target.beam_runner == TASK:
-        return [f"--runner={BEAM_RUNNER}"]
+        return list(BEAM_ARGUMENTS)
     optional = {
         "service_account_email": vertex.service_account,
         "network": vertex.network.rpartition("/")[2],

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import signal
 import subprocess
 
 import fork_server
@@ -20,6 +21,8 @@ for variable, value in ENVIRONMENT.items():
 # As many processes run as there are cores: with threads of their own on top they would only take the cores from each other.
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
     os.environ.setdefault(variable, "1")
+# A shell's script that starts the tests in the background lets them ignore Ctrl-C, and all that they start would too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _is_worker(config):
@@ -57,6 +60,7 @@ class FinishedRun:
       root: DIR, with the first run and the second, which is the latest.
       first, second: the processes, which have ended.
       run_ids: of both.
+      temporary: the folder that both had for temporary files.
     """
 
     folder: pathlib.Path
@@ -64,6 +68,7 @@ class FinishedRun:
     first: subprocess.CompletedProcess
     second: subprocess.CompletedProcess
     run_ids: tuple[str, str]
+    temporary: pathlib.Path
 
     def record(self, number: int) -> dict:
         """run.json of the first run, 0, or the second, 1."""
@@ -92,9 +97,11 @@ def finished_run(small_folder, forked, tmp_path_factory):
     def make(folder):
         sets = [argument for setting in (*TINY, *OPEN_GATE) for argument in ("--set", setting)]
         command = ["-m", "pipeline", "run", "--data", str(small_folder), "--root", str(folder / "DIR"), *sets]
-        ended = []
+        (folder / "temporary").mkdir()
+        ended, environment = [], {**os.environ, "TMPDIR": str(folder / "temporary")}
         for options in ([], ["--require-push"]):
-            process = forked.run([*command, *options], cwd=PROJECT, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
+            process = forked.run([*command, *options], cwd=PROJECT, env=environment, capture_output=True, text=True,
+                                 timeout=PATIENCE_SECONDS)  # fmt: skip
             assert process.returncode == 0, process.stdout + process.stderr
             ended.append([process.args, process.returncode, process.stdout, process.stderr,
                           (folder / "DIR" / "latest").resolve().name])  # fmt: skip
@@ -103,7 +110,7 @@ def finished_run(small_folder, forked, tmp_path_factory):
     folder = shared.once(tmp_path_factory, "finished_run", make)
     first, second = json.loads((folder / "ended.json").read_text())
     return FinishedRun(small_folder, folder / "DIR", subprocess.CompletedProcess(*first[:-1]),
-                       subprocess.CompletedProcess(*second[:-1]), (first[-1], second[-1]))  # fmt: skip
+                       subprocess.CompletedProcess(*second[:-1]), (first[-1], second[-1]), folder / "temporary")  # fmt: skip
 
 
 @pytest.fixture

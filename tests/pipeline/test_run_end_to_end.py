@@ -117,6 +117,10 @@ def test_the_terminal_shows_our_lines_and_no_library_s(finished_run):
     assert "tensorflow" in (run_folder / "log.txt").read_text()
 
 
+def test_a_run_leaves_no_temporary_files(finished_run):
+    assert list(finished_run.temporary.iterdir()) == []
+
+
 def test_an_unchanged_second_run_is_wholly_cached_and_registers_nothing_new(finished_run):
     first, record = finished_run.record(0), finished_run.record(1)
     assert record["cached_nodes"] == NODES

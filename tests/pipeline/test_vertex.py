@@ -87,11 +87,11 @@ def summary(job):
             continue
         container, inputs, gives = containers(job)[name], task["inputs"], components[name].get("outputDefinitions", {})
         entry_point, executor = container["command"], container["args"][1]
-        runner = [argument for argument in container["args"] if argument.startswith("--runner=")]
+        options = container["args"][6:]
         lines += [
             "", f"{name}{'' if 'cachingOptions' in task else ', never cached'}",
             f"  after {', '.join(sorted(task.get('dependentTasks', ['nothing'])))}",
-            f"  runs {' '.join(entry_point)} {executor} {' '.join(runner)}".rstrip(),
+            f"  runs {' '.join(entry_point)} {executor} {' '.join(options)}".rstrip(),
             *([f"  on {dict(sorted(container['resources'].items()))}"] if "resources" in container else []),
             *(job_lines(job, name) if "custom_config" in inputs["parameters"] else []),
             *(f"  takes {kind} {', '.join(sorted(inputs[kind]))}" for kind in ("artifacts", "parameters") if kind in inputs),
