@@ -1,7 +1,6 @@
 """What reaches the terminal while a run goes on, and what the log file: on a terminal, elsewhere, and by how much is asked for."""
 
 import os
-import pathlib
 import pty
 import re
 import subprocess
@@ -9,11 +8,10 @@ import sys
 
 import pytest
 import rich.console
+from tiny import PATIENCE_SECONDS, PROJECT
 
 from cli.live_view import LiveView
 from trainer.loop import Progress
-
-PROJECT = pathlib.Path(__file__).resolve().parents[2]
 
 SCRIPT = """
 import logging, os, pathlib, sys
@@ -93,13 +91,13 @@ with console(pathlib.Path(sys.argv[1])) as shown:
 """
 
 
-def test_a_terminal_shows_one_live_picture(tmp_path):
+def test_a_terminal_shows_one_live_picture(forked, tmp_path):
     """In a pseudoterminal, whose control sequences are taken away."""
-    child, terminal = pty.fork()
-    if child == 0:
-        os.chdir(PROJECT)
-        os.execve(sys.executable, [sys.executable, "-c", ON_A_TERMINAL, str(tmp_path / "log.txt")],
-                  {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"})  # fmt: skip
+    terminal, theirs = pty.openpty()
+    process = forked.Process(
+        ["-c", ON_A_TERMINAL, tmp_path / "log.txt"], cwd=PROJECT, stdin=theirs, stdout=theirs, stderr=theirs, terminal=True,
+        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"})  # fmt: skip
+    os.close(theirs)
     written = b""
     while True:
         try:
@@ -110,7 +108,7 @@ def test_a_terminal_shows_one_live_picture(tmp_path):
             break
         written += part
     os.close(terminal)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, written.decode()
+    assert process.wait(PATIENCE_SECONDS) == 0, written.decode()
     shown = re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", written.decode()).replace("\r", "")
     assert re.search(r"25%  30 of 120 steps 200 images/s -:--:-- left", shown)
     assert re.search(r"▸ Pretrain +0:00:0\d epoch \[1/2\]", shown) and "· Pusher" in shown
