@@ -10,6 +10,7 @@ import os
 import posixpath
 import tempfile
 import typing
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -32,6 +33,9 @@ class ServedNetwork(tf.Module):
 
     TensorFlow's variables are tracked, not Keras' wrappers around them: the wrappers are saved under handles that only TensorFlow
     2's own loader fills; other loaders find them empty (keras-team/keras issues 19274 and 20095).
+
+    Its functions are plain: tf.saved_model.save traces every tf.function that is an attribute once more, and tracing the network
+    is what takes the time.
     """
 
     def __init__(self, network: keras.Model):
@@ -43,21 +47,27 @@ class ServedNetwork(tf.Module):
 
 
 class EmbeddingModule(ServedNetwork):
-    """A backbone with signatures for encoded images and for pixels.
+    """A backbone with signatures for pixels and for encoded images.
 
     An embedding describes a whole photograph: numbers pooled from feature maps that end in a ReLU, so 0 or more and without an
     upper bound. Compare two by the cosine of the angle between them; a linear classifier standardises each feature first.
     docs/embeddings.md says more. A file that cannot be decoded fails the whole batch, as TensorFlow's decoder does.
     """
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name=model_files.IMAGE_BYTES)])
-    def encoded_images(self, image_bytes):
-        """`[batch]` string, JPEG, PNG, BMP or GIF files of any size -> embedding `[batch, features]` float32."""
-        return {model_files.EMBEDDING: self.embedding(evaluation_views(image_bytes, self.side))}
+    def signatures(self) -> dict[str, Callable]:
+        """By name: what serves files as well as pixels, which is the network traced once."""
 
-    def pixels(self, pixels):
-        """`[batch, side, side, 3]` float32 in [0, 1], whole photographs -> embedding `[batch, features]` float32."""
-        return {model_files.EMBEDDING: self.embedding(pixels)}
+        def pixels(pixels):
+            """`[batch, side, side, 3]` float32 in [0, 1], whole photographs -> embedding `[batch, features]` float32."""
+            return {model_files.EMBEDDING: self.embedding(pixels)}
+
+        def encoded_images(image_bytes):
+            """`[batch]` string, JPEG, PNG, BMP or GIF files of any size -> embedding `[batch, features]` float32."""
+            return of_pixels(pixels=evaluation_views(image_bytes, self.side))
+
+        of_pixels = _traced(pixels, tf.TensorSpec([None, self.side, self.side, 3], tf.float32, name="pixels"))
+        encoded = _traced(encoded_images, tf.TensorSpec([None], tf.string, name=model_files.IMAGE_BYTES))
+        return {"serving_default": encoded, model_files.SIGNATURE_ENCODED: encoded, model_files.SIGNATURE_PIXELS: of_pixels}
 
 
 class ProbeModule(ServedNetwork):
@@ -70,21 +80,28 @@ class ProbeModule(ServedNetwork):
         self.weights = tf.constant(probe.weights, tf.float32)
         self.bias = tf.constant(probe.bias, tf.float32)
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
-    def serialized_examples(self, examples_):
-        """`[batch]` string, examples as contracts.examples describes -> probabilities `[batch, classes]` float32."""
-        spec = {examples.IMAGE: tf.io.FixedLenFeature([], tf.string)}
-        return self.probabilities(tf.io.parse_example(examples_, spec)[examples.IMAGE])
+    def signatures(self) -> dict[str, Callable]:
+        """By name: what serves examples as well as files, which is the network traced once."""
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name=model_files.IMAGE_BYTES)])
-    def encoded_images(self, image_bytes):
-        """`[batch]` string, JPEG, PNG, BMP or GIF files of any size -> probabilities `[batch, classes]` float32."""
-        return self.probabilities(image_bytes)
+        def encoded_images(image_bytes):
+            """`[batch]` string, JPEG, PNG, BMP or GIF files of any size -> probabilities `[batch, classes]` float32."""
+            features = self.embedding(evaluation_views(image_bytes, self.side))
+            logits = (features - self.mean) / self.scale @ self.weights + self.bias
+            return {model_files.PROBABILITIES: tf.nn.softmax(logits)}
 
-    def probabilities(self, encoded):
-        features = self.embedding(evaluation_views(encoded, self.side))
-        logits = (features - self.mean) / self.scale @ self.weights + self.bias
-        return {model_files.PROBABILITIES: tf.nn.softmax(logits)}
+        def serialized_examples(examples_):
+            """`[batch]` string, examples as contracts.examples describes -> probabilities `[batch, classes]` float32."""
+            spec = {examples.IMAGE: tf.io.FixedLenFeature([], tf.string)}
+            return of_images(image_bytes=tf.io.parse_example(examples_, spec)[examples.IMAGE])
+
+        of_images = _traced(encoded_images, tf.TensorSpec([None], tf.string, name=model_files.IMAGE_BYTES))
+        of_examples = _traced(serialized_examples, tf.TensorSpec([None], tf.string, name="examples"))
+        return {"serving_default": of_examples, model_files.SIGNATURE_ENCODED: of_images}
+
+
+def _traced(function: Callable, takes: tf.TensorSpec) -> Callable:
+    """`function` of one tensor as a concrete function. It has no control flow over tensors that autograph would have to convert."""
+    return tf.function(function, input_signature=[takes], autograph=False).get_concrete_function()
 
 
 def untrained_network(record: dict) -> keras.Model:
@@ -116,14 +133,7 @@ def export_backbone(backbone: keras.Model, record: dict, directory: str) -> None
     network = untrained_network(record)
     copy_weights(backbone, network)
     module = EmbeddingModule(network)
-    pixels = tf.TensorSpec([None, *network.input_shape[1:]], tf.float32, name="pixels")
-    encoded = module.encoded_images.get_concrete_function()
-    signatures = {
-        "serving_default": encoded,
-        model_files.SIGNATURE_ENCODED: encoded,
-        model_files.SIGNATURE_PIXELS: tf.function(module.pixels, input_signature=[pixels]).get_concrete_function(),
-    }
-    tf.saved_model.save(module, directory, signatures=signatures)
+    tf.saved_model.save(module, directory, signatures=module.signatures())
     _save_keras(network, posixpath.join(directory, model_files.BACKBONE_KERAS))
     sizes = {"photograph_side": network.input_shape[1], "embedding_size": network.output_shape[-1]}
     files.write_json(posixpath.join(directory, model_files.BACKBONE_RECORD), record | sizes)
@@ -132,11 +142,7 @@ def export_backbone(backbone: keras.Model, record: dict, directory: str) -> None
 def export_probe(network: keras.Model, probe: "Probe", record: dict, directory: str) -> None:
     """Writes the SavedModel of a probe on `network` and, last, its record."""
     module = ProbeModule(network, probe)
-    signatures = {
-        "serving_default": module.serialized_examples.get_concrete_function(),
-        model_files.SIGNATURE_ENCODED: module.encoded_images.get_concrete_function(),
-    }
-    tf.saved_model.save(module, directory, signatures=signatures)
+    tf.saved_model.save(module, directory, signatures=module.signatures())
     files.write_json(posixpath.join(directory, model_files.PROBE_RECORD), record)
 
 

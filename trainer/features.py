@@ -83,7 +83,10 @@ def embedder(networks: Sequence[keras.Model]) -> Callable[[Iterable[tf.Tensor]],
     Returns:
       A function from batches of views to the features by each network, `[count, features]` float32 in the order of the views.
     """
-    step = tf.function(lambda views: [network(views, training=False) for network in networks], reduce_retracing=True)
+    # No control flow over tensors that autograph would have to convert, which takes longer than the tracing itself.
+    step = tf.function(
+        lambda views: [network(views, training=False) for network in networks], reduce_retracing=True, autograph=False
+    )
 
     def embed(batches: Iterable[tf.Tensor]) -> list[np.ndarray]:
         return [np.concatenate(parts) for parts in zip(*([part.numpy() for part in step(views)] for views in batches))]

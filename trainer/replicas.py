@@ -60,7 +60,8 @@ def spread(strategy: tf.distribute.Strategy, step: Callable) -> Callable:
 
     Args:
       strategy: under which the variables that `step` uses were created.
-      step: for `strategy.run`; returns tensors that are the same on all replicas.
+      step: for `strategy.run`; returns tensors that are the same on all replicas. Its control flow over tensors is written as
+        tf.cond or tf.while_loop: autograph, which takes long to convert a step, is off.
 
     Returns:
       A function of the batch's photographs, two arrays `[batch, ...]` with batch a multiple of the replicas, and the step's
@@ -68,8 +69,8 @@ def spread(strategy: tf.distribute.Strategy, step: Callable) -> Callable:
     """
     together = strategy.num_replicas_in_sync
     if together == 1:
-        return tf.function(step)
-    run = tf.function(lambda *arguments: strategy.run(step, arguments))
+        return tf.function(step, autograph=False)
+    run = tf.function(lambda *arguments: strategy.run(step, arguments), autograph=False)
 
     def step_on_all(canvases, aspects, number):
         here = len(aspects) // together

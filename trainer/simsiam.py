@@ -175,7 +175,7 @@ def train_step(
         return loss, z1
 
     # The views stay outside: XLA has no CropAndResize.
-    loss, z1 = (tf.function(learn, jit_compile=True) if settings.xla else learn)(view1, view2, step)
+    loss, z1 = (tf.function(learn, jit_compile=True, autograph=False) if settings.xla else learn)(view1, view2, step)
     z1 = replicas.gathered(z1)
     return replicas.mean(loss), output_std_ratio(z1), z1
 

@@ -108,6 +108,8 @@ def test_ctrl_c_while_the_libraries_start(start, root):
     assert latest(root)["status"] == "interrupted" and latest(root)["nodes"] == {}
 
 
+# A start for each node.
+@pytest.mark.slow
 def test_a_run_that_is_interrupted_in_one_node_after_the_other_continues_each_time_and_finishes(start, root):
     for node, how, name in (
         ("ExampleGen", signal.SIGTERM, "SIGTERM"), ("StatisticsGen", CTRL_C, "Ctrl-C"), ("LinearEval", signal.SIGTERM, "SIGTERM"),

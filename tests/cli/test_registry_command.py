@@ -132,6 +132,8 @@ def test_text_for_a_terminal_is_one_line_without_control():
     assert visible("a\x1b[2J\nb\u202e✿") == "a\\x1b[2J\\nb\\u202e✿"
 
 
+# It starts MLflow's server.
+@pytest.mark.slow
 def test_the_page_is_mlflow_s_on_localhost_alone_with_telemetry_off(root, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

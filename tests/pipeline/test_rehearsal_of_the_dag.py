@@ -1,6 +1,6 @@
 """The whole `gpu` DAG, compiled for Vertex AI and rehearsed, with a small backbone: its result is that of a local run.
 
-Commands are forks of the fork server here; the rehearsal that starts each as a process of its own is slow.
+All is slow, as a rehearsal is as many commands as the DAG has nodes: most tests take commands that are forks of the fork server, the last starts each.
 """
 
 import json
@@ -14,6 +14,8 @@ import rehearse_by_forks
 from tiny import OPEN_GATE, PATIENCE_SECONDS, PROJECT, TINY
 
 import pipeline_config
+
+pytestmark = pytest.mark.slow
 
 
 def settings(preset):
@@ -86,7 +88,6 @@ def test_a_rehearsal_comes_to_the_verdict_of_a_local_run(records):
     assert rehearsed["registry"]["version"] == local["registry"]["version"] == "1"
 
 
-@pytest.mark.slow
 def test_a_rehearsal_whose_commands_are_started_does_what_one_whose_commands_are_forked_does(records, rehearse, tmp_path):
     def flowers(*arguments):
         checked(subprocess.run([sys.executable, "-m", "pipeline", *map(str, arguments)], cwd=PROJECT, capture_output=True, text=True,

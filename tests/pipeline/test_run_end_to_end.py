@@ -133,6 +133,8 @@ def test_an_unchanged_second_run_is_wholly_cached_and_registers_nothing_new(fini
     assert page.count("<td>from the cache<") == len(NODES)
 
 
+# Two whole runs; tests/trainer/test_pretraining.py kills training itself in the fast set.
+@pytest.mark.slow
 def test_a_killed_run_continues_where_it_was(finished_run, root, run, forked):
     # Another seed: data nodes are cached, pre-training is new. A checkpoint a step, so that the kill always finds one.
     settings = [*TINY, *OPEN_GATE, "pretrain.seed=1", "pretrain.epochs=15", "pretrain.checkpoint_seconds=0"]
@@ -210,6 +212,8 @@ def test_a_source_that_does_not_exist_is_named_before_any_node(run, tmp_path):
     assert latest(root)["nodes"] == {} and latest(root)["failing_node"] is None
 
 
+# A whole run; tests/trainer/test_warm_start.py has the weights.
+@pytest.mark.slow
 def test_a_warm_start_trains_on_from_the_champion_under_the_same_gate(finished_run, root, run):
     champion = reading.champion(MlflowBackend(str(root / "registry"), "flowers-backbone"))
     process = run(finished_run.folder, root, *TINY, *OPEN_GATE, "pretrain.warm_start_epochs=2", options=["--warm-start", "champion"])

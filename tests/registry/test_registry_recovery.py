@@ -33,6 +33,8 @@ def _create(directory):
         mlflow_backend.create(directory)
 
 
+# Two processes import MLflow.
+@pytest.mark.slow
 def test_two_processes_can_make_the_registry_at_once(processes, tmp_path, candidate):
     directory = str(tmp_path / "registry")
     both = [processes.Process(target=_create, args=(directory,)) for _ in range(2)]

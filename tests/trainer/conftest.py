@@ -23,8 +23,12 @@ def settings():
 
 @pytest.fixture(scope="session")
 def embedding():
-    """Every way of pooling over the last two stages, at a resolution other than that of training."""
-    return Embedding(resolution=24, photograph_side=32, stages=2, pooling=("mean", "deviation", "maximum"), mirrored=True)
+    """Every way of pooling over the last two stages, at a resolution other than that of training.
+
+    Two views: the network is traced for each, and twelve would take as long as all else. tests/trainer/test_embedding_network.py
+    has the others.
+    """
+    return Embedding(resolution=24, stages=2, pooling=("mean", "deviation", "maximum"), mirrored=True)
 
 
 @pytest.fixture(scope="session")

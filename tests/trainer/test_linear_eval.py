@@ -91,7 +91,7 @@ def test_all_forms_of_a_backbone_agree_in_a_process_that_lacks_the_project(train
 
 def test_the_exported_backbone_is_the_trained_one(trained, settings):
     network, record = load_backbone(trained.first.serving_model_dir)
-    assert record["embedding_size"] == (8 + 16) * 3 and record["photograph_side"] == 32
+    assert record["embedding_size"] == (8 + 16) * 3 and record["photograph_side"] == 24
     assert record["data_fingerprint"] == "d" and record["code_version"] == source_code.version({"trainer/pretrain.py": "0123456789ab"})
     assert bytes_hash(network) != bytes_hash(untrained_network(record))
 

@@ -75,6 +75,8 @@ def test_the_scale_is_part_of_what_a_checkpoint_keeps(settings):
     assert {id(model.loss_scale.scale), id(model.loss_scale.good_steps)} <= kept
 
 
+# XLA compiles for seconds.
+@pytest.mark.slow
 def test_a_compiled_step_equals_a_plain_one(settings, photographs):
     results = []
     for xla in (False, True):

@@ -39,7 +39,8 @@ def kill_after(monkeypatch, saves):
     monkeypatch.setattr(checkpoints_module.Checkpoints, "save", save)
 
 
-@pytest.mark.parametrize("saves", [2, 3, 4])
+# Inside an epoch; at its end and in the next one are slow, as each trains twice.
+@pytest.mark.parametrize("saves", [2, *(pytest.param(saves, marks=pytest.mark.slow) for saves in (3, 4))])
 def test_a_killed_run_continues_to_the_same_weights(photographs, settings, tmp_path, monkeypatch, saves):
     """28 photographs in batches of 8 are 3 steps an epoch; a checkpoint follows each step, so 2 and 4 lie inside an epoch."""
     whole = run(photographs, settings, tmp_path, "whole")
@@ -54,7 +55,7 @@ def test_a_killed_run_continues_to_the_same_weights(photographs, settings, tmp_p
         np.testing.assert_allclose(a, b, atol=1e-5)
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_a_signal_ends_training_after_its_step_and_nothing_of_it_is_lost(photographs, settings, tmp_path, monkeypatch, how):
     """No checkpoint is due by time: the only one is that of the interruption, after the step in which the signal came."""
     settings = dataclasses.replace(settings, checkpoint_seconds=1e6)

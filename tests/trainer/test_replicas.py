@@ -28,6 +28,7 @@ def pairs(results, prefix):
         yield key, value, results[f"{prefix}/two/{key}"]
 
 
+@pytest.mark.slow
 def test_two_devices_train_as_one_with_the_same_global_batch(results):
     for key, one, two in pairs(results, "float32"):
         np.testing.assert_allclose(two, one, atol=1e-4, rtol=1e-4, err_msg=key)
@@ -36,12 +37,14 @@ def test_two_devices_train_as_one_with_the_same_global_batch(results):
     assert len(results["float32/one/loss"]) == 2 and np.abs(kernel).max() > 0.01
 
 
+@pytest.mark.slow
 def test_two_devices_train_as_one_in_float16_within_its_precision(results):
     for key, one, two in pairs(results, "mixed_float16"):
         if key in ("loss", "ratio"):
             np.testing.assert_allclose(two, one, atol=2e-2, err_msg=key)
 
 
+@pytest.mark.slow
 def test_batch_statistics_and_their_gradients_are_those_of_the_global_batch(results):
     compared = dict((key, (one, two)) for key, one, two in pairs(results, "norm"))
     assert compared.keys() == {"y", "gradient", "mean", "variance"}
@@ -52,11 +55,13 @@ def test_batch_statistics_and_their_gradients_are_those_of_the_global_batch(resu
     np.testing.assert_allclose(compared["variance"][1], 0.9 + 0.1 * x.var((0, 1, 2), ddof=1), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_batch_that_the_devices_cannot_share_is_refused(results):
     message = str(results["odd batch"])
     assert "pretrain.batch_size must be a multiple of the 2 devices" in message and "got 9" in message
 
 
+@pytest.mark.slow
 def test_xla_on_several_cpu_devices_is_refused(results):
     assert "pretrain.xla must be false" in str(results["xla"])
 

@@ -113,6 +113,8 @@ class Killed(BaseException):
     """Stands for the end of the process: nothing catches it."""
 
 
+# It trains three times; test_determinism.py resumes a streamed run bit for bit in the fast set.
+@pytest.mark.slow
 def test_a_killed_run_on_streamed_photographs_continues_to_the_same_weights(streamed, settings, tmp_path, monkeypatch):
     """3 steps an epoch, a checkpoint after each step: the fifth lies inside the second epoch."""
 

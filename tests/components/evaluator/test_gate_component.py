@@ -170,7 +170,8 @@ def test_a_damaged_champion_is_an_error(artifacts, save_probe):
         evaluate(artifacts, champion=champion)
 
 
-@pytest.fixture(params=["on a disk", "in Vertex AI"])
+# On a disk it is what every whole run does; here it costs two more runs of TFMA.
+@pytest.fixture(params=[pytest.param("on a disk", marks=pytest.mark.slow), "in Vertex AI"])
 def registry(request, tmp_path):
     """The place of an empty registry, and a function that registers a probe as its champion."""
     place = request.getfixturevalue("new_place")() if request.param == "in Vertex AI" else str(tmp_path / "registry")

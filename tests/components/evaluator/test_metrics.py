@@ -47,6 +47,8 @@ def test_all_models_in_one_run_give_the_figures_that_numpy_gives(tmp_path, save_
     assert len({measured[name].accuracy for name in models}) == 3
 
 
+# Two runs of TFMA, one over seven files.
+@pytest.mark.slow
 def test_figures_do_not_depend_on_sharding(tmp_path, save_probe, write_split, photographs):
     models = {"candidate": save_probe("candidate", SHARP), "untrained": save_probe("untrained", SWAPPED)}
     results = []

@@ -83,6 +83,8 @@ def test_no_photographs_no_groups():
     assert division.group([]).shape == (0,)
 
 
+# Thousands of real photographs.
+@pytest.mark.slow
 @pytest.mark.skipif(not FLOWERS.is_dir(), reason="needs ../shared/data/flowers")
 def test_on_flowers_copies_are_found_and_nothing_else_is_merged():
     files = sorted(FLOWERS.glob("*/*.jpg"))

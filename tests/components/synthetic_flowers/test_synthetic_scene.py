@@ -84,6 +84,8 @@ def test_every_species_covers_about_as_much_and_is_as_bright():
     assert np.ptp(levels) < 0.02 * np.mean(levels)
 
 
+# It draws 500 flowers.
+@pytest.mark.slow
 def test_colour_does_not_tell_the_species(pictures):
     """A linear probe on means and deviations stays at chance (0.2; three standard errors of 500 pictures are 0.054), and even
     64 bins of colour, which see shadows and centres, tell little."""

@@ -1,5 +1,6 @@
 """What a child of the server does to become the command that it was forked for."""
 
+import contextlib
 import fcntl
 import os
 import random
@@ -8,6 +9,8 @@ import signal
 import sys
 import termios
 import time
+
+from fork_server import messages
 
 # Standard input, output and error.
 DESCRIPTORS = 3
@@ -20,13 +23,17 @@ def become(request: dict) -> None:
 
     Args:
       request: `arguments` as after `python`; `folder` to work in; `environment`, all of it; `new_session`, whether it leads one, and
-        `terminal`, whether its standard input is the terminal that controls it; and the three `descriptors`.
+        `terminal`, whether its standard input is the terminal that controls it; the three `descriptors`; and the `connection` to
+        who asked for it.
     """
     if request["new_session"] or request["terminal"]:
         os.setsid()
     _take_descriptors(request["descriptors"])
     if request["terminal"]:
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    # From now on, signals to its session or process group reach it, as after subprocess.Popen.
+    with request["connection"] as connection, contextlib.suppress(OSError):
+        messages.send(connection, {"process": os.getpid()})
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])

@@ -1,7 +1,8 @@
 """The process that forks: `python server.py FOLDER OWNER`, until the process OWNER ends or someone says so.
 
-It listens on FOLDER/socket as soon as its libraries are imported. A request has a command; the answers are the process id of the
-child, and its exit status when it has ended. There is one thread, and one connection for each child.
+It listens on FOLDER/socket as soon as its libraries are imported. A request has a command. The child answers with its process id
+once it leads its session, and the server with the child's exit status when it has ended. There is one thread, and one connection for
+each child.
 """
 
 import contextlib
@@ -61,15 +62,13 @@ def serve(listener: socket.socket, owner: int) -> dict | None:
             signal.pthread_sigmask(signal.SIG_BLOCK, child.SIGNALS)
             process = os.fork()
             if process == 0:
-                for one in (listener, wakes, wake, connection, *connections.values()):
+                for one in (listener, wakes, wake, *connections.values()):
                     one.close()
-                return request | {"descriptors": descriptors}
+                return request | {"descriptors": descriptors, "connection": connection}
             signal.pthread_sigmask(signal.SIG_UNBLOCK, child.SIGNALS)
             for one in descriptors:
                 os.close(one)
             connections[process] = connection
-            with contextlib.suppress(OSError):
-                messages.send(connection, {"process": process})
     for process in connections:
         os.kill(process, signal.SIGKILL)
     if not _is_there(owner):  # which would have removed it
