@@ -3,6 +3,8 @@
 import datetime
 import os
 
+import pytest
+
 from contracts.content_hash import content_hash
 from registry import champions, publishing, reading
 from registry.backend import WITHHELD
@@ -108,6 +110,8 @@ def _publish_together(registry, arguments, start):
     publishing.publish(registry, **arguments)
 
 
+# Two processes import MLflow.
+@pytest.mark.slow
 def test_two_processes_that_finish_at_once_register_both_and_the_better_one_is_champion(processes, registry, candidate):
     publishing.publish(registry, **candidate("a", eval_split="e"))
     same = {"judged_against": "1", "eval_split": "e"}
