@@ -136,7 +136,8 @@ def source(answer: dict, config: Config) -> Iterator[Finding]:
                       f"each of two or more classes needs at least {SMALLEST_CLASS} photographs")  # fmt: skip
         return
     yield Finding(OK, "data", says)
-    batch, train = config.pretrain.batch_size, int(answer["images"] * (1 - config.data.eval_fraction))
+    batch = config.pretrain.batch_size
+    train = answer.get("train", int(answer["images"] * (1 - config.data.eval_fraction)))
     yield judge(batch <= train, "batch", f"{batch} of about {train:,} training photographs",
                 f"--set pretrain.batch_size={max(2, train // 4)}")  # fmt: skip
 

@@ -69,7 +69,7 @@ def _gpus() -> dict:
 
 
 def _source(data, datasets: str) -> dict:
-    from components.example_gen import folder, source
+    from components.example_gen import division, folder, source
 
     if data.source == "synthetic":
         from components.synthetic_flowers import species
@@ -78,7 +78,12 @@ def _source(data, datasets: str) -> dict:
     if data.source.startswith(source.TFDS_PREFIX):
         return _data_set(data)
     found = folder.open_folder(data.source, data.eval_fraction)
-    return {"classes": collections.Counter(candidate.class_name for candidate in found.candidates), "images": len(found.candidates)}
+    classes = collections.Counter(candidate.class_name for candidate in found.candidates)
+    if found.given_splits:
+        train = sum(candidate.split == division.TRAIN for candidate in found.candidates)
+    else:
+        train = classes.total() - sum(division.held_out(classes, data.eval_fraction, data.min_eval).values())
+    return {"classes": classes, "images": len(found.candidates), "train": train}
 
 
 def _data_set(data) -> dict:

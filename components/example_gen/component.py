@@ -49,8 +49,9 @@ def FlowersExampleGen(
     source = open_source(settings, datasets_dir)
     report_path = posixpath.join(ingest_report.uri, INGEST_REPORT)
     records.ingest(
-        beam_pipeline, source, settings.max_side, settings.max_pixels, settings.eval_fraction, fingerprint, examples.uri, report_path
-    )
+        beam_pipeline, source, settings.max_side, settings.max_pixels, settings.eval_fraction, settings.min_eval, fingerprint,
+        examples.uri, report_path,
+    )  # fmt: skip
     with fileio.open(posixpath.join(examples.uri, contract.ORIGIN_FILE), "w") as file:
         file.write(contract.origin(fingerprint, json.loads(data), code_version))
     examples.split_names = artifact_utils.encode_split_names(list(contract.SPLITS))

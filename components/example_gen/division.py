@@ -7,7 +7,7 @@ never names, order or chance, and adding photographs moves few others.
 
 import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy.fft import dctn
@@ -86,42 +86,60 @@ def _same_picture(thumbnails: np.ndarray, reach: np.ndarray, left: np.ndarray, r
 TRAIN, EVAL, LEFT_OUT = "train", "eval", "left out"
 
 
-def divide(classes: Sequence[str], hashes: Sequence[str], groups: np.ndarray, eval_fraction: float) -> list[str]:
-    """TRAIN or EVAL for each photograph of a source that has no splits of its own.
+def held_out(sizes: Mapping[str, int], eval_fraction: float, min_eval: int) -> dict[str, int]:
+    """How many photographs of each class eval should have.
+
+    A class gives its share, round(eval_fraction x size). Where the shares of all classes are fewer than `min_eval` photographs,
+    it gives its part of `min_eval` instead, rounded up, but at most half of its photographs; always at least 1, and never all.
+
+    Args:
+      sizes: labelled photographs of each class, 1 or more.
+      eval_fraction: in (0, 1).
+      min_eval: 0 or more.
+    """
+    labelled = sum(sizes.values())
+    return {
+        name: min(max(1, round(eval_fraction * size), min(-(-min_eval * size // labelled), size // 2)), size - 1)
+        for name, size in sizes.items()
+    }
+
+
+def divide(classes: Sequence[str], hashes: Sequence[str], groups: np.ndarray, eval_fraction: float, min_eval: int) -> list[str]:
+    """TRAIN or EVAL for each labelled photograph of a source that has no splits of its own.
 
     Args:
       classes: class name of each of the n photographs.
       hashes: content hash of each photograph, hex.
       groups: int [n]; photographs of one group go to the same side, also across classes.
-      eval_fraction: wanted share of eval, per class.
+      eval_fraction, min_eval: as in `held_out`.
 
     Groups are taken in the order of their smallest content hash. A group joins eval unless one of its classes would then exceed
-    round(eval_fraction x photographs of the class), at least 1 and at most all but 1. A class without a group that is small
-    enough gives eval its smallest group that leaves photographs for train. A class that is a single group stays in train.
+    what `held_out` wants of it. A class without a group that is small enough gives eval its smallest group that leaves
+    photographs for train. A class that is a single group stays in train.
     """
     members: dict[int, list[int]] = {}
     for photograph in sorted(range(len(classes)), key=lambda i: hashes[i]):
         members.setdefault(int(groups[photograph]), []).append(photograph)
     sizes = Counter(classes)
-    wanted = {name: min(max(1, round(eval_fraction * size)), size - 1) for name, size in sizes.items()}
+    wanted = held_out(sizes, eval_fraction, min_eval)
     counts = {group: Counter(classes[i] for i in photographs) for group, photographs in members.items()}
-    held_out: Counter = Counter()
+    taken: Counter = Counter()
     chosen = set()
     for group, count in counts.items():
-        if all(held_out[name] + n <= wanted[name] for name, n in count.items()):
+        if all(taken[name] + n <= wanted[name] for name, n in count.items()):
             chosen.add(group)
-            held_out.update(count)
+            taken.update(count)
     for name in sorted(sizes):
-        if held_out[name]:
+        if taken[name]:
             continue
         fitting = [
             group for group, count in counts.items()
-            if name in count and all(held_out[other] + n < sizes[other] for other, n in count.items())
+            if name in count and all(taken[other] + n < sizes[other] for other, n in count.items())
         ]  # fmt: skip
         if fitting:
             smallest = min(fitting, key=lambda group: len(members[group]))
             chosen.add(smallest)
-            held_out.update(counts[smallest])
+            taken.update(counts[smallest])
     return [EVAL if int(group) in chosen else TRAIN for group in groups]
 
 

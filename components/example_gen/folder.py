@@ -109,7 +109,6 @@ def open_folder(source: str, eval_fraction: float) -> Folder:
         for folder, split in splits.items()
         for name in _folders(_join(root, folder))
     ] or [(name, printable(name), "") for name in top]
-    percent = 100 * eval_fraction
     return Folder(
         name=source,
         classes=tuple(sorted({class_name for _, class_name, _ in class_folders})),
@@ -118,7 +117,7 @@ def open_folder(source: str, eval_fraction: float) -> Folder:
             key=lambda candidate: (candidate.path, candidate.location))),
         given_splits=bool(held_out),
         split_rule=f"train/ and {held_out}/ of the folder" if held_out else
-        f"{100 - percent:g} % and {percent:g} % of each class, divided by content",
+        f"{100 * eval_fraction:g} % of each class held out, more where photographs are few, divided by content",
         unused=tuple(f"{printable(name)}/" for name in top if splits and name not in splits),
     )  # fmt: skip
 

@@ -53,8 +53,8 @@ class Shard:
 
 
 def ingest(
-    pipeline: beam.Pipeline, source: Folder | DataSet, max_side: int, max_pixels: int, eval_fraction: float, fingerprint: str,
-    examples_uri: str, report_path: str,
+    pipeline: beam.Pipeline, source: Folder | DataSet, max_side: int, max_pixels: int, eval_fraction: float, min_eval: int,
+    fingerprint: str, examples_uri: str, report_path: str,
 ) -> None:  # fmt: skip
     """Runs `pipeline` to its end: writes `Split-train/` and `Split-eval/` below `examples_uri`, and the report.
 
@@ -72,7 +72,7 @@ def ingest(
                 | "Read" >> source.read_all(photograph.max_file_bytes(max_pixels))
                 | "Normalise" >> beam.ParDo(Normalise(scratch, source.classes, max_side, max_pixels))
                 | "Gather" >> beam.combiners.ToList()
-                | "Divide" >> beam.Map(divide, source.given_splits, eval_fraction)
+                | "Divide" >> beam.Map(divide, source.given_splits, eval_fraction, min_eval)
             )
             divided | "Report" >> beam.Map(
                 report.write, path=report_path, source=source.name, kind=source.kind, fingerprint=fingerprint,
@@ -122,7 +122,7 @@ class Normalise(beam.DoFn):
             self.file.close()
 
 
-def divide(descriptions: list[Description], given_splits: bool, eval_fraction: float) -> report.Divided:
+def divide(descriptions: list[Description], given_splits: bool, eval_fraction: float, min_eval: int) -> report.Divided:
     """Decides each usable photograph's split; see `division`."""
     usable = sorted((d for d in descriptions if not d.reason), key=lambda d: (d.content_hash, d.path))
     quarantined = sorted((d for d in descriptions if d.reason), key=lambda d: d.path)
@@ -130,7 +130,8 @@ def divide(descriptions: list[Description], given_splits: bool, eval_fraction: f
     if given_splits:
         chosen = division.keep_given([d.split for d in usable], groups)
     else:
-        chosen = division.divide([d.class_name for d in usable], [d.content_hash for d in usable], groups, eval_fraction)
+        hashes = [d.content_hash for d in usable]
+        chosen = division.divide([d.class_name for d in usable], hashes, groups, eval_fraction, min_eval)
     return report.Divided(usable, chosen, groups.tolist(), quarantined)
 
 

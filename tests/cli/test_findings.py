@@ -126,6 +126,8 @@ def test_the_source_is_judged_by_its_classes(answer, level, words):
 def test_a_batch_larger_than_the_train_split_names_one_that_fits():
     *_, finding = doctor.source({"classes": {"rose": 10, "tulip": 10}, "images": 20}, pipeline_config.QUICK)
     assert finding.level == "fail" and finding.fix == "--set pretrain.batch_size=4"  # 17 train, of which a quarter
+    divided = {"classes": {"rose": 10, "tulip": 10}, "images": 20, "train": 10}
+    assert list(doctor.source(divided, pipeline_config.QUICK))[-1].fix == "--set pretrain.batch_size=2"  # 10 train
 
 
 def test_only_a_data_set_that_is_not_here_yet_needs_the_network(monkeypatch):

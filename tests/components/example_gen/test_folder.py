@@ -27,7 +27,7 @@ def test_class_folders_give_classes_and_candidates(flowers):
     folder = opened(flowers)
     assert folder.classes == ("daisy", "rose")
     assert not folder.given_splits
-    assert folder.split_rule == "85 % and 15 % of each class, divided by content"
+    assert folder.split_rule == "15 % of each class held out, more where photographs are few, divided by content"
     paths = [candidate.path for candidate in folder.candidates]
     assert len(paths) == 21
     assert "rose/2019/may/deep.jpg" in paths

@@ -19,7 +19,7 @@ from contracts import examples
 def ingest(source, out, max_side=64, max_pixels=100_000, options=()):
     source = open_folder(str(source), 0.15) if isinstance(source, pathlib.Path) else source
     pipeline = beam.Pipeline(options=PipelineOptions(list(options)))
-    records.ingest(pipeline, source, max_side, max_pixels, 0.15, "the fingerprint", str(out), str(out / "report.json"))
+    records.ingest(pipeline, source, max_side, max_pixels, 0.15, 0, "the fingerprint", str(out), str(out / "report.json"))
     return json.loads((out / "report.json").read_text())
 
 
@@ -174,7 +174,7 @@ def test_source_and_output_may_be_remote(flowers):
                 tf.io.gfile.copy(str(path), f"ram://photographs/{split}/{path.parent.name}/{path.name}")
     folder = open_folder("ram://photographs", 0.15)
     assert folder.fingerprint() == open_folder("ram://photographs/", 0.15).fingerprint()
-    records.ingest(beam.Pipeline(), folder, 64, 100_000, 0.15, "", "ram://ingested", "ram://ingested/report.json")
+    records.ingest(beam.Pipeline(), folder, 64, 100_000, 0.15, 0, "", "ram://ingested", "ram://ingested/report.json")
     with tf.io.gfile.GFile("ram://ingested/report.json") as file:
         report = json.loads(file.read())
     assert [report["splits"][split]["images"] for split in ("train", "eval")] == [14, 6]

@@ -79,7 +79,9 @@ def test_nothing_is_drawn_to_inspect_synthetic_flowers(tmp_path):
 
 def test_only_settings_that_matter_to_ingest_are_its_parameter():
     folder = pipeline_config.ingest(pipeline_config.Data(source="x", max_side=99))
-    assert folder == {"source": "x", "max_side": 99, "max_pixels": 64_000_000, "eval_fraction": 0.15}
+    assert folder == {"source": "x", "max_side": 99, "max_pixels": 64_000_000, "eval_fraction": 0.15, "min_eval": 150}
     assert pipeline_config.ingest(pipeline_config.Data(source="x", synthetic_seed=3)) == pipeline_config.ingest(
         pipeline_config.Data(source="x", max_bad_fraction=0.5))  # fmt: skip
     assert "synthetic_seed" in pipeline_config.ingest(pipeline_config.Data())
+    # Least photographs of eval: only where a folder is divided.
+    assert not any("min_eval" in pipeline_config.ingest(pipeline_config.Data(source=name)) for name in ("synthetic", "tfds:x"))
