@@ -62,7 +62,7 @@ class Data:
     # Least number of labelled photographs held out in a divided folder, but never more than half of each class: a verdict needs
     # more photographs than a probe. Where two probes disagree on a share s of n photographs, the standard error of the difference
     # of their accuracies is at most sqrt(s / n): 4.5 points for s = 0.3 (typical beside the random-init baseline) and n = 150, so
-    # that a gain of 12.5 points is proven four times in five (Connor's formula, docs/gate.md). From 1,000 photographs on, 15 %
+    # that a gain of 12.4 points is proven four times in five (Connor's formula, docs/gate.md). From 1,000 photographs on, 15 %
     # are as many.
     min_eval: int = 150
 
@@ -278,18 +278,25 @@ class LinearEval:
 
 @dataclass(frozen=True)
 class Gate:
-    """What a backbone has to prove on the eval split before it is registered. All are accuracies in [0, 1]."""
+    """What a backbone has to prove on the eval split before it is registered: accuracies in [0, 1], and how sure is sure."""
 
     min_accuracy: float = 0.55
     # Over the random-init baseline: the same probe on the same network untrained.
     min_gain_over_random: float = 0.03
     # How far below the champion, on the same eval split, a candidate may fall; allows for the noise of a small eval split.
     max_regression: float = 0.01
+    # Largest p of McNemar's test with which the verdict says that it is sure who is better. One-sided, so half of the usual 5 %:
+    # the same decision as by the 95 % interval that is shown beside it (ICH E9, section 5.5).
+    significance: float = 0.025
+    # How often the number of photographs that the verdict asks for should suffice; the usual value in planning trials.
+    power: float = 0.8
 
     def __post_init__(self):
         require(0 <= self.min_accuracy <= 1, "gate.min_accuracy", "between 0 and 1", self.min_accuracy)
         require(-1 <= self.min_gain_over_random <= 1, "gate.min_gain_over_random", "between -1 and 1", self.min_gain_over_random)
         require(0 <= self.max_regression <= 1, "gate.max_regression", "between 0 and 1", self.max_regression)
+        require(0 < self.significance < 0.5, "gate.significance", "between 0 and 0.5, both excluded", self.significance)
+        require(0.5 <= self.power < 1, "gate.power", "at least 0.5 and below 1", self.power)
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,8 @@ def _gate(gate: dict) -> str:
     champion = gate["baseline_version"]
     against = f"champion version {champion}" if champion else "the random-init baseline; there was no champion"
     verdict = "blessed" if gate["blessed"] else "not blessed"
-    return "\n".join([f"{verdict}, judged against {against}", *(f"- {reason}" for reason in gate["reasons"])])
+    how_sure = [one["sentence"] for one in gate["evidence"].values() if one]
+    return "\n".join([f"{verdict}, judged against {against}", *(f"- {sentence}" for sentence in [*gate["reasons"], *how_sure])])
 
 
 def _registry(registry: dict, gate: dict) -> str:

@@ -22,7 +22,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
-from components.evaluator.gate import Champion, EvaluationError, Measured, Verdict, judge
+from components.evaluator.gate import Champion, EvaluationError, Measured, Verdict, in_words, judge
 from components.evaluator.measure import measure
 from contracts import examples as features
 from contracts import files, model_files
@@ -181,7 +181,7 @@ def GateEvaluator(
     settings = Gate(**json.loads(gate))
     verdict = judge(settings, classes, measured[CANDIDATE], measured[UNTRAINED], compared)
 
-    record = verdict_record(verdict, measured, classes, baseline.version if baseline else None) | {
+    record = verdict_record(verdict, measured, classes, baseline.version if baseline else None, settings) | {
         # For the Pusher: what was judged, by which thresholds and on which photographs.
         "gate": dataclasses.asdict(settings),
         "eval_split": eval_split_hash(photographs),
@@ -191,19 +191,26 @@ def GateEvaluator(
     _bless(blessing, verdict.blessed, probe, probe_hash, baseline.version if baseline else "")
     logger.info(
         "%s on %d held-out photographs: %s.",
-        "Blessed" if verdict.blessed else "Not blessed", measured[CANDIDATE].examples, "; ".join(verdict.reasons),
+        "Blessed" if verdict.blessed else "Not blessed", measured[CANDIDATE].examples,
+        "; ".join([*verdict.reasons, *(one["sentence"] for one in record["evidence"].values() if one)]),
     )  # fmt: skip
 
 
 def verdict_record(
-    verdict: Verdict, measured: dict[str, Measured], classes: tuple[str, ...], baseline_version: str | None
+    verdict: Verdict, measured: dict[str, Measured], classes: tuple[str, ...], baseline_version: str | None, gate: Gate
 ) -> dict:
     """The content of verdict.json; figures that are not finite become null."""
     candidate = measured[CANDIDATE]
+    titles = {UNTRAINED: "the random-init baseline", CHAMPION: f"champion version {baseline_version}"}
     return {
         "schema_version": 1,
         "blessed": verdict.blessed,
         "reasons": list(verdict.reasons),
+        "evidence": {
+            name: dataclasses.asdict(found) | {"sentence": in_words(found, title, gate)}
+            if (found := verdict.evidence.get(name)) else None
+            for name, title in titles.items()
+        },
         "baseline_version": baseline_version,
         "metrics": {name: _figures(measured[name]) if name in measured else None for name in (CANDIDATE, UNTRAINED, CHAMPION)},
         "per_class": {name: _number(accuracy) for name, accuracy in candidate.per_class.items()},

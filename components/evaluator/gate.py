@@ -1,11 +1,14 @@
-"""The gate: turns figures into a verdict with reasons. Pure, and without libraries.
+"""The gate: turns figures into a verdict with reasons. Pure.
 
-A backbone is blessed if every check passes; the reasons list every check, passed or failed, with its figures.
+A backbone is blessed if every check passes; the reasons list every check, passed or failed, with its figures. Beside them the
+verdict says how sure each comparison is (`evidence.py`).
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from components.evaluator.evidence import Evidence, Pairs, weigh
 from pipeline_config import Gate
 
 
@@ -24,6 +27,7 @@ class Measured:
       per_class: accuracy by true class; None for a class without a photograph in the eval split.
       confusion_matrix: counts of photographs, [true class][predicted class], in the order of the probe's classes.
       examples: number of photographs.
+      pairs: what this probe and the candidate's are right about on the same photographs; None for the candidate.
     """
 
     accuracy: float
@@ -32,6 +36,7 @@ class Measured:
     per_class: dict[str, float | None]
     confusion_matrix: list[list[int]]
     examples: int
+    pairs: Pairs | None = None
 
 
 # Thresholds are inclusive. Differences of accuracies are not exact in floating point (0.58 - 0.55 < 0.03), so a figure within
@@ -51,10 +56,14 @@ class Champion:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether the backbone may be registered, and one sentence a check."""
+    """Whether the backbone may be registered, one sentence a check, and how sure the comparisons are.
+
+    `evidence` has `untrained`, and `champion` if that was measured; it is empty if nothing was judged.
+    """
 
     blessed: bool
     reasons: tuple[str, ...]
+    evidence: Mapping[str, Evidence] = field(default_factory=dict)
 
 
 def judge(gate: Gate, classes: tuple[str, ...], candidate: Measured, untrained: Measured, champion: Champion | None) -> Verdict:
@@ -80,7 +89,31 @@ def judge(gate: Gate, classes: tuple[str, ...], candidate: Measured, untrained: 
         _gain(gate, candidate.accuracy, untrained.accuracy),
         _regression(gate, classes, candidate.accuracy, champion),
     ]
-    return Verdict(all(passed for passed, _ in checks), tuple(reason for _, reason in checks))
+    others = {"untrained": untrained} | ({"champion": champion.measured} if champion and champion.measured else {})
+    evidence = {name: weigh(one.pairs, gate.significance, gate.power) for name, one in others.items() if one.pairs}
+    return Verdict(all(passed for passed, _ in checks), tuple(reason for _, reason in checks), evidence)
+
+
+def in_words(evidence: Evidence, other: str, gate: Gate) -> str:
+    """One sentence: whether it is sure which of the two is better, or how many more photographs it would take.
+
+    Args:
+      other: whom the candidate is compared with, such as "the random-init baseline".
+    """
+    figures = (
+        f"{evidence.only_candidate} photographs are classified correctly by the candidate alone and {evidence.only_other} by {other} "
+        f"alone: a difference of {_text(evidence.difference)}, 95 % interval {_text(evidence.low)} to {_text(evidence.high)}, "
+        f"p = {evidence.p:.2g}"
+    )
+    if evidence.sure:
+        return f"sure that the candidate is {'better' if evidence.difference > 0 else 'worse'} than {other}: {figures}"
+    unsure = f"not sure whether the candidate is better than {other}: {figures}, above gate.significance {_text(gate.significance)}"
+    if evidence.more_photographs is None:
+        return f"{unsure}; neither is ahead, so no number of photographs can be stated"
+    return (
+        f"{unsure}; if they go on to differ like this, about {evidence.more_photographs:,} more labelled photographs in eval would "
+        f"settle it"
+    )
 
 
 def _measured(candidate: Measured, untrained: Measured, champion: Champion | None) -> list[tuple[str, Measured]]:

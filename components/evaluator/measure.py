@@ -12,6 +12,7 @@ from tensorflow_model_analysis.proto import config_pb2
 from tfx_bsl.public import tfxio
 
 from components.evaluator import tfma_metrics
+from components.evaluator.evidence import Pairs
 from components.evaluator.gate import EvaluationError, Measured
 from contracts import examples as features
 from contracts import model_files
@@ -22,7 +23,10 @@ BATCH_SIZE = 64
 
 
 def eval_config(model_names: Sequence[str], class_count: int) -> config_pb2.EvalConfig:
-    """TFMA's configuration: the models by name, overall and one slice a class, no thresholds (the gate is `gate.py`)."""
+    """TFMA's configuration: the models by name, overall and one slice a class, no thresholds (the gate is `gate.py`).
+
+    Each model but the first is also compared with the first, photograph by photograph.
+    """
     models = [
         config_pb2.ModelSpec(name=name, model_type=tfma.TF_GENERIC, signature_name=SERVING_SIGNATURE,
                        prediction_key=model_files.PROBABILITIES, label_key=features.LABEL)
@@ -33,10 +37,15 @@ def eval_config(model_names: Sequence[str], class_count: int) -> config_pb2.Eval
         _own_metric(tfma_metrics.ConfusionCounts, classes=class_count),
         _own_metric(tfma_metrics.CrossEntropy),
     ]
+    first, *others = model_names
+    paired = [_own_metric(tfma_metrics.PairedCounts, first=first)]
     return config_pb2.EvalConfig(
         model_specs=models,
         slicing_specs=[config_pb2.SlicingSpec(), config_pb2.SlicingSpec(feature_keys=[features.CLASS_NAME])],
-        metrics_specs=[config_pb2.MetricsSpec(metrics=metrics, model_names=list(model_names))],
+        metrics_specs=[
+            config_pb2.MetricsSpec(metrics=metrics, model_names=list(model_names)),
+            config_pb2.MetricsSpec(metrics=paired, model_names=others),
+        ],
     )
 
 
@@ -51,8 +60,8 @@ def measure(
 
     Args:
       pipeline: a Beam pipeline that has not run; `measure` runs it.
-      models: name to SavedModel directory, two or more. The signature `serving_default` maps [batch] serialized tf.Examples to
-        `probabilities`, [batch, classes] float.
+      models: name to SavedModel directory, two or more, the candidate first. The signature `serving_default` maps [batch]
+        serialized tf.Examples to `probabilities`, [batch, classes] float.
       classes: class names in the order of the labels.
       file_patterns: gzip TFRecord files of the eval split.
       output_dir: where TFMA writes its metrics, readable with `tfma.load_eval_result`.
@@ -93,13 +102,19 @@ def _read(output_dir: str, model_name: str, classes: Sequence[str], file_pattern
             f"the eval split must have photographs only of the probe's classes {', '.join(classes)}, got "
             f"{', '.join(map(repr, unknown))}; train and evaluate on the same source"
         )
+    examples = int(_double(overall["example_count"]))
+    pairs = None
+    if tfma_metrics.BOTH in overall:
+        only_candidate, only_other, both = (int(_double(overall[name])) for name in tfma_metrics.PAIRS)
+        pairs = Pairs(only_candidate, only_other, both, examples)
     return Measured(
         accuracy=_double(overall[tfma_metrics.ACCURACY]),
         macro_f1=_double(overall[tfma_metrics.MACRO_F1]),
         cross_entropy=_double(overall[tfma_metrics.CROSS_ENTROPY]),
         per_class={name: _double(by_class[name]) if name in by_class else None for name in classes},
         confusion_matrix=_matrix(overall[tfma_metrics.CONFUSION_MATRIX], len(classes)),
-        examples=int(_double(overall["example_count"])),
+        examples=examples,
+        pairs=pairs,
     )
 
 

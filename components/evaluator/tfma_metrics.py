@@ -1,4 +1,4 @@
-"""The metrics of the gate, as TFMA metrics: accuracy, macro F1, cross-entropy and the confusion matrix.
+"""The metrics of the gate, as TFMA metrics: accuracy, macro F1, cross-entropy, the confusion matrix, and pairs with the candidate.
 
 Accuracy and F1 are computed from counts, never from rounded averages, so that they are exact and independent of how Beam shards
 and batches the eval split. (TFMA's own CategoricalCrossEntropy is not: its merge counts the first accumulator twice, and Keras
@@ -14,6 +14,8 @@ ACCURACY = "accuracy"
 MACRO_F1 = "macro_f1"
 CROSS_ENTROPY = "cross_entropy"
 CONFUSION_MATRIX = "confusion_matrix"
+# Photographs that the first model names correctly and this one does not, the other way round, and both.
+ONLY_FIRST, ONLY_THIS, BOTH = PAIRS = ("only_first_correct", "only_this_correct", "both_correct")
 
 # Below any probability, so that TFMA takes the most probable class as the prediction however small its probability is.
 EVERY_PREDICTION = -1.0
@@ -111,5 +113,54 @@ class _MeanCrossEntropy(beam.CombineFn):
         return {self._key: float(total / examples) if examples else float("nan")}
 
 
+class PairedCounts(tfma.metrics.Metric):
+    """PAIRS: what this model and another of the same evaluation name correctly, photograph by photograph."""
+
+    def __init__(self, first: str, name: str = "pairs"):
+        """`first`: name of the other model."""
+        super().__init__(metric_util.merge_per_key_computations(_paired_counts), first=first, name=name)
+
+
+def _paired_counts(first, name="pairs", eval_config=None, model_name="", output_name="", example_weighted=False):
+    del name
+    keys = [
+        tfma.metrics.MetricKey(name=key, model_name=model_name, output_name=output_name, example_weighted=example_weighted)
+        for key in PAIRS
+    ]
+    return [tfma.metrics.MetricComputation(keys=keys, preprocessors=None, combiner=_CountPairs(first, keys, eval_config))]
+
+
+class _CountPairs(beam.CombineFn):
+    """Numbers of examples in the order of PAIRS, over one example at a time."""
+
+    def __init__(self, first, keys, eval_config):
+        self._first = first
+        self._keys = keys
+        self._eval_config = eval_config
+
+    def create_accumulator(self):
+        return 0, 0, 0
+
+    def add_input(self, accumulator, element):
+        first, this = (self._correct(element, name) for name in (self._first, self._keys[0].model_name))
+        return tuple(
+            count + int(found)
+            for count, found in zip(accumulator, (first and not this, this and not first, first and this), strict=True)
+        )
+
+    def _correct(self, element, model_name):
+        label, probabilities, _ = next(metric_util.to_label_prediction_example_weight(
+            element, eval_config=self._eval_config, model_name=model_name, output_name=self._keys[0].output_name,
+            flatten=False))  # fmt: skip
+        return int(np.argmax(probabilities)) == int(label.item())
+
+    def merge_accumulators(self, accumulators):
+        return tuple(map(sum, zip(*accumulators, strict=True)))
+
+    def extract_output(self, accumulator):
+        return dict(zip(self._keys, map(float, accumulator), strict=True))
+
+
 tfma.metrics.metric_types.register_metric(ConfusionCounts)
 tfma.metrics.metric_types.register_metric(CrossEntropy)
+tfma.metrics.metric_types.register_metric(PairedCounts)

@@ -199,7 +199,8 @@ def _figures(facts: Facts) -> str:
         "random-init baseline was measured for this figure.",
         table(("class", "accuracy", "photographs"), per_class),
         f"The gate compared with {against}, and blessed the backbone:",
-        "\n".join(f"- {escaped(reason)}" for reason in verdict["reasons"]),
+        "\n".join(f"- {escaped(sentence)}" for sentence in [
+            *verdict["reasons"], *(one["sentence"] for one in verdict["evidence"].values() if one)]),
         f"Eval split: {code(verdict['eval_split'])}.",
     ])  # fmt: skip
 

@@ -147,6 +147,7 @@ def _sections(found: Artifacts) -> dict[str, Any]:
     judged, learnt, ingest = found.verdict, found.predictions and found.records, found.ingest
     return {
         "comparison": of(judged, lambda: sections.comparison(judged)),
+        "evidence": of(judged, lambda: sections.evidence(judged)),
         "by_class": of(judged, lambda: sections.by_class(judged)),
         "confusions": of(judged, lambda: sections.confusions(judged)),
         "curves": of(found.pretrain, lambda: pictures.curves(found)),

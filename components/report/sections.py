@@ -71,6 +71,12 @@ def comparison(verdict: dict) -> list[dict]:
     ]
 
 
+def evidence(verdict: dict) -> list[dict]:
+    """What each comparison says: as in the verdict's `evidence`, with `title`, whom the candidate is compared with."""
+    titles = {"untrained": "Random-init baseline", "champion": f"Champion, version {verdict['baseline_version']}"}
+    return [found | {"title": titles[name]} for name, found in verdict["evidence"].items() if found]
+
+
 def by_class(verdict: dict) -> dict:
     """`rows`, the worst classes first: `name`, `total`, `correct`, `accuracy`, `confused_with`, `confused`; `of` all classes."""
     rows, classes = [], verdict["classes"]

@@ -32,7 +32,8 @@ REPORTS = {
     "linear_eval": {"top1": 0.8, "knn_top1": 0.7, "random_init_top1": 0.5, "random_init_knn_top1": 0.4,
                     "top1_at_10_percent_labels": 0.6},
     "verdict": {"schema_version": 1, "blessed": True, "reasons": ["good enough"], "baseline_version": "1",
-                "per_class": {"[rose]": 0.9, "tulip": 0.7}, "metrics": {}},
+                "per_class": {"[rose]": 0.9, "tulip": 0.7}, "metrics": {}, "evidence": {"untrained": None, "champion": {
+                    "sentence": "not sure whether the candidate is better than champion version 1"}}},
     "push": {"schema_version": 1, "pushed": True, "created": True, "name": "flowers-backbone", "version": "2",
              "alias": "champion", "reasons": ["better"]},
 }  # fmt: skip
@@ -53,7 +54,8 @@ def test_the_sections_come_from_the_reports():
     assert record["data"]["quarantined_files"][0]["path"] == "a.jpg"
     assert (record["data"]["train"], record["data"]["eval"], record["data"]["images"]) == (82, 15, 97)
     assert record["linear_eval"]["per_class"] == {"[rose]": 0.9, "tulip": 0.7}
-    assert record["gate"] == {"blessed": True, "reasons": ["good enough"], "baseline_version": "1", "metrics": {}}
+    assert record["gate"] == {"blessed": True, "reasons": ["good enough"], "baseline_version": "1", "metrics": {},
+                              "evidence": REPORTS["verdict"]["evidence"]}
     assert record["registry"] == {
         "pushed": True, "name": "flowers-backbone", "version": "2", "alias": "champion", "reasons": ["better"]}  # fmt: skip
     assert record["cached_nodes"] == ["ExampleGen"]

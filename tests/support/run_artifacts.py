@@ -105,8 +105,14 @@ def verdict(blessed: bool = True) -> dict:
         "baseline_version": "3",
         "metrics": {"candidate": figures | {"accuracy": 16 / 24}, "untrained": figures | {"accuracy": 12 / 24},
                     "champion": figures | {"accuracy": 15 / 24}},
+        "evidence": {
+            "untrained": {"only_candidate": 7, "only_other": 3, "difference": 4 / 24, "low": -0.0859, "high": 0.3926, "p": 0.171875,
+                          "sure": False, "more_photographs": 82, "sentence": "not sure about the random-init baseline"},
+            "champion": {"only_candidate": 1, "only_other": 0, "difference": 1 / 24, "low": -0.1006, "high": 0.1924, "p": 0.5,
+                         "sure": False, "more_photographs": 160, "sentence": "not sure about the champion"}},
         "per_class": {}, "confusion_matrix": confusion_matrix(), "classes": list(NASTY), "eval_examples": EVAL,
-        "gate": {"min_accuracy": 0.5, "min_gain_over_random": 0.03, "max_regression": 0.01},
+        "gate": {"min_accuracy": 0.5, "min_gain_over_random": 0.03, "max_regression": 0.01, "significance": 0.025,
+                 "power": 0.8},
         "probe": {"uri": "/x/probe", "content_hash": "a" * 64},
     }  # fmt: skip
 

@@ -106,6 +106,7 @@ class Expected:
     macro_f1: float
     cross_entropy: float
     confusion_matrix: list
+    correct: np.ndarray  # of each photograph, bool
 
 
 @pytest.fixture
@@ -130,6 +131,7 @@ def expect():
             macro_f1=math.fsum(scores) / len(scores),
             cross_entropy=-math.fsum(math.log(probabilities[i, t]) for i, t in enumerate(split.labels)) / len(split.labels),
             confusion_matrix=matrix,
+            correct=predicted == split.labels,
         )
 
     return by_hand

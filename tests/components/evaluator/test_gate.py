@@ -1,10 +1,12 @@
 """The gate as a function: which figures pass, and what the reasons say."""
 
+import dataclasses
 import math
 
 import pytest
 
-from components.evaluator.gate import Champion, Measured, judge
+from components.evaluator.evidence import Pairs
+from components.evaluator.gate import Champion, Measured, in_words, judge
 from pipeline_config import Gate
 
 CLASSES = ("daisy", "rose")
@@ -107,3 +109,46 @@ def test_a_figure_that_is_not_a_number_never_passes(broken, figure):
     assert {"candidate": "the candidate", "untrained": "the random-init baseline", "champion": "champion version 3"}[broken] in (
         verdict.reasons[0]
     )
+
+
+def test_a_verdict_says_how_sure_each_comparison_is():
+    # Of 100 photographs the candidate alone is right about 30 and the baseline alone about 8; 9 and 8 beside the champion.
+    baseline = dataclasses.replace(reached(0.39), pairs=Pairs(30, 8, 31, 100))
+    champion = Champion("3", CLASSES, dataclasses.replace(reached(0.6), pairs=Pairs(9, 8, 52, 100)))
+    verdict = judge(GATE, CLASSES, reached(0.61), baseline, champion)
+    assert verdict.blessed and verdict.evidence.keys() == {"untrained", "champion"}
+    gained, kept = verdict.evidence["untrained"], verdict.evidence["champion"]
+    assert gained.sure and gained.more_photographs == 0 and gained.difference == pytest.approx(0.22)
+    assert in_words(gained, "the random-init baseline", GATE).startswith(
+        "sure that the candidate is better than the random-init baseline: 30 photographs are classified correctly by the candidate "
+        "alone and 8 by the random-init baseline alone: a difference of 0.22, 95 % interval ")
+    # s = 0.17, d = 0.01: ((1.96 + 0.8416 · sqrt(1 - 0.0001 / 0.17)) · 0.4123 / 0.01)² = 13,341.
+    assert not kept.sure and kept.more_photographs == pytest.approx(13_341 - 100, abs=2)
+    said = in_words(kept, "champion version 3", GATE)
+    assert said.startswith("not sure whether the candidate is better than champion version 3: ") and "p = 0.5, above" in said
+    assert said.endswith(f"about {kept.more_photographs:,} more labelled photographs in eval would settle it")
+
+
+def test_a_candidate_that_is_surely_worse_is_called_so():
+    baseline = dataclasses.replace(reached(0.6), pairs=Pairs(2, 20, 40, 100))
+    evidence = judge(GATE, CLASSES, reached(0.42), baseline, None).evidence
+    assert in_words(evidence["untrained"], "the baseline", GATE).startswith("sure that the candidate is worse than the baseline")
+    assert evidence.keys() == {"untrained"}
+
+
+def test_where_neither_is_ahead_no_number_is_made_up():
+    baseline = dataclasses.replace(reached(0.6), pairs=Pairs(4, 4, 50, 100))
+    said = in_words(judge(GATE, CLASSES, reached(0.6), baseline, None).evidence["untrained"], "the baseline", GATE)
+    assert said.endswith("neither is ahead, so no number of photographs can be stated")
+
+
+def test_how_sure_it_is_decides_nothing_by_itself():
+    few, many = (dataclasses.replace(reached(0.5), pairs=one) for one in (Pairs(3, 2, 5, 12), Pairs(300, 20, 400, 1200)))
+    verdicts = [judge(GATE, CLASSES, reached(0.6), baseline, None) for baseline in (few, many)]
+    assert [one.blessed for one in verdicts] == [True, True]
+    assert [one.evidence["untrained"].sure for one in verdicts] == [False, True]
+
+
+def test_what_was_not_judged_has_no_evidence():
+    broken = dataclasses.replace(reached(math.nan), pairs=Pairs(3, 2, 5, 12))
+    assert judge(GATE, CLASSES, reached(0.6), broken, None).evidence == {}

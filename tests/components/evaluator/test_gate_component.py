@@ -85,7 +85,12 @@ def test_a_good_probe_is_blessed_and_the_blessing_names_it(artifacts):
     assert verdict["per_class"] == {"daisy": 0.8, "rose": 1.0, "tulip": 1.0}
     assert verdict["confusion_matrix"] == [[4, 0, 1], [0, 3, 0], [0, 0, 2]]
     assert (verdict["classes"], verdict["eval_examples"]) == (["daisy", "rose", "tulip"], 10)
-    assert verdict["gate"] == json.loads(GATE)
+    assert verdict["gate"] == json.loads(GATE) | {"significance": 0.025, "power": 0.8}
+    # GOOD alone is right about the three roses and four daisies: p = 1 / 2^7.
+    against = verdict["evidence"]["untrained"]
+    assert (against["only_candidate"], against["only_other"], against["p"], against["sure"]) == (7, 0, 0.0078125, True)
+    assert against["sentence"].startswith("sure that the candidate is better than the random-init baseline")
+    assert verdict["evidence"]["champion"] is None
     assert len(verdict["reasons"]) == 3
 
     blessing, probe = artifacts["blessing"], artifacts["probe"]
@@ -111,6 +116,7 @@ def test_a_better_champion_refuses_the_blessing(artifacts, save_probe):
     assert verdict["reasons"][2] == (
         "accuracy 0.2 is 0.7 below champion version 4 (0.9), more than gate.max_regression 0.01 below"
     )
+    assert verdict["evidence"]["champion"]["sentence"].startswith("sure that the candidate is worse than champion version 4")
     assert os.listdir(artifacts["blessing"].uri) == ["NOT_BLESSED"]
     assert artifacts["blessing"].get_int_custom_property("blessed") == 0
     assert artifacts["blessing"].get_string_custom_property("baseline_version") == "4"

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from components.evaluator import tfma_metrics
+from components.evaluator.evidence import Pairs
 from components.evaluator.gate import EvaluationError
 from components.evaluator.measure import measure
 
@@ -43,6 +44,12 @@ def test_all_models_in_one_run_give_the_figures_that_numpy_gives(tmp_path, save_
         assert one.per_class == {
             CLASSES[k]: expected.confusion_matrix[k][k] / sum(expected.confusion_matrix[k]) for k in range(3)
         }
+    candidate = expect(split, SHARP).correct
+    for name in ("untrained", "champion"):
+        other = expect(split, weights[name]).correct
+        counts = Pairs(int(np.sum(candidate & ~other)), int(np.sum(other & ~candidate)), int(np.sum(candidate & other)), 40)
+        assert measured[name].pairs == counts and counts.only_candidate != counts.only_other
+    assert measured["candidate"].pairs is None
     # The three differ, so that figures under a wrong name would have been noticed.
     assert len({measured[name].accuracy for name in models}) == 3
 
@@ -58,6 +65,7 @@ def test_figures_do_not_depend_on_sharding(tmp_path, save_probe, write_split, ph
     for name in models:
         one, seven = (result[name] for result in results)
         assert (one.accuracy, one.macro_f1, one.confusion_matrix) == (seven.accuracy, seven.macro_f1, seven.confusion_matrix)
+        assert one.pairs == seven.pairs
         assert one.cross_entropy == pytest.approx(seven.cross_entropy, rel=1e-12)
 
 

@@ -30,7 +30,8 @@ FACTS = Facts(
                     "untrained": {"accuracy": 0.53, "macro_f1": 0.52, "cross_entropy": 1.1},
                     "champion": {"accuracy": 0.62, "macro_f1": 0.6, "cross_entropy": 1.0}},
         "per_class": {"daisy": 0.7, "rose": None}, "classes": ["daisy", "rose"], "eval_examples": 400, "baseline_version": "3",
-        "reasons": ["accuracy 0.64 is at least gate.min_accuracy 0.55"], "eval_split": "e" * 64,
+        "reasons": ["accuracy 0.64 is at least gate.min_accuracy 0.55"],
+        "evidence": {"untrained": {"sentence": "sure that the candidate is better"}, "champion": None}, "eval_split": "e" * 64,
     },
 )  # fmt: skip
 
@@ -60,7 +61,7 @@ def test_the_card_has_every_part_with_its_figures():
         "`[batch, 480]` float32", "`[batch, 128, 128, 3]` float32 in [0, 1]", "mean and deviation",
         "on 1,200 photographs without their labels", "| `daisy` | 700 | 250 |", "| all | 1,200 | 400 |",
         "| linear top-1 | 64.0% | 53.0% |", "| kNN top-1 | 58.0% | 45.0% |", "| `rose` | not measured | 150 |",
-        "version 3 (linear top-1 62.0% on the same photographs)", "80 epochs (1,500 steps of 64 photographs) at 64 pixels",
+        "version 3 (linear top-1 62.0% on the same photographs)", "- sure that the candidate is better", "80 epochs (1,500 steps of 64 photographs) at 64 pixels",
         # sqrt(0.64 x 0.36 / 400) = 0.024
         "the standard error of linear top-1 is 2.4%",
     ):  # fmt: skip

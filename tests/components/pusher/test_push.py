@@ -94,7 +94,7 @@ def run(tmp_path, registry_dir):
         })  # fmt: skip
         write_json(root / "evaluation" / "verdict.json", RECORDS["verdict"] | {
             "blessed": blessed, "baseline_version": baseline_version,
-            "reasons": ["accuracy 0.61 is at least gate.min_accuracy 0.55"], "eval_split": "e" * 64,
+            "reasons": ["accuracy 0.61 is at least gate.min_accuracy 0.55"], "evidence": {}, "eval_split": "e" * 64,
             "gate": {"min_accuracy": 0.55},
             "probe": {"uri": artifacts["probe"].uri, "content_hash": content_hash(str(probe))},
         })  # fmt: skip

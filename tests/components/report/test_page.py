@@ -105,6 +105,14 @@ def test_every_accuracy_is_shown_with_its_random_init_baseline_and_interval(elem
         assert elements.says(figure), figure
 
 
+def test_each_comparison_says_how_sure_it_is(elements):
+    assert elements.says("Random-init baseline +16.7 −8.6 to +39.3 7 3 0.17 not sure: about 82 more labelled photographs in eval")
+    assert elements.says("Champion, version 3 +4.2 −10.1 to +19.2 1 0 0.5 not sure: about 160 more labelled photographs in eval")
+    sure = {"untrained": verdict()["evidence"]["untrained"] | {"sure": True, "more_photographs": 0}, "champion": None}
+    shown = Elements(page.render(artifacts.Artifacts(verdict=verdict() | {"evidence": sure})))
+    assert shown.says("0.17 sure: this one") and not shown.says("not sure")
+
+
 def test_before_the_run_has_ended_the_page_says_what_it_cannot_know(elements):
     assert elements.says("Written by the Report node, before the run had ended.")
 
