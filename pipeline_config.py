@@ -266,6 +266,12 @@ class LinearEval:
     neighbours: int = 20
     # Share of the train labels that the few-label probe sees.
     label_fraction: float = 0.1
+    # Shares of the train labels, at least one label a class, at which accuracy is measured for the curve over labels. 1 % and 10 %
+    # are what papers on self-supervised learning report.
+    label_fractions: tuple[float, ...] = (0.01, 0.05, 0.1, 0.25, 1.0)
+    # Random draws of each share: with 5 the mean is 2.2 times as certain as a single draw, and the spread is known within a third
+    # (its relative standard error is 1 / sqrt(2 (5 - 1))).
+    label_draws: int = 5
     seed: int = 0
 
     def __post_init__(self):
@@ -274,6 +280,9 @@ class LinearEval:
         require(self.folds >= 2, "linear_eval.folds", "at least 2", self.folds)
         require(self.neighbours >= 1, "linear_eval.neighbours", "at least 1", self.neighbours)
         require(0 < self.label_fraction <= 1, "linear_eval.label_fraction", "between 0 (excluded) and 1", self.label_fraction)
+        require(all(0 < share <= 1 for share in self.label_fractions), "linear_eval.label_fractions",
+                "numbers between 0 (excluded) and 1", self.label_fractions)  # fmt: skip
+        require(self.label_draws >= 1, "linear_eval.label_draws", "at least 1", self.label_draws)
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ def rows(record: dict) -> Iterator[tuple[str, str]]:
     if record["linear_eval"]:
         yield "Linear top-1", _linear(record["linear_eval"])
         yield "kNN top-1", _knn(record["linear_eval"])
+        yield "Top-1 by labels", _over_labels(record["linear_eval"]["label_curve"])
     if record["gate"]:
         yield "Gate", _gate(record["gate"])
     if record["registry"]:
@@ -76,6 +77,20 @@ def _linear(linear: dict) -> str:
 
 def _knn(linear: dict) -> str:
     return f"{_percent(linear['knn_top1'])}; random-init baseline: {_percent(linear['random_init_knn_top1'])}"
+
+
+def _over_labels(points: list[dict]) -> str:
+    """A line a number of labels: mean and standard deviation over draws."""
+
+    def reached(spread: dict) -> str:
+        return _percent(spread["mean"]) + (f" ± {_percent(spread['deviation'])}" if spread["deviation"] is not None else "")
+
+    lines = {
+        point["labels"]: f"{point['labels']:,} labels: {reached(point['candidate'])}; random-init baseline: "
+        f"{reached(point['random_init'])}" + (f"; champion: {reached(point['champion'])}" if point["champion"] else "")
+        for point in points
+    }
+    return "\n".join(lines.values())
 
 
 def _gate(gate: dict) -> str:

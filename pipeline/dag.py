@@ -136,6 +136,7 @@ def create_pipeline(config: Config, origin: Origin, champion: str | None, places
         champion=champion or "",
         registry=places.registry if champion is None else "",
         name=config.registry.name if champion is None else "",
+        linear_eval=as_json(config.linear_eval),
         code_version=code["Evaluator"],
     ).with_id("Evaluator")
     pusher = RegistryPusher(

@@ -1,12 +1,22 @@
 """Linear evaluation of one backbone: the probe, its figures with the random-init baseline, and predictions for the run's page."""
 
 import dataclasses
+import logging
 
 import numpy as np
 
 from pipeline_config import LinearEval
+from trainer import label_curve
 from trainer.features import knn_accuracy, nearest, normalize
 from trainer.probe import Probe, fit_probe, labelled_subset
+
+
+log = logging.getLogger(__name__)
+
+
+def settings_from_json(values: dict) -> LinearEval:
+    """A LinearEval section from its JSON, validated like any other."""
+    return LinearEval(**values | {name: tuple(values[name]) for name in ("regularisation", "label_fractions")})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +42,8 @@ def evaluate(trained: Features, untrained: Features, settings: LinearEval) -> tu
     options = {"regularisation": settings.regularisation, "folds": settings.folds, "seed": settings.seed}
     probe = fit_probe(trained.train, trained.train_labels, **options)
     random_init = fit_probe(untrained.train, untrained.train_labels, **options)
+    if probe.cross_validated is None and len(settings.regularisation) > 1:
+        log.warning("A class has one labelled photograph: no cross-validation; the probe's regularisation is %g", probe.regularisation)
     few = labelled_subset(trained.train_labels, settings.label_fraction, settings.seed)
     few_probe = fit_probe(trained.train[few], trained.train_labels[few], **options)
 
@@ -39,10 +51,17 @@ def evaluate(trained: Features, untrained: Features, settings: LinearEval) -> tu
         queries = (features.eval, features.eval_labels)
         return knn_accuracy(features.train, features.train_labels, settings.neighbours, queries)
 
+    top1 = {"candidate": probe.accuracy(trained.eval, trained.eval_labels),
+            "random_init": random_init.accuracy(untrained.eval, untrained.eval_labels)}  # fmt: skip
+    curves = {
+        name: label_curve.accuracies(one.train, one.train_labels, one.eval, one.eval_labels, settings, with_all=top1[name])
+        for name, one in (("candidate", trained), ("random_init", untrained))
+    }
+
     return probe, random_init, {
-        "top1": probe.accuracy(trained.eval, trained.eval_labels),
+        "top1": top1["candidate"],
         "knn_top1": knn(trained),
-        "random_init_top1": random_init.accuracy(untrained.eval, untrained.eval_labels),
+        "random_init_top1": top1["random_init"],
         "random_init_knn_top1": knn(untrained),
         "top1_at_10_percent_labels": few_probe.accuracy(trained.eval, trained.eval_labels),
         "few_labels": len(few),
@@ -51,6 +70,8 @@ def evaluate(trained: Features, untrained: Features, settings: LinearEval) -> tu
         "cross_validated_top1": probe.cross_validated,
         "random_init_cross_validated_top1": random_init.cross_validated,
         "train_top1": probe.accuracy(trained.train, trained.train_labels),
+        # The champion's, where there is one, is measured by the Evaluator, which alone knows it.
+        "label_curve": [point | {"champion": None} for point in label_curve.points(trained.train_labels, curves, settings)],
     }  # fmt: skip
 
 

@@ -15,8 +15,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from contracts import examples, files, model_files, source_code
 from contracts.content_hash import content_hash
-from pipeline_config import LinearEval
-from trainer.evaluation import Features, evaluate, predictions
+from trainer.evaluation import Features, evaluate, predictions, settings_from_json
 from trainer.export import export_probe, folded, load_backbone, untrained_network, write_arrays
 from trainer.features import BATCH, embedder
 from trainer.photographs import evaluation_view, list_records, read_records
@@ -27,8 +26,7 @@ log = logging.getLogger(__name__)
 def run_fn(fn_args: FnArgs) -> None:
     """Fits and measures the probe; only reads the backbone in fn_args.base_model."""
     config = fn_args.custom_config
-    values = json.loads(config["linear_eval"])
-    settings = LinearEval(**values | {"regularisation": tuple(values["regularisation"])})
+    settings = settings_from_json(json.loads(config["linear_eval"]))
     network, record = load_backbone(fn_args.base_model)
     untrained = untrained_network(record)
 

@@ -4,7 +4,6 @@ Cross-validation fits several subsets of the same photographs together, so that 
 all is many times as fast as a narrow one for each (benchmarks/linear_evaluation.py).
 """
 
-import logging
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -97,9 +96,6 @@ def _principal_components(features: np.ndarray) -> tuple[np.ndarray, np.ndarray,
     )  # fmt: skip
 
 
-log = logging.getLogger(__name__)
-
-
 class Probe(NamedTuple):
     """softmax((features - mean) / scale @ weights + bias).
 
@@ -133,6 +129,8 @@ def fit_probe(
 ) -> Probe:
     """Fits to convergence, with the regularisation that is best in cross-validation on the same photographs.
 
+    Where a class has a single photograph there is no cross-validation, and the middle one of the candidates is taken.
+
     Args:
       features: `[count, d]`.
       labels: `[count]` integers, every class from 0 to classes - 1 at least once.
@@ -163,8 +161,6 @@ def _fit(
     everything = np.ones((1, len(labels)), bool)
     if folds < 2 or len(candidates) == 1:
         chosen = candidates[len(candidates) // 2]
-        if len(candidates) > 1:
-            log.warning("A class has one labelled photograph: no cross-validation; the probe's regularisation is %g", chosen)
         (fits,) = fit_path(features, labels, everything, [chosen])
         return fits.weights[0], fits.bias[0], chosen, None
     held_out = np.zeros((folds, len(labels)), bool)

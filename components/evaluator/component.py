@@ -11,7 +11,6 @@ import logging
 import math
 import posixpath
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import apache_beam as beam
 import tensorflow as tf
@@ -22,16 +21,16 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
+from components.evaluator.champion import Baseline, champion_now, label_curve_of, load_baseline, probe_classes
 from components.evaluator.gate import Champion, EvaluationError, Measured, Verdict, in_words, judge
 from components.evaluator.measure import measure
 from contracts import examples as features
 from contracts import files, model_files
 from contracts.content_hash import content_hash
-from pipeline_config import Gate
-from registry import reading
-from registry.opening import open_registry
+from pipeline_config import Gate, LinearEval
+from trainer.evaluation import settings_from_json
 
-EVAL_SPLIT = "eval"
+TRAIN_SPLIT, EVAL_SPLIT = "train", "eval"
 
 
 def eval_files(examples: standard_artifacts.Examples) -> list[str]:
@@ -59,67 +58,6 @@ def eval_split_hash(patterns: Sequence[str]) -> str:
     return hashlib.sha256(b"".join(sorted(photographs))).hexdigest()
 
 
-@dataclass(frozen=True)
-class Baseline:
-    """The champion's registered probe, with which a candidate is compared; `probe_dir` is its SavedModel."""
-
-    version: str
-    probe_dir: str
-    classes: tuple[str, ...]
-
-
-def champion_now(registry: str, name: str) -> str:
-    """The `champion` parameter for the current champion, "" if there is none.
-
-    For a DAG that was built without reading its registry, as on Vertex AI.
-
-    Args:
-      registry: its place, as `registry.opening` takes it.
-      name: the registered model.
-
-    Raises:
-      RegistryError, GoogleCloudError: the registry cannot be read. That is not the same as having no champion.
-    """
-    found = reading.champion_for_gate(open_registry(registry, name))
-    return json.dumps(found, sort_keys=True) if found else ""
-
-
-def load_baseline(champion: str) -> Baseline | None:
-    """Reads the `champion` parameter: JSON with `version`, `probe_uri` and the probe's `content_hash`, or "" without a champion.
-
-    Raises:
-      EvaluationError: the probe's files are missing or not as registered. Without them any backbone that beats the random-init
-        baseline would pass, so this is an error and not treated as a first run.
-    """
-    if not champion:
-        return None
-    reference = json.loads(champion)
-    version, directory = reference["version"], reference["probe_uri"]
-    try:
-        found = content_hash(directory)
-    except (FileNotFoundError, tf.errors.NotFoundError):
-        raise _unusable(version, f"there are no files at {directory}") from None
-    if found != reference["content_hash"]:
-        raise _unusable(version, f"{directory} has content hash {found}, registered was {reference['content_hash']}")
-    return Baseline(version, directory, probe_classes(directory))
-
-
-def probe_classes(directory: str) -> tuple[str, ...]:
-    """The class names of a probe directory, in the order of its probabilities."""
-    path = posixpath.join(directory, model_files.PROBE_RECORD)
-    try:
-        return tuple(files.read_json(path)["classes"])
-    except (FileNotFoundError, ValueError, KeyError) as error:
-        raise EvaluationError(f"{path} must be a JSON record with the probe's classes ({error}); run LinearEval again") from error
-
-
-def _unusable(version: str, problem: str) -> EvaluationError:
-    return EvaluationError(
-        f"champion version {version} cannot be evaluated: {problem}. `flowers registry verify` lists what differs; restore the "
-        "files from a copy and run again, or give another --root to start a registry without a champion"
-    )
-
-
 logger = logging.getLogger(__name__)
 
 CANDIDATE, UNTRAINED, CHAMPION = "candidate", "untrained", "champion"
@@ -141,6 +79,7 @@ def GateEvaluator(
     champion: Parameter[str] = "",
     registry: Parameter[str] = "",
     name: Parameter[str] = "",
+    linear_eval: Parameter[str] = "",
     code_version: Parameter[str] = "",
     beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
@@ -149,7 +88,7 @@ def GateEvaluator(
     Args:
       examples: with a split `eval`, of contracts.examples.
       probe: LinearEval's model.
-      probe_run: LinearEval's model_run, with contracts.model_files.UNTRAINED_PROBE.
+      probe_run: LinearEval's model_run, with contracts.model_files.UNTRAINED_PROBE and LINEAR_EVAL_REPORT.
       evaluation: receives TFMA's results and contracts.model_files.VERDICT.
       blessing: receives the file BLESSED or NOT_BLESSED and the custom properties `blessed`, `current_model`,
         `current_model_id`, `probe_id`, `probe_content_hash` and `baseline_version` ("" without a champion).
@@ -157,6 +96,7 @@ def GateEvaluator(
       champion: JSON with `version`, `probe_uri` and `content_hash` of the champion's probe; "" if there is none.
       registry: place of the registry whose champion is looked up now, instead of `champion`; "" to use `champion`.
       name: the registered model, for `registry`.
+      linear_eval: a pipeline_config.LinearEval as JSON: how accuracy over labels is measured; "" for its defaults.
       code_version: hashes of the files that this component runs; the cache follows them.
 
     Raises:
@@ -186,6 +126,7 @@ def GateEvaluator(
         "gate": dataclasses.asdict(settings),
         "eval_split": eval_split_hash(photographs),
         "probe": {"uri": probe.uri, "content_hash": probe_hash},
+        "label_curve": label_curve(examples, photographs, probe_run, baseline, linear_eval),
     }
     files.write_json(posixpath.join(evaluation.uri, model_files.VERDICT), record)
     _bless(blessing, verdict.blessed, probe, probe_hash, baseline.version if baseline else "")
@@ -194,6 +135,20 @@ def GateEvaluator(
         "Blessed" if verdict.blessed else "Not blessed", measured[CANDIDATE].examples,
         "; ".join([*verdict.reasons, *(one["sentence"] for one in record["evidence"].values() if one)]),
     )  # fmt: skip
+
+
+def label_curve(
+    examples: standard_artifacts.Examples, eval_patterns: Sequence[str], probe_run: standard_artifacts.ModelRun,
+    baseline: Baseline | None, linear_eval: str,
+) -> list[dict]:  # fmt: skip
+    """LinearEval's accuracy over labels, with the champion's beside it; `champion` stays None if there is none."""
+    points = files.read_json(posixpath.join(probe_run.uri, model_files.LINEAR_EVAL_REPORT))["label_curve"]
+    if baseline is None:
+        return points
+    settings = settings_from_json(json.loads(linear_eval)) if linear_eval else LinearEval()
+    train_patterns = examples_utils.get_split_file_patterns([examples], TRAIN_SPLIT)
+    spreads = label_curve_of(baseline, train_patterns, eval_patterns, settings)
+    return [point | {"champion": spread} for point, spread in zip(points, spreads, strict=True)]
 
 
 def verdict_record(

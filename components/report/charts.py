@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 # Placeholder colours, and the CSS variables that replace them.
-ACCENT, LIMIT, MUTED, RULE = "#010101", "#020202", "#030303", "#040404"
-VARIABLES = {ACCENT: "var(--accent)", LIMIT: "var(--floor)", MUTED: "var(--muted)", RULE: "var(--rule)"}
+ACCENT, LIMIT, MUTED, RULE, CHAMPION = "#010101", "#020202", "#030303", "#040404", "#050505"
+VARIABLES = {ACCENT: "var(--accent)", LIMIT: "var(--floor)", MUTED: "var(--muted)", RULE: "var(--rule)", CHAMPION: "var(--champion)"}
 
 STYLE = {
     "svg.fonttype": "none",  # text stays text, in the page's own type
@@ -67,9 +67,32 @@ def histogram(train: Sequence[int], held_out: Sequence[int], described: str) -> 
     return _svg(draw, described)
 
 
-def _svg(draw, described: str) -> Markup:
+def over_labels(labels: Sequence[int], networks: Sequence[tuple[str, Sequence[float], Sequence[float]]], described: str) -> Markup:
+    """Accuracy over the number of labels, on a logarithmic scale: a line and a band for each network.
+
+    Args:
+      labels: increasing.
+      networks: colour, mean accuracies in [0, 1], and by how much the band goes below and above them.
+    """
+
+    def draw(axes):
+        for colour, means, deviations in networks:
+            low, high = zip(*((mean - spread, mean + spread) for mean, spread in zip(means, deviations, strict=True)))
+            axes.fill_between(labels, low, high, color=colour, alpha=0.18, linewidth=0)
+            axes.plot(labels, means, color=colour, marker="o", markersize=3.5)
+        axes.set_xscale("log")
+        axes.set_xticks(labels, [f"{count:,}" for count in labels])
+        axes.minorticks_off()
+        axes.set_xlabel("labelled photographs of train")
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+        axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+
+    return _svg(draw, described, size=(6.4, 2.8))
+
+
+def _svg(draw, described: str, size: tuple[float, float] = (3.5, 1.9)) -> Markup:
     with mpl.rc_context(STYLE | {"svg.hashsalt": described}):
-        figure = Figure(figsize=(3.5, 1.9), layout="constrained")
+        figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots()
         draw(axes)
         axes.set_axisbelow(True)

@@ -145,9 +145,12 @@ def _sections(found: Artifacts) -> dict[str, Any]:
         return make() if condition else None
 
     judged, learnt, ingest = found.verdict, found.predictions and found.records, found.ingest
+    # The Evaluator's has the champion beside LinearEval's.
+    points = (found.verdict or found.linear_eval or {}).get("label_curve")
     return {
         "comparison": of(judged, lambda: sections.comparison(judged)),
         "evidence": of(judged, lambda: sections.evidence(judged)),
+        "over_labels": of(points, lambda: sections.over_labels(points)),
         "by_class": of(judged, lambda: sections.by_class(judged)),
         "confusions": of(judged, lambda: sections.confusions(judged)),
         "curves": of(found.pretrain, lambda: pictures.curves(found)),

@@ -17,6 +17,11 @@ from pipeline.metadata import Execution
 from pipeline.run_record import Outcome, Start
 
 START = Start("20260131-184502-3fa9", "2026-01-31T18:45:02+00:00", configuration("quick"))
+POINT = {"mean": 0.5, "deviation": 0.05, "draws": [0.45, 0.55]}
+CURVE = [{"fraction": 0.1, "labels": 8, "candidate": POINT, "random_init": POINT | {"mean": 0.4}, "champion": None},
+         {"fraction": 1.0, "labels": 82, "candidate": {"mean": 0.8, "deviation": None, "draws": [0.8]},
+          "random_init": {"mean": 0.5, "deviation": None, "draws": [0.5]}, "champion": None}]  # fmt: skip
+CURVE_WITH_CHAMPION = [point | {"champion": point["random_init"]} for point in CURVE]
 REPORTS = {
     "ingest": {
         "schema_version": 1, "source": "/photos", "kind": "folder", "fingerprint": "f", "images": 97,
@@ -30,9 +35,10 @@ REPORTS = {
     "pretrain": {"epochs": 2, "steps": 4, "seconds": 8.0, "images_per_second": 20.5, "final_loss": -0.8, "output_std_ratio": 0.9,
                  "effective_rank": 30.0, "resumed_from_step": 3, "warm_start": None, "history": []},
     "linear_eval": {"top1": 0.8, "knn_top1": 0.7, "random_init_top1": 0.5, "random_init_knn_top1": 0.4,
-                    "top1_at_10_percent_labels": 0.6},
+                    "top1_at_10_percent_labels": 0.6, "label_curve": CURVE},
     "verdict": {"schema_version": 1, "blessed": True, "reasons": ["good enough"], "baseline_version": "1",
-                "per_class": {"[rose]": 0.9, "tulip": 0.7}, "metrics": {}, "evidence": {"untrained": None, "champion": {
+                "per_class": {"[rose]": 0.9, "tulip": 0.7}, "metrics": {}, "label_curve": CURVE_WITH_CHAMPION,
+                "evidence": {"untrained": None, "champion": {
                     "sentence": "not sure whether the candidate is better than champion version 1"}}},
     "push": {"schema_version": 1, "pushed": True, "created": True, "name": "flowers-backbone", "version": "2",
              "alias": "champion", "reasons": ["better"]},
@@ -54,6 +60,9 @@ def test_the_sections_come_from_the_reports():
     assert record["data"]["quarantined_files"][0]["path"] == "a.jpg"
     assert (record["data"]["train"], record["data"]["eval"], record["data"]["images"]) == (82, 15, 97)
     assert record["linear_eval"]["per_class"] == {"[rose]": 0.9, "tulip": 0.7}
+    assert record["linear_eval"]["label_curve"] == CURVE_WITH_CHAMPION
+    before_the_gate = build(reports={name: report for name, report in REPORTS.items() if name != "verdict"})
+    assert before_the_gate["linear_eval"]["label_curve"] == CURVE and before_the_gate["linear_eval"]["per_class"] is None
     assert record["gate"] == {"blessed": True, "reasons": ["good enough"], "baseline_version": "1", "metrics": {},
                               "evidence": REPORTS["verdict"]["evidence"]}
     assert record["registry"] == {
@@ -115,7 +124,9 @@ def test_the_table_shows_accuracy_with_its_random_init_baseline_and_the_verdict_
     text = text_of(build())
     for part in ("80.0%; random-init baseline (the same network untrained): 50.0%", "70.0%; random-init baseline: 40.0%",
                  "continued from step 3", "2 truncated, 1 zero bytes", "blessed, judged against champion version 1", "good enough",
-                 "flowers-backbone version 2, alias champion", "1 of 3 nodes cached", "/x/[log].txt"):  # fmt: skip
+                 "8 labels: 50.0% ± 5.0%; random-init baseline: 40.0% ± 5.0%; champion: 40.0% ± 5.0%",
+                 "82 labels: 80.0%; random-init baseline: 50.0%; champion: 50.0%",
+                 "not sure whether the candidate is better than champion version 1", "flowers-backbone version 2, alias champion", "1 of 3 nodes cached", "/x/[log].txt"):  # fmt: skip
         assert part in text, part
 
 

@@ -98,6 +98,18 @@ def ingest() -> dict:
     }  # fmt: skip
 
 
+def label_curve() -> list[dict]:
+    def spread(*draws):
+        return {"mean": sum(draws) / len(draws), "deviation": float(np.std(draws, ddof=1)) if len(draws) > 1 else None,
+                "draws": list(draws)}  # fmt: skip
+
+    return [
+        {"fraction": 0.01, "labels": 6, "candidate": spread(0.4, 0.5), "random_init": spread(0.2, 0.3), "champion": spread(0.3, 0.4)},
+        {"fraction": 0.1, "labels": 6, "candidate": spread(0.4, 0.5), "random_init": spread(0.2, 0.3), "champion": spread(0.3, 0.4)},
+        {"fraction": 1.0, "labels": 36, "candidate": spread(16 / 24), "random_init": spread(0.5), "champion": spread(0.625)},
+    ]
+
+
 def verdict(blessed: bool = True) -> dict:
     figures = {"macro_f1": 0.6, "cross_entropy": 1.1}
     return {
@@ -110,7 +122,7 @@ def verdict(blessed: bool = True) -> dict:
                           "sure": False, "more_photographs": 82, "sentence": "not sure about the random-init baseline"},
             "champion": {"only_candidate": 1, "only_other": 0, "difference": 1 / 24, "low": -0.1006, "high": 0.1924, "p": 0.5,
                          "sure": False, "more_photographs": 160, "sentence": "not sure about the champion"}},
-        "per_class": {}, "confusion_matrix": confusion_matrix(), "classes": list(NASTY), "eval_examples": EVAL,
+        "label_curve": label_curve(), "per_class": {}, "confusion_matrix": confusion_matrix(), "classes": list(NASTY), "eval_examples": EVAL,
         "gate": {"min_accuracy": 0.5, "min_gain_over_random": 0.03, "max_regression": 0.01, "significance": 0.025,
                  "power": 0.8},
         "probe": {"uri": "/x/probe", "content_hash": "a" * 64},
@@ -149,7 +161,7 @@ def write_all(root: pathlib.Path) -> dict[str, str]:
         (root / "anomalies" / f"Split-{split}").mkdir(parents=True)
         (root / "anomalies" / f"Split-{split}" / "SchemaDiff.pb").write_bytes(anomalies_pb2.Anomalies().SerializeToString())
     linear = {"top1": 16 / 24, "knn_top1": 0.5, "random_init_top1": 0.5, "random_init_knn_top1": 0.4,
-              "top1_at_10_percent_labels": 0.45, "few_labels": 6}  # fmt: skip
+              "top1_at_10_percent_labels": 0.45, "few_labels": 6, "label_curve": label_curve()}  # fmt: skip
     found = {
         "examples": str(root / "examples"),
         "anomalies": str(root / "anomalies"),

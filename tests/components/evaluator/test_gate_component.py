@@ -42,7 +42,9 @@ REPORTS = {
     },
     "pretrain": {"epochs": 2, "steps": 125, "seconds": 8.0, "images_per_second": None, "final_loss": -0.8, "output_std_ratio": 0.9,
                  "effective_rank": 30.0},
-    "linear_eval": {"knn_top1": 0.5, "random_init_knn_top1": 0.4, "few_labels": 50, "top1_at_10_percent_labels": 0.55},
+    "linear_eval": {"knn_top1": 0.5, "random_init_knn_top1": 0.4, "few_labels": 50, "top1_at_10_percent_labels": 0.55,
+                    "label_curve": [{"fraction": 1.0, "labels": 50, "candidate": {"mean": 0.9}, "random_init": {"mean": 0.2},
+                                     "champion": None}]},
 }  # fmt: skip
 GATE = json.dumps({"min_accuracy": 0.9, "min_gain_over_random": 0.03, "max_regression": 0.01})
 
@@ -53,6 +55,7 @@ def artifacts(tmp_path, save_probe, write_split):
     write_split("examples/Split-eval", COLOURS, LABELS)
     save_probe("probe/Format-Serving", GOOD)
     save_probe("probe_run/untrained_probe", POOR)
+    (tmp_path / "probe_run" / "linear_eval.json").write_text(json.dumps(REPORTS["linear_eval"]))
     types = {
         "examples": standard_artifacts.Examples, "probe": standard_artifacts.Model, "probe_run": standard_artifacts.ModelRun,
         "evaluation": standard_artifacts.ModelEvaluation, "blessing": standard_artifacts.ModelBlessing,
@@ -91,6 +94,7 @@ def test_a_good_probe_is_blessed_and_the_blessing_names_it(artifacts):
     assert (against["only_candidate"], against["only_other"], against["p"], against["sure"]) == (7, 0, 0.0078125, True)
     assert against["sentence"].startswith("sure that the candidate is better than the random-init baseline")
     assert verdict["evidence"]["champion"] is None
+    assert verdict["label_curve"] == REPORTS["linear_eval"]["label_curve"]
     assert len(verdict["reasons"]) == 3
 
     blessing, probe = artifacts["blessing"], artifacts["probe"]

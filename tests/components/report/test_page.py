@@ -105,6 +105,18 @@ def test_every_accuracy_is_shown_with_its_random_init_baseline_and_interval(elem
         assert elements.says(figure), figure
 
 
+def test_accuracy_over_labels_is_a_chart_and_a_table_with_every_network(elements, text):
+    # Means and deviations of 40 and 50 %, 20 and 30 %, 30 and 40 %; the two shares that are the same six labels are one row.
+    assert elements.says("Labels of train this backbone random-init baseline champion gain over random-init, points")
+    assert elements.says("6 1 % 45.0 % ± 7.1 % 25.0 % ± 7.1 % 35.0 % ± 7.1 % +20.0 36 100 % 66.7 % 50.0 % 62.5 % +16.7")
+    assert 'aria-label="Accuracy over the number of labels' in text and "var(--champion)" in text
+
+
+def test_accuracy_over_labels_is_shown_before_there_is_a_verdict(uris):
+    early = {key: uris[key] for key in ("examples", "ingest_report", "anomalies", "linear_eval_run")}
+    assert Elements(page.render(artifacts.read(early, None, None, ""))).says("Labels of train this backbone random-init baseline")
+
+
 def test_each_comparison_says_how_sure_it_is(elements):
     assert elements.says("Random-init baseline +16.7 −8.6 to +39.3 7 3 0.17 not sure: about 82 more labelled photographs in eval")
     assert elements.says("Champion, version 3 +4.2 −10.1 to +19.2 1 0 0.5 not sure: about 160 more labelled photographs in eval")
