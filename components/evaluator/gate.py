@@ -101,19 +101,17 @@ def in_words(evidence: Evidence, other: str, gate: Gate) -> str:
       other: whom the candidate is compared with, such as "the random-init baseline".
     """
     figures = (
-        f"{evidence.only_candidate} photographs are classified correctly by the candidate alone and {evidence.only_other} by {other} "
-        f"alone: a difference of {_text(evidence.difference)}, 95 % interval {_text(evidence.low)} to {_text(evidence.high)}, "
-        f"p = {evidence.p:.2g}"
+        f"{evidence.only_candidate} photographs are classified correctly by the candidate alone and {evidence.only_other} by "
+        f"{other} alone: a difference of {_text(evidence.difference)}, 95 % interval {_text(evidence.low)} to "
+        f"{_text(evidence.high)}, p = {evidence.p:.2g}"
     )
     if evidence.sure:
         return f"sure that the candidate is {'better' if evidence.difference > 0 else 'worse'} than {other}: {figures}"
-    unsure = f"not sure whether the candidate is better than {other}: {figures}, above gate.significance {_text(gate.significance)}"
+    unsure = f"not sure which is better, the candidate or {other}: {figures}, above gate.significance {_text(gate.significance)}"
     if evidence.more_photographs is None:
         return f"{unsure}; neither is ahead, so no number of photographs can be stated"
-    return (
-        f"{unsure}; if they go on to differ like this, about {evidence.more_photographs:,} more labelled photographs in eval would "
-        f"settle it"
-    )
+    more = f"about {evidence.more_photographs:,} more labelled photographs in eval would settle it"
+    return f"{unsure}; if they go on to differ like this, {more}"
 
 
 def _measured(candidate: Measured, untrained: Measured, champion: Champion | None) -> list[tuple[str, Measured]]:

@@ -1,4 +1,4 @@
-"""The metrics of the gate, as TFMA metrics: accuracy, macro F1, cross-entropy, the confusion matrix, and pairs with the candidate.
+"""The metrics of the gate, as TFMA metrics: accuracy, macro F1, cross-entropy, confusion matrix, pairs with the candidate.
 
 Accuracy and F1 are computed from counts, never from rounded averages, so that they are exact and independent of how Beam shards
 and batches the eval split. (TFMA's own CategoricalCrossEntropy is not: its merge counts the first accumulator twice, and Keras

@@ -15,7 +15,8 @@ from matplotlib.ticker import MaxNLocator
 
 # Placeholder colours, and the CSS variables that replace them.
 ACCENT, LIMIT, MUTED, RULE, CHAMPION = "#010101", "#020202", "#030303", "#040404", "#050505"
-VARIABLES = {ACCENT: "var(--accent)", LIMIT: "var(--floor)", MUTED: "var(--muted)", RULE: "var(--rule)", CHAMPION: "var(--champion)"}
+VARIABLES = {ACCENT: "var(--accent)", LIMIT: "var(--floor)", MUTED: "var(--muted)", RULE: "var(--rule)",
+             CHAMPION: "var(--champion)"}  # fmt: skip
 
 STYLE = {
     "svg.fonttype": "none",  # text stays text, in the page's own type

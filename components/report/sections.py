@@ -83,14 +83,15 @@ NETWORKS = {"candidate": charts.ACCENT, "random_init": charts.LIMIT, "champion":
 def over_labels(points: Sequence[dict]) -> dict:
     """Accuracy over labels: a `chart`, and the `points` in which the number of labels grows, with the `networks` that there are."""
     # Of few photographs several shares are the same labels.
-    points = [point for position, point in enumerate(points) if not position or point["labels"] > points[position - 1]["labels"]]
+    points = list({point["labels"]: point for point in reversed(points)}.values())[::-1]
     networks = [name for name in NETWORKS if points[0][name]]
     lines = [
         (NETWORKS[name], [point[name]["mean"] for point in points], [point[name]["deviation"] or 0.0 for point in points])
         for name in networks
     ]
     described = "Accuracy over the number of labels; the figures are in the table below"
-    return {"points": points, "networks": networks, "chart": charts.over_labels([one["labels"] for one in points], lines, described)}
+    chart = charts.over_labels([point["labels"] for point in points], lines, described)
+    return {"points": points, "networks": networks, "chart": chart}
 
 
 def by_class(verdict: dict) -> dict:

@@ -39,7 +39,7 @@ REPORTS = {
     "verdict": {"schema_version": 1, "blessed": True, "reasons": ["good enough"], "baseline_version": "1",
                 "per_class": {"[rose]": 0.9, "tulip": 0.7}, "metrics": {}, "label_curve": CURVE_WITH_CHAMPION,
                 "evidence": {"untrained": None, "champion": {
-                    "sentence": "not sure whether the candidate is better than champion version 1"}}},
+                    "sentence": "not sure which is better"}}},
     "push": {"schema_version": 1, "pushed": True, "created": True, "name": "flowers-backbone", "version": "2",
              "alias": "champion", "reasons": ["better"]},
 }  # fmt: skip
@@ -126,7 +126,7 @@ def test_the_table_shows_accuracy_with_its_random_init_baseline_and_the_verdict_
                  "continued from step 3", "2 truncated, 1 zero bytes", "blessed, judged against champion version 1", "good enough",
                  "8 labels: 50.0% ± 5.0%; random-init baseline: 40.0% ± 5.0%; champion: 40.0% ± 5.0%",
                  "82 labels: 80.0%; random-init baseline: 50.0%; champion: 50.0%",
-                 "not sure whether the candidate is better than champion version 1", "flowers-backbone version 2, alias champion", "1 of 3 nodes cached", "/x/[log].txt"):  # fmt: skip
+                 "not sure which is better", "flowers-backbone version 2, alias champion", "1 of 3 nodes cached", "/x/[log].txt"):  # fmt: skip
         assert part in text, part
 
 

@@ -1,4 +1,4 @@
-"""The champion's accuracy over labels: of its registered backbone, on the draws that the candidate gets, and never of changed files."""
+"""The champion's accuracy over labels: of its registered backbone, on the candidate's draws, and never of changed files."""
 
 import dataclasses
 import json

@@ -125,7 +125,7 @@ def test_a_verdict_says_how_sure_each_comparison_is():
     # s = 0.17, d = 0.01: ((1.96 + 0.8416 · sqrt(1 - 0.0001 / 0.17)) · 0.4123 / 0.01)² = 13,341.
     assert not kept.sure and kept.more_photographs == pytest.approx(13_341 - 100, abs=2)
     said = in_words(kept, "champion version 3", GATE)
-    assert said.startswith("not sure whether the candidate is better than champion version 3: ") and "p = 0.5, above" in said
+    assert said.startswith("not sure which is better, the candidate or champion version 3: ") and "p = 0.5, above" in said
     assert said.endswith(f"about {kept.more_photographs:,} more labelled photographs in eval would settle it")
 
 

@@ -118,7 +118,7 @@ def test_accuracy_over_labels_is_shown_before_there_is_a_verdict(uris):
 
 
 def test_each_comparison_says_how_sure_it_is(elements):
-    assert elements.says("Random-init baseline +16.7 −8.6 to +39.3 7 3 0.17 not sure: about 82 more labelled photographs in eval")
+    assert elements.says("Random-init baseline +16.7 −8.6 to +39.3 7 3 0.17 not sure: about 92 more labelled photographs in eval")
     assert elements.says("Champion, version 3 +4.2 −10.1 to +19.2 1 0 0.5 not sure: about 160 more labelled photographs in eval")
     sure = {"untrained": verdict()["evidence"]["untrained"] | {"sure": True, "more_photographs": 0}, "champion": None}
     shown = Elements(page.render(artifacts.Artifacts(verdict=verdict() | {"evidence": sure})))
