@@ -280,8 +280,9 @@ class LinearEval:
         require(self.folds >= 2, "linear_eval.folds", "at least 2", self.folds)
         require(self.neighbours >= 1, "linear_eval.neighbours", "at least 1", self.neighbours)
         require(0 < self.label_fraction <= 1, "linear_eval.label_fraction", "between 0 (excluded) and 1", self.label_fraction)
-        require(all(0 < share <= 1 for share in self.label_fractions), "linear_eval.label_fractions",
-                "numbers between 0 (excluded) and 1", self.label_fractions)  # fmt: skip
+        shares = self.label_fractions
+        require(len(shares) > 0 and shares[0] > 0 and shares[-1] <= 1 and all(one < next_ for one, next_ in zip(shares, shares[1:])),
+                "linear_eval.label_fractions", "one or more growing numbers between 0 (excluded) and 1", shares)  # fmt: skip
         require(self.label_draws >= 1, "linear_eval.label_draws", "at least 1", self.label_draws)
 
 

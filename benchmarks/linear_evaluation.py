@@ -37,6 +37,7 @@ def main() -> None:
     import numpy as np
 
     from cli.settings import configuration
+    from trainer import label_curve
     from trainer.export import folded
     from trainer.features import embedder, knn_accuracy
     from trainer.linear_eval import read_views
@@ -68,6 +69,9 @@ def main() -> None:
         few = labelled_subset(labels, settings.label_fraction, settings.seed)
         with parts.timed("the same with a tenth of the labels"):
             fit_probe(train[0][few], labels[few], **options)
+        with parts.timed("accuracy over labels, trained and untrained"):
+            for bank, queries in zip(train, evaluated):
+                label_curve.accuracies(bank, labels, queries, eval_labels, settings, with_all=0.0)
         with parts.timed("kNN, trained and untrained"):
             for bank, queries in zip(train, evaluated):
                 knn_accuracy(bank, labels, settings.neighbours, (queries, eval_labels))

@@ -71,8 +71,7 @@ def _pretrain(pretrain: dict) -> str:
 
 def _linear(linear: dict) -> str:
     return (f"{_percent(linear['top1'])}; random-init baseline (the same network untrained): "
-            f"{_percent(linear['random_init_top1'])}; with 10 % of the labels: "
-            f"{_percent(linear['top1_at_10_percent_labels'])}")  # fmt: skip
+            f"{_percent(linear['random_init_top1'])}")  # fmt: skip
 
 
 def _knn(linear: dict) -> str:

@@ -75,17 +75,17 @@ def probe_classes(directory: str) -> tuple[str, ...]:
 
 def label_curve_of(
     baseline: Baseline, train_patterns: Sequence[str], eval_patterns: Sequence[str], settings: LinearEval
-) -> list[dict | None]:
+) -> list[dict] | None:
     """For each of settings.label_fractions, the `trainer.label_curve.spread` of probes on the champion's backbone.
 
-    All None if its probe does not say which backbone it stands on, as one that another tool registered.
+    None if its probe does not say which backbone it stands on, as one that another tool registered.
 
     Raises:
       EvaluationError: the backbone's files are missing or not those that the probe was fitted on.
     """
     expected = files.read_json(posixpath.join(baseline.probe_dir, model_files.PROBE_RECORD)).get("backbone_content_hash")
     if not expected:
-        return [None] * len(settings.label_fractions)
+        return None
     directory = posixpath.join(posixpath.dirname(baseline.probe_dir.rstrip("/")), BACKBONE)
     _require_hash(baseline.version, directory, expected)
     network, record = load_backbone(directory)

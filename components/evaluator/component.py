@@ -148,6 +148,8 @@ def label_curve(
     settings = settings_from_json(json.loads(linear_eval)) if linear_eval else LinearEval()
     train_patterns = examples_utils.get_split_file_patterns([examples], TRAIN_SPLIT)
     spreads = label_curve_of(baseline, train_patterns, eval_patterns, settings)
+    if spreads is None:
+        return points
     return [point | {"champion": spread} for point, spread in zip(points, spreads, strict=True)]
 
 

@@ -182,7 +182,11 @@ def _figures(facts: Facts) -> str:
         ("macro F1", _percent(measured["macro_f1"]), _percent(random_init["macro_f1"])),
         ("cross-entropy, nats (less is better)", _number(measured["cross_entropy"]), _number(random_init["cross_entropy"])),
         ("kNN top-1", _percent(linear["knn_top1"]), _percent(linear["random_init_knn_top1"])),
-    ]
+        *(
+            (f"linear top-1 with {point['labels']:,} labels", *(_spread(point[name]) for name in ("candidate", "random_init")))
+            for point in linear["label_curve"] if point["fraction"] < 1
+        ),
+    ]  # fmt: skip
     per_class = [
         (code(name), _percent(verdict["per_class"][name]), f"{facts.ingest['splits']['eval']['by_class'].get(name, 0):,}")
         for name in verdict["classes"][:MOST_CLASSES]
@@ -195,8 +199,7 @@ def _figures(facts: Facts) -> str:
     return "\n\n".join([
         f"On {verdict['eval_examples']:,} held-out photographs, which neither backbone nor probe was trained on or tuned on.",
         table(("figure", "pre-trained", "random-init baseline (the same network untrained)"), rows),
-        f"With {linear['few_labels']:,} of the labels linear top-1 is {_percent(linear['top1_at_10_percent_labels'])}; no "
-        "random-init baseline was measured for this figure.",
+        "Figures with fewer labels are the mean and standard deviation over random draws of them.",
         table(("class", "accuracy", "photographs"), per_class),
         f"The gate compared with {against}, and blessed the backbone:",
         "\n".join(f"- {escaped(sentence)}" for sentence in [
@@ -255,6 +258,10 @@ The response is `{{"predictions": [[…]]}}`, one vector for each photograph."""
 
 def _percent(share: float | None) -> str:
     return "not measured" if share is None else f"{share:.1%}"
+
+
+def _spread(spread: dict) -> str:
+    return _percent(spread["mean"]) + (f" ± {_percent(spread['deviation'])}" if spread["deviation"] is not None else "")
 
 
 def _number(value: float | None) -> str:

@@ -102,7 +102,8 @@ def test_one_label_of_a_class_is_told_once(features, caplog):
 
 def test_settings_come_back_from_json_and_are_checked():
     assert settings_from_json(json.loads(json.dumps(dataclasses.asdict(SETTINGS)))) == SETTINGS
-    with pytest.raises(ConfigurationError, match="linear_eval.label_fractions must be numbers between 0"):
-        LinearEval(label_fractions=(0.1, 2.0))
+    for shares in ((0.1, 2.0), (0.0, 0.5), (0.5, 0.1), ()):
+        with pytest.raises(ConfigurationError, match="linear_eval.label_fractions must be one or more growing numbers between 0"):
+            LinearEval(label_fractions=shares)
     with pytest.raises(ConfigurationError, match="linear_eval.label_draws must be at least 1, got 0"):
         LinearEval(label_draws=0)

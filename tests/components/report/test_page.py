@@ -113,7 +113,7 @@ def test_accuracy_over_labels_is_a_chart_and_a_table_with_every_network(elements
 
 
 def test_accuracy_over_labels_is_shown_before_there_is_a_verdict(uris):
-    early = {key: uris[key] for key in ("examples", "ingest_report", "anomalies", "linear_eval_run")}
+    early = {key: uris[key] for key in ("examples", "ingest_report", "anomalies", "linear_eval_run", "probe")}
     assert Elements(page.render(artifacts.read(early, None, None, ""))).says("Labels of train this backbone random-init baseline")
 
 
