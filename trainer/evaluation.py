@@ -43,7 +43,9 @@ def evaluate(trained: Features, untrained: Features, settings: LinearEval) -> tu
     probe = fit_probe(trained.train, trained.train_labels, **options)
     random_init = fit_probe(untrained.train, untrained.train_labels, **options)
     if probe.cross_validated is None and len(settings.regularisation) > 1:
-        log.warning("A class has one labelled photograph: no cross-validation; the probe's regularisation is %g", probe.regularisation)
+        log.warning(
+            "A class has one labelled photograph: no cross-validation; the probe's regularisation is %g", probe.regularisation
+        )
     few = labelled_subset(trained.train_labels, settings.label_fraction, settings.seed)
     few_probe = fit_probe(trained.train[few], trained.train_labels[few], **options)
 

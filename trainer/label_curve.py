@@ -13,8 +13,9 @@ from trainer.probe import fit_probe, labelled_subset
 
 def draws(labels: np.ndarray, settings: LinearEval) -> list[list[np.ndarray]]:
     """For each of settings.label_fractions, positions in `labels` `[count]` of each draw, sorted; all labels are a single draw."""
+    seeds = range(settings.seed, settings.seed + settings.label_draws)
     return [
-        [labelled_subset(labels, fraction, settings.seed + number) for number in range(settings.label_draws if fraction < 1 else 1)]
+        [labelled_subset(labels, fraction, seed) for seed in (seeds if fraction < 1 else seeds[:1])]
         for fraction in settings.label_fractions
     ]
 
@@ -58,8 +59,8 @@ def points(train_labels: np.ndarray, networks: dict[str, list[list[float]]], set
     Args:
       networks: `accuracies` by the network's name.
     """
+    drawn = zip(settings.label_fractions, draws(train_labels, settings), strict=True)
     return [
-        {"fraction": fraction, "labels": len(of_fraction[0])}
-        | {name: spread(reached[position]) for name, reached in networks.items()}
-        for position, (fraction, of_fraction) in enumerate(zip(settings.label_fractions, draws(train_labels, settings), strict=True))
+        {"fraction": fraction, "labels": len(chosen[0])} | {name: spread(reached[position]) for name, reached in networks.items()}
+        for position, (fraction, chosen) in enumerate(drawn)
     ]

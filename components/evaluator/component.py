@@ -164,9 +164,8 @@ def verdict_record(
         "blessed": verdict.blessed,
         "reasons": list(verdict.reasons),
         "evidence": {
-            name: dataclasses.asdict(found) | {"sentence": in_words(found, title, gate)}
-            if (found := verdict.evidence.get(name)) else None
-            for name, title in titles.items()
+            name: dataclasses.asdict(found) | {"sentence": in_words(found, titles[name], gate)} if found else None
+            for name, found in ((name, verdict.evidence.get(name)) for name in titles)
         },
         "baseline_version": baseline_version,
         "metrics": {name: _figures(measured[name]) if name in measured else None for name in (CANDIDATE, UNTRAINED, CHAMPION)},
