@@ -61,9 +61,9 @@ class Data:
     eval_fraction: float = 0.15
     # Least number of labelled photographs held out in a divided folder, but never more than half of each class: a verdict needs
     # more photographs than a probe. Where two probes disagree on a share s of n photographs, the standard error of the difference
-    # of their accuracies is at most sqrt(s / n): 4.5 points for s = 0.3 (typical beside the random-init baseline) and n = 150, so
-    # that a gain of 12.4 points is proven four times in five (Connor's formula, docs/gate.md). From 1,000 photographs on, 15 %
-    # are as many.
+    # of their accuracies is at most sqrt(s / n): 4.5 points for n = 150 and s = 0.3 (as `cpu` and its random-init baseline do on
+    # tf_flowers), so that a gain of 12.4 points is proven four times in five (Connor's formula, docs/gate.md). From 1,000
+    # photographs on, 15 % are as many.
     min_eval: int = 150
 
     def __post_init__(self):
@@ -281,7 +281,7 @@ class LinearEval:
         require(self.neighbours >= 1, "linear_eval.neighbours", "at least 1", self.neighbours)
         require(0 < self.label_fraction <= 1, "linear_eval.label_fraction", "between 0 (excluded) and 1", self.label_fraction)
         shares = self.label_fractions
-        require(len(shares) > 0 and shares[0] > 0 and shares[-1] <= 1 and all(one < next_ for one, next_ in zip(shares, shares[1:])),
+        require(len(shares) > 0 and 0 < shares[0] and shares[-1] <= 1 and all(a < b for a, b in zip(shares, shares[1:])),
                 "linear_eval.label_fractions", "one or more growing numbers between 0 (excluded) and 1", shares)  # fmt: skip
         require(self.label_draws >= 1, "linear_eval.label_draws", "at least 1", self.label_draws)
 

@@ -7,6 +7,7 @@ champion's run: Jensen-Shannon distance (J. Lin, IEEE Trans. Inf. Theory 37, 199
 
 import importlib.metadata
 import platform
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -81,9 +82,13 @@ NETWORKS = {"candidate": charts.ACCENT, "random_init": charts.LIMIT, "champion":
 
 
 def over_labels(points: Sequence[dict]) -> dict:
-    """Accuracy over labels: a `chart`, and the `points` in which the number of labels grows, with the `networks` that there are."""
+    """Accuracy over labels: a `chart`, and the `points` in which the number of labels grows, with the `networks` that there are.
+
+    Each point also has `gain`, the mean of what the candidate gains over the random-init baseline on the same draw, and its
+    standard deviation over draws, `gain_deviation` (None of a single draw).
+    """
     # Of few photographs several shares are the same labels.
-    points = list({point["labels"]: point for point in reversed(points)}.values())[::-1]
+    points = [point | _gain(point) for point in list({point["labels"]: point for point in reversed(points)}.values())[::-1]]
     networks = [name for name in NETWORKS if points[0][name]]
     lines = [
         (NETWORKS[name], [point[name]["mean"] for point in points], [point[name]["deviation"] or 0.0 for point in points])
@@ -92,6 +97,11 @@ def over_labels(points: Sequence[dict]) -> dict:
     described = "Accuracy over the number of labels; the figures are in the table below"
     chart = charts.over_labels([point["labels"] for point in points], lines, described)
     return {"points": points, "networks": networks, "chart": chart}
+
+
+def _gain(point: dict) -> dict:
+    gains = [one - other for one, other in zip(point["candidate"]["draws"], point["random_init"]["draws"], strict=True)]
+    return {"gain": statistics.mean(gains), "gain_deviation": statistics.stdev(gains) if len(gains) > 1 else None}
 
 
 def by_class(verdict: dict) -> dict:

@@ -101,14 +101,14 @@ def test_the_verdict_comes_first_with_its_reasons(changes, title):
 
 def test_every_accuracy_is_shown_with_its_random_init_baseline_and_interval(elements):
     # 16 of 24; Wilson's interval worked out by hand from the formula with z = 1.959964.
-    for figure in ("66.7 %", "random-init 50.0 %", "46.7 % to 82.0 %", "random-init 40.0 %"):
+    for figure in ("66.7 %", "random-init 50.0 %", "46.7 % to 82.0 %", "random-init 40.0 %", "points (−8.6 to +39.3)"):
         assert elements.says(figure), figure
 
 
 def test_accuracy_over_labels_is_a_chart_and_a_table_with_every_network(elements, text):
     # Means and deviations of 40 and 50 %, 20 and 30 %, 30 and 40 %; the two shares that are the same six labels are one row.
     assert elements.says("Labels of train this backbone random-init baseline champion gain over random-init, points")
-    assert elements.says("6 1 % 45.0 % ± 7.1 % 25.0 % ± 7.1 % 35.0 % ± 7.1 % +20.0 36 100 % 66.7 % 50.0 % 62.5 % +16.7")
+    assert elements.says("6 1 % 45.0 % ± 7.1 % 25.0 % ± 7.1 % 35.0 % ± 7.1 % +20.0 ± 0.0 36 100 % 66.7 % 50.0 % 62.5 % +16.7")
     assert 'aria-label="Accuracy over the number of labels' in text and "var(--champion)" in text
 
 
