@@ -25,8 +25,10 @@ FACTS = Facts(
     pretrain={"epochs": 80, "steps": 1500, "seconds": 1234.5, "images_per_second": 101.4, "final_loss": -0.912,
               "output_std_ratio": 0.95, "effective_rank": 41.2},
     linear_eval={"knn_top1": 0.58, "random_init_knn_top1": 0.45, "label_curve": [
-        {"fraction": 0.1, "labels": 120, "candidate": {"mean": 0.55, "deviation": 0.02}, "random_init": {"mean": 0.5, "deviation": 0.03}},
-        {"fraction": 1.0, "labels": 1200, "candidate": {"mean": 0.64, "deviation": None}, "random_init": {"mean": 0.53, "deviation": None}},
+        {"fraction": 0.1, "labels": 120, "candidate": {"mean": 0.55, "deviation": 0.02},
+         "random_init": {"mean": 0.5, "deviation": 0.03}},
+        {"fraction": 1.0, "labels": 1200, "candidate": {"mean": 0.64, "deviation": None},
+         "random_init": {"mean": 0.53, "deviation": None}},
     ]},
     verdict={
         "metrics": {"candidate": {"accuracy": 0.64, "macro_f1": 0.63, "cross_entropy": 0.9},
