@@ -1,24 +1,71 @@
-"""Reads the labels out of Label Studio's JSON export: which photograph got which class.
+"""Label Studio's JSON: writes photographs as tasks to be labelled, and reads the labels out of what it exports.
 
 The format is Label Studio's own, a list of tasks (https://labelstud.io/guide/task_format): `data` says which photograph, each of
-`annotations` what one person chose. Predictions are guesses and never become labels.
+`predictions` what a model guesses, and each of `annotations` what one person chose. A guess never becomes a label by itself.
 """
 
+import os
 import posixpath
 import re
-from urllib.parse import parse_qs, unquote, urlsplit
+from collections.abc import Sequence
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+from xml.sax.saxutils import quoteattr
 
 from components.errors import DataRefused, SourceNotFound
 from contracts import files
 
-# Keys of a task's data. `flowers select` writes both, so that the path that comes back is the one that went out.
+# Keys of a task's data. Tasks written here have both, so that the path that comes back is the one that went out.
 PATH, IMAGE = "path", "image"
+# The name of the tag that asks for the class.
+LABEL = "label"
 # The type of a result that says a class: of the tag <Choices>.
 CHOICES = "choices"
 # How Label Studio addresses a file that it serves from a folder of its machine, relative to its document root.
 LOCAL_FILES = "/data/local-files/"
 # A file uploaded in the browser: Label Studio puts eight hexadecimal digits and a hyphen before its name.
 UPLOADED = re.compile(r"/data/upload/(?:\d+/)?(?:[0-9a-f]{8}-)?([^/]+)")
+
+
+def labelling_interface(classes: Sequence[str]) -> str:
+    """The labelling interface (XML) that goes with `task`: one choice for each class, sorted as given."""
+    choices = "".join(f"    <Choice value={quoteattr(name)}/>\n" for name in classes)
+    return (
+        f'<View>\n  <Image name="{IMAGE}" value="${IMAGE}"/>\n'
+        f'  <Choices name="{LABEL}" toName="{IMAGE}" choice="single" showInLine="true">\n{choices}  </Choices>\n</View>\n'
+    )
+
+
+def task(source: str, path: str, data: dict, model_version: str, guess: str, probability: float | None) -> dict:
+    """One photograph to be labelled.
+
+    Args:
+      source: the folder (local or remote) that the photograph is in. Label Studio serves files below its document root, which must
+        be the folder that contains a local `source`.
+      path: of the photograph, relative to the source.
+      data: what else a person may want to see or sort by, JSON.
+      model_version: who guesses; `guess` is the class, empty for no guess, and `probability` in [0, 1], None if it is not known.
+
+    Raises:
+      SourceNotFound: the source is no folder, so that there are no files to show.
+    """
+    written = {"data": {IMAGE: _address(source, path), PATH: path} | data}
+    if guess:
+        result = {"from_name": LABEL, "to_name": IMAGE, "type": CHOICES, "value": {CHOICES: [guess]}}
+        scored = {} if probability is None else {"score": probability}
+        written["predictions"] = [{"model_version": model_version, "result": [result]} | scored]
+    return written
+
+
+def _address(source: str, path: str) -> str:
+    """Where Label Studio finds the photograph."""
+    if "://" in source:  # a bucket, which Label Studio reads through a cloud storage of its own
+        return f"{source.rstrip('/')}/{path}"
+    folder = os.path.realpath(os.path.expanduser(source))
+    if os.path.isfile(folder):
+        return f"{LOCAL_FILES}?d={quote(os.path.basename(folder))}"
+    if not os.path.isdir(folder):
+        raise SourceNotFound(f"Label Studio shows files, and {source!r} is no folder of files; write a CSV file instead")
+    return f"{LOCAL_FILES}?d={quote(os.path.basename(folder) + '/' + path)}"
 
 
 def read_labels(path: str) -> list[tuple[str, str]]:
@@ -31,7 +78,7 @@ def read_labels(path: str) -> list[tuple[str, str]]:
       path: the export, local or remote: `Export` and then `JSON` in Label Studio.
 
     Returns:
-      Each photograph's path: `data.path` as `flowers select` wrote it; otherwise from `data.image`, which is a path below Label
+      Each photograph's path: `data.path` as `task` wrote it; otherwise from `data.image`, which is a path below Label
       Studio's document root, the name of an uploaded file, or the address as it is.
 
     Raises:

@@ -1,12 +1,14 @@
-"""Labels from Label Studio's JSON export: what becomes a label, which photograph it is of, and what is refused."""
+"""Label Studio's JSON: what a task says, what becomes a label, which photograph it is of, and what is refused."""
 
 import json
 import pathlib
+import xml.etree.ElementTree
 
 import pytest
 
 from components.errors import DataRefused, SourceNotFound
-from components.example_gen.label_studio import read_labels
+from components.example_gen.label_studio import labelling_interface, read_labels
+from components.example_gen.label_studio import task as written
 
 EXPORTS = sorted((pathlib.Path(__file__).parents[2] / "golden").glob("label_studio_*.json"))
 
@@ -86,3 +88,29 @@ def test_what_is_no_export_is_refused(tmp_path):
         (tmp_path / "export.json").write_bytes(text.encode("latin-1"))
         with pytest.raises(DataRefused, match=message):
             read_labels(str(tmp_path / "export.json"))
+
+
+def test_a_task_comes_back_as_the_photograph_that_it_was(read, tmp_path):
+    (tmp_path / "photographs").mkdir()
+    path = "unlabelled/100 % ?.jpg"
+    made = written(str(tmp_path / "photographs"), path, {"content_hash": "ab"}, "flowers-backbone 3", "rose", 0.75)
+    assert made == {
+        "data": {"image": "/data/local-files/?d=photographs/unlabelled/100%20%25%20%3F.jpg", "path": path, "content_hash": "ab"},
+        "predictions": [{"model_version": "flowers-backbone 3", "score": 0.75, "result": [
+            {"from_name": "label", "to_name": "image", "type": "choices", "value": {"choices": ["rose"]}}]}]}  # fmt: skip
+    assert read(made) == [] and read(made | {"annotations": [annotation("daisy")]}) == [(path, "daisy")]
+    del made["data"]["path"]
+    assert read(made | {"annotations": [annotation("daisy")]}) == [(f"photographs/{path}", "daisy")]
+
+
+def test_a_task_without_a_guess_has_no_prediction(tmp_path):
+    assert written("gs://bucket/flowers/", "a/1.jpg", {}, "", "", None) == {
+        "data": {"image": "gs://bucket/flowers/a/1.jpg", "path": "a/1.jpg"}}  # fmt: skip
+    with pytest.raises(SourceNotFound, match="Label Studio shows files, and 'synthetic' is no folder"):
+        written("synthetic", "1", {}, "", "", None)
+
+
+def test_the_interface_offers_every_class_and_escapes_its_name():
+    root = xml.etree.ElementTree.fromstring(labelling_interface(["rose", "<\"&'>"]))
+    choices = root.find("Choices")
+    assert [one.get("value") for one in choices] == ["rose", "<\"&'>"] and choices.get("toName") == root.find("Image").get("name")
