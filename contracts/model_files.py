@@ -1,12 +1,16 @@
 """Names of the files that a backbone, a probe and their reports consist of.
 
-A backbone directory (what is pushed) holds a SavedModel, BACKBONE_KERAS and BACKBONE_RECORD; a probe directory a SavedModel and
-PROBE_RECORD. Reports are JSON, written beside them by the component that measured.
+A backbone directory (what is pushed) holds a SavedModel, BACKBONE_KERAS and BACKBONE_RECORD; a probe directory a SavedModel,
+PROBE_ARRAYS and PROBE_RECORD. Reports are JSON, written beside them by the component that measured.
 """
 
 BACKBONE_KERAS = "backbone.keras"  # the network alone, of stock Keras layers: loads without this project
 BACKBONE_RECORD = "backbone.json"  # what the backbone is: architecture, seed, embedding, photograph side
-PROBE_RECORD = "probe.json"  # classes, and the identity of the backbone inside: backbone_uri, backbone_content_hash
+# Classes, the identity of the backbone inside (backbone_uri, backbone_content_hash), and `calibration`, as in linear_eval.json.
+PROBE_RECORD = "probe.json"
+# The linear layer alone, a NumPy archive without pickles: `mean` and `scale` [features], `weights` [features, classes], `bias`
+# [classes], all float32. Logits are (embedding - mean) / scale @ weights + bias.
+PROBE_ARRAYS = "probe.npz"
 # Directory in LinearEval's model_run, the random-init baseline: the same probe on the same network untrained.
 UNTRAINED_PROBE = "untrained_probe"
 PRETRAIN_REPORT = "pretrain.json"  # in Pretrain's model_run

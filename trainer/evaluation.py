@@ -6,7 +6,7 @@ import logging
 import numpy as np
 
 from pipeline_config import LinearEval
-from trainer import label_curve
+from trainer import calibration, label_curve
 from trainer.features import knn_accuracy, nearest, normalize
 from trainer.probe import Probe, fit_probe, labelled_subset
 
@@ -37,12 +37,12 @@ def evaluate(trained: Features, untrained: Features, settings: LinearEval) -> tu
       untrained: features by the same network with its initial weights, for the random-init baseline.
 
     Returns:
-      The probe, the random-init baseline's probe, and the report that becomes linear_eval.json (all figures in [0, 1]).
+      The probe, the random-init baseline's probe, and the report that becomes linear_eval.json (shares are in [0, 1]).
     """
     options = {"regularisation": settings.regularisation, "folds": settings.folds, "seed": settings.seed}
     probe = fit_probe(trained.train, trained.train_labels, **options)
     random_init = fit_probe(untrained.train, untrained.train_labels, **options)
-    if probe.cross_validated is None and len(settings.regularisation) > 1:
+    if probe.cross_validated is None:
         log.warning(
             "A class has one labelled photograph: no cross-validation; the probe's regularisation is %g", probe.regularisation
         )
@@ -60,6 +60,10 @@ def evaluate(trained: Features, untrained: Features, settings: LinearEval) -> tu
         for name, one in (("candidate", trained), ("random_init", untrained))
     }
 
+    def calibrated(fitted, features):
+        chosen = calibration.calibrate(fitted, features.train_labels, settings.precision)
+        return calibration.report(fitted, chosen, features.eval, features.eval_labels)
+
     return probe, random_init, {
         "top1": top1["candidate"],
         "knn_top1": knn(trained),
@@ -74,6 +78,11 @@ def evaluate(trained: Features, untrained: Features, settings: LinearEval) -> tu
         "train_top1": probe.accuracy(trained.train, trained.train_labels),
         # The champion's, where there is one, is measured by the Evaluator, which alone knows it.
         "label_curve": [point | {"champion": None} for point in label_curve.points(trained.train_labels, curves, settings)],
+        "calibration": {
+            "stated_precision": settings.precision,
+            "candidate": calibrated(probe, trained),
+            "random_init": calibrated(random_init, untrained),
+        },
     }  # fmt: skip
 
 

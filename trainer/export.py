@@ -140,9 +140,15 @@ def export_backbone(backbone: keras.Model, record: dict, directory: str) -> None
 
 
 def export_probe(network: keras.Model, probe: "Probe", record: dict, directory: str) -> None:
-    """Writes the SavedModel of a probe on `network` and, last, its record."""
+    """Writes the SavedModel of a probe on `network`, its arrays and, last, its record.
+
+    The signatures give the probabilities that the gate measures, at temperature 1. The record's `calibration` has the temperature T
+    that calibrates them: raised to the power of 1 / T and divided by their sum.
+    """
     module = ProbeModule(network, probe)
     tf.saved_model.save(module, directory, signatures=module.signatures())
+    linear = {name: np.asarray(getattr(probe, name), np.float32) for name in ("mean", "scale", "weights", "bias")}
+    write_arrays(linear, posixpath.join(directory, model_files.PROBE_ARRAYS))
     files.write_json(posixpath.join(directory, model_files.PROBE_RECORD), record)
 
 

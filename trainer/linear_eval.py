@@ -46,6 +46,7 @@ def run_fn(fn_args: FnArgs) -> None:
         # The artifact's own URI: TFX passes the directory of the model inside it.
         "backbone_uri": posixpath.dirname(fn_args.base_model.rstrip("/")),
         "backbone_content_hash": content_hash(fn_args.base_model),
+        "calibration": report["calibration"],
     }
     untrained_dir = posixpath.join(fn_args.model_run_dir, model_files.UNTRAINED_PROBE)
     export_probe(untrained, random_init, common | {"untrained": True}, untrained_dir)

@@ -4,6 +4,9 @@ Cross-validation fits several subsets of the same photographs together, so that 
 all is many times as fast as a narrow one for each (benchmarks/linear_evaluation.py).
 """
 
+import io
+import math
+import posixpath
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -13,6 +16,8 @@ import scipy.optimize
 from scipy.special import softmax
 from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import threadpool_limits
+
+from contracts import files, model_files
 
 # Largest entry of the gradient of the mean loss at which a fit counts as converged (scikit-learn's default for the same).
 TOLERANCE = 1e-4
@@ -102,6 +107,8 @@ class Probe(NamedTuple):
     mean, scale: `[d]`. weights: `[d, classes]`. bias: `[classes]`. regularisation: the C that was chosen. All float64.
     cross_validated: accuracy of that C in cross-validation, in [0, 1]; None if there was no cross-validation. Recipes are
     compared by it, as it does not use the photographs that are held out for the gate.
+    held_out_logits: `[count, classes]`, of each photograph that the probe was fitted to by the fit of the cross-validation that
+    did not see it, with that C; None if there was no cross-validation.
     """
 
     mean: np.ndarray
@@ -110,18 +117,36 @@ class Probe(NamedTuple):
     bias: np.ndarray
     regularisation: float
     cross_validated: float | None
+    held_out_logits: np.ndarray | None = None
+
+    def logits(self, features: np.ndarray) -> np.ndarray:
+        """The logarithms of the probabilities, up to a constant, of `[count, d]` features: `[count, classes]`."""
+        return ((features - self.mean) / self.scale) @ self.weights + self.bias
 
     def predict(self, features: np.ndarray) -> np.ndarray:
         """The most probable class of each of `[count, d]` features: `[count]` integers."""
-        return (((features - self.mean) / self.scale) @ self.weights + self.bias).argmax(axis=1)
+        return self.logits(features).argmax(axis=1)
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
         """The probability of each class for each of `[count, d]` features: `[count, classes]` in [0, 1]."""
-        return softmax(((features - self.mean) / self.scale) @ self.weights + self.bias, axis=1)
+        return softmax(self.logits(features), axis=1)
 
     def accuracy(self, features: np.ndarray, labels: np.ndarray) -> float:
         """Share of `[count, d]` features whose predicted class is their label."""
         return float(np.mean(self.predict(features) == labels))
+
+
+def load_probe(directory: str) -> Probe:
+    """The probe that trainer.export.export_probe wrote; in float32, as it is served, and without what is known of its fit.
+
+    Raises:
+      FileNotFoundError: the directory has no PROBE_ARRAYS.
+    """
+    with files.opened(posixpath.join(directory, model_files.PROBE_ARRAYS)) as file:
+        archive = io.BytesIO(file.read())
+    with np.load(archive, allow_pickle=False) as arrays:
+        linear = {name: arrays[name] for name in ("mean", "scale", "weights", "bias")}
+    return Probe(**linear, regularisation=math.nan, cross_validated=None)
 
 
 def fit_probe(
@@ -155,25 +180,27 @@ def fit_probe(
 
 def _fit(
     features: np.ndarray, labels: np.ndarray, candidates: list[float], folds: int, seed: int
-) -> tuple[np.ndarray, np.ndarray, float, float | None]:
-    """Weights, bias, C and accuracy of the candidate that is best in cross-validation; ties go to the strongest
+) -> tuple[np.ndarray, np.ndarray, float, float | None, np.ndarray | None]:
+    """Weights, bias, C, accuracy and held-out logits of the candidate that is best in cross-validation; ties go to the strongest
     regularisation."""
     everything = np.ones((1, len(labels)), bool)
-    if folds < 2 or len(candidates) == 1:
+    if folds < 2:
         chosen = candidates[len(candidates) // 2]
         (fits,) = fit_path(features, labels, everything, [chosen])
-        return fits.weights[0], fits.bias[0], chosen, None
+        return fits.weights[0], fits.bias[0], chosen, None, None
     held_out = np.zeros((folds, len(labels)), bool)
     for mask, (_, fold) in zip(held_out, StratifiedKFold(folds, shuffle=True, random_state=seed).split(features, labels)):
         mask[fold] = True
-    best, best_accuracy = None, -1.0
+    best, best_accuracy, best_logits = None, -1.0, None
     for fits in fit_path(features, labels, np.concatenate([~held_out, everything]), candidates):
-        accuracy = np.mean([
-            np.mean((features[mask] @ weights + bias).argmax(axis=1) == labels[mask])
-            for mask, weights, bias in zip(held_out, fits.weights, fits.bias)])  # fmt: skip
+        logits = np.empty((len(labels), fits.bias.shape[1]))
+        for mask, weights, bias in zip(held_out, fits.weights, fits.bias):
+            logits[mask] = features[mask] @ weights + bias
+        right = logits.argmax(axis=1) == labels
+        accuracy = np.mean([np.mean(right[mask]) for mask in held_out])
         if accuracy > best_accuracy:
-            best, best_accuracy = (fits.weights[-1], fits.bias[-1], fits.c), accuracy
-    return *best, float(best_accuracy)
+            best, best_accuracy, best_logits = (fits.weights[-1], fits.bias[-1], fits.c), accuracy, logits
+    return *best, float(best_accuracy), best_logits
 
 
 def labelled_subset(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
