@@ -1,24 +1,15 @@
 """`flowers embed` and `flowers search`: what they print, and their exit status."""
 
 import argparse
-import contextlib
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-import rich.console
-import rich.progress
 import rich.text
 from rich.table import Table
 
 from cli import arguments
 from cli.arguments import ExitStatus, add_root, add_version
-from cli.console import without_library_noise
-from components.errors import DataRefused, SourceNotFound
+from cli.terminal import counting, list_unreadable, mistakes, say, say_left_out, terminal
 from contracts.text import visible
-from registry.backend import RegistryError
-
-# Where the output is no terminal there is no width to fit.
-WIDTH_OF_FILES = 160
 
 
 def add(verbs) -> None:
@@ -58,30 +49,22 @@ def _search(parsed: argparse.Namespace) -> ExitStatus:
 
 def embed(source: str, output: str, root: str, version: str, name: str) -> ExitStatus:
     """Writes an index, lists on standard error the images that were left out, and prints the images embedded a second."""
-    with _terminal() as (out, err), _mistakes(err) as status, _counting(err) as progress:
+    with terminal() as (out, err), mistakes(err) as status, counting(err) as progress:
         import inference
-
-        def list_unreadable(one):
-            # Not through the bar's console, which would fold long lines.
-            progress.console.print(f"left out: {visible(one.path)}: {visible(f'{one.reason}: {one.detail}')}", markup=False,
-                                   highlight=False, soft_wrap=True)  # fmt: skip
 
         task = progress.add_task("", total=None)
         done = inference.embed(
-            source, output, root=root, version=version, name=name, on_unreadable=list_unreadable,
+            source, output, root=root, version=version, name=name, on_unreadable=lambda one: list_unreadable(progress, one),
             on_progress=lambda count: progress.update(task, completed=count))  # fmt: skip
-        left_out = sum(done.unreadable.values())
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(done.unreadable.items()))
-        _say(out, f"{done.images:,} images embedded by version {done.version}, {done.embedding_size:,} numbers each: {output}")
-        if left_out:
-            _say(out, f"{left_out:,} left out ({reasons}), listed above")
-        _say(out, f"{done.seconds:.1f} s, {done.images / done.seconds:.1f} images/s")
+        say(out, f"{done.images:,} images embedded by version {done.version}, {done.embedding_size:,} numbers each: {output}")
+        say_left_out(out, done.unreadable)
+        say(out, f"{done.seconds:.1f} s, {done.images / done.seconds:.1f} images/s")
     return status[0]
 
 
 def search(queries: Sequence[str], index: str, top: int, page: str | None, root: str, version: str, name: str) -> ExitStatus:
     """Prints a table of matches for each query, and writes the page if `page` is given."""
-    with _terminal() as (out, err), _mistakes(err) as status:
+    with terminal() as (out, err), mistakes(err) as status:
         import inference
 
         opened = inference.open_index(index)
@@ -98,43 +81,5 @@ def search(queries: Sequence[str], index: str, top: int, page: str | None, root:
             from inference import contact_sheet
 
             contact_sheet.write(page, queries, matches, opened.header, root)
-            _say(out, f"The same as pictures: {page}")
+            say(out, f"The same as pictures: {page}")
     return status[0]
-
-
-@contextlib.contextmanager
-def _terminal() -> Iterator[tuple[rich.console.Console, rich.console.Console]]:
-    """Consoles on standard output and on standard error; what libraries write to the latter is dropped meanwhile."""
-    with os.fdopen(os.dup(1), "w") as out, os.fdopen(os.dup(2), "w") as err, without_library_noise():
-        yield tuple(rich.console.Console(file=file, width=None if file.isatty() else WIDTH_OF_FILES) for file in (out, err))
-
-
-@contextlib.contextmanager
-def _mistakes(err: rich.console.Console) -> Iterator[list[ExitStatus]]:
-    """Prints an error that the user can fix as one line. The list's only element is the exit status."""
-    from inference.index import IndexFileError
-    from inference.search import SearchRefused
-
-    status = [ExitStatus.FINISHED]
-    try:
-        yield status
-    except (RegistryError, SourceNotFound, IndexFileError, SearchRefused) as error:
-        status[0] = ExitStatus.BAD_ARGUMENTS
-        _say(err, f"flowers: {error}")
-    except DataRefused as error:
-        status[0] = ExitStatus.DATA_REFUSED
-        _say(err, f"flowers: {error}")
-    except OSError as error:  # a full disk, a folder that may not be written
-        status[0] = ExitStatus.NODE_FAILED
-        _say(err, f"flowers: {error}")
-
-
-def _counting(err: rich.console.Console) -> rich.progress.Progress:
-    """A line that counts images; nothing if `err` is not a terminal."""
-    return rich.progress.Progress(
-        rich.progress.SpinnerColumn(), rich.progress.TextColumn("{task.completed:,} images"), rich.progress.TimeElapsedColumn(),
-        console=err, transient=True, disable=not err.is_terminal)  # fmt: skip
-
-
-def _say(console: rich.console.Console, line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,13 +1,15 @@
-"""Uses the champion: vectors of photographs, and the nearest photographs to a query. `flowers embed` and `flowers search`.
+"""Uses the champion: what photographs show, their vectors, and the nearest photographs to a query.
 
-    from inference import embed, open_index, search
+    from inference import embed, open_index, predict, search, write_predictions
 
-These functions shadow the modules of the same names: anything else is imported from its module (`from inference.embed import
-Backbone`). docs/embeddings.md describes files and vectors.
+`embed`, `predict` and `search` shadow the modules of the same names: anything else is imported from its module (`from
+inference.embed import Backbone`). docs/prediction.md describes predictions, docs/embeddings.md vectors and their files.
 """
 
 from inference.embed import embed
 from inference.index import open_index
+from inference.predict import predict
+from inference.prediction_files import write_predictions
 from inference.search import search
 
-__all__ = ["embed", "open_index", "search"]
+__all__ = ["embed", "open_index", "predict", "search", "write_predictions"]

@@ -1,4 +1,4 @@
-"""A search as one HTML page: each query above its matches, as small pictures.
+"""Photographs as one HTML page: a search, with each query above its matches, or predictions, class by class.
 
 The page is self-contained: no request, no script. File names, which are untrusted, are shown as text. Pictures are decoded and
 encoded again, so that no byte of a photograph's file gets into the page.
@@ -37,6 +37,25 @@ class Picture:
     note: str = ""
 
 
+@dataclass(frozen=True)
+class Sheet:
+    """A section of a page.
+
+    heading, note: text above the pictures. pictures: each with a figure in words, such as its similarity. query: a picture beside
+    the heading, if there is one.
+    """
+
+    heading: str
+    note: str
+    pictures: Sequence[tuple[Picture, str]]
+    query: Picture | None = None
+
+
+def write_page(path: str, title: str, introduction: str, sheets: Sequence[Sheet]) -> None:
+    """Writes a page of sheets, whole or not at all. All text is escaped."""
+    files.write_text(path, _TEMPLATE.render(title=title, introduction=introduction, sheets=sheets))
+
+
 def write(path: str, queries: Sequence[str], matches: Sequence[Sequence[Match]], header: Header, root: str) -> None:
     """Writes the page of a search.
 
@@ -47,20 +66,24 @@ def write(path: str, queries: Sequence[str], matches: Sequence[Sequence[Match]],
       root: as in `search`; synthetic flowers are kept below it.
     """
     wanted = {match.path: match.content_hash for found in matches for match in found}
-    shown = _pictures(header.source, wanted, root)
-    sheets = [
-        (_picture(read_query(query, _LIMIT)), [(shown[match.path], f"{match.similarity:.3f}") for match in found])
-        for query, found in zip(queries, matches, strict=True)
-    ]
-    page = _TEMPLATE.render(sheets=sheets, header=header)
-    files.write_text(path, page)
+    shown = pictures(header.source, wanted, root)
+    sheets = []
+    for number, (query, found) in enumerate(zip(queries, matches, strict=True), start=1):
+        asked = _picture(read_query(query, _LIMIT))
+        note = f"query {number} of {len(queries)}, {len(found)} nearest"
+        sheets.append(Sheet(asked.name, note, [(shown[match.path], f"{match.similarity:.3f}") for match in found], asked))
+    write_page(path, "Nearest photographs", f"Cosine similarity by {header.name} version {header.version}, among the photographs of "
+               f"{visible(header.source)}", sheets)  # fmt: skip
 
 
 _LIMIT = photograph.max_file_bytes(pipeline_config.Data.max_pixels)
 
 
-def _pictures(source: str, wanted: dict[str, str], root: str) -> dict[str, Picture]:
-    """The pictures of `wanted` (path to content hash). A data set has no access by path: it is read until all are found."""
+def pictures(source: str, wanted: dict[str, str], root: str) -> dict[str, Picture]:
+    """The pictures of `wanted` (path in the source to content hash), by path.
+
+    A data set has no access by path: it is read until all are found. A photograph that is gone or has changed says so.
+    """
     if source != "synthetic" and not source.startswith(TFDS_PREFIX):
         return {path: _picture(folder.read(folder.candidate_at(source, path), _LIMIT), wanted[path]) for path in wanted}
     found: dict[str, Picture] = {}
@@ -82,7 +105,7 @@ def _picture(encoded: Encoded, content_hash: str = "") -> Picture:
     except photograph.Unusable as unusable:
         return Picture(name, "", visible(str(unusable)))
     changed = content_hash and hashlib.sha256(encoded.data).hexdigest() != content_hash
-    return Picture(name, _thumbnail(prepared.jpeg), "the file has changed since it was embedded" if changed else "")
+    return Picture(name, _thumbnail(prepared.jpeg), "the file has changed since it was read" if changed else "")
 
 
 def _thumbnail(jpeg: bytes) -> str:
@@ -103,7 +126,7 @@ _TEMPLATE = _ENVIRONMENT.from_string(
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>Nearest photographs</title>
+<title>{{ title }}</title>
 <style>
 :root { color-scheme: light dark; --line: light-dark(#d8d8d2, #3c3d42); --quiet: light-dark(#5c5c58, #a9aab0);
   --ground: light-dark(#fbfaf7, #17181b); --card: light-dark(#fff, #212226); --accent: light-dark(#0a6b4f, #6fd0ad); }
@@ -134,20 +157,21 @@ span.picture { display: grid; place-items: center; padding: .5rem; font-size: .7
 {% endif %}
 {% endmacro %}
 <main>
-<h1>Nearest photographs</h1>
-<p>Cosine similarity by {{ header.name }} version {{ header.version }}, among the photographs of {{ header.source }}</p>
-{% for query, matches in sheets %}
+<h1>{{ title }}</h1>
+<p>{{ introduction }}</p>
+{% for sheet in sheets %}
 <section>
 <div class="query">
-{{ picture(query, "The query") }}
-<div><h2>{{ query.name }}</h2><p>query {{ loop.index }} of {{ sheets|length }}, {{ matches|length }} nearest</p></div>
+{% if sheet.query %}{{ picture(sheet.query, "The query") }}
+{% endif %}
+<div><h2>{{ sheet.heading }}</h2><p>{{ sheet.note }}</p></div>
 </div>
 <ol>
-{% for match, similarity in matches %}
+{% for shown, figure in sheet.pictures %}
 <li>
-{{ picture(match, "Match " ~ loop.index) }}
-<p class="name"><span class="similarity">{{ similarity }}</span> {{ match.name }}</p>
-{% if match.uri and match.note %}<p class="note">{{ match.note }}</p>
+{{ picture(shown, "Match " ~ loop.index if sheet.query else "Photograph " ~ loop.index) }}
+<p class="name"><span class="similarity">{{ figure }}</span> {{ shown.name }}</p>
+{% if shown.uri and shown.note %}<p class="note">{{ shown.note }}</p>
 {% endif %}
 </li>
 {% endfor %}

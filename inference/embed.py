@@ -10,7 +10,7 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -26,8 +26,8 @@ from contracts.content_hash import content_hash
 from contracts.layout import Layout
 from inference import index
 from registry import reading
-from registry.backend import CHAMPION, CONTENT_HASH, RegistryError
-from registry.files import BACKBONE
+from registry.backend import CHAMPION, CONTENT_HASH, PROBE_CONTENT_HASH, RegistryError
+from registry.files import BACKBONE, PROBE
 from registry.opening import open_registry
 from trainer.export import load_backbone
 from trainer.photographs import evaluation_view
@@ -35,7 +35,7 @@ from trainer.photographs import evaluation_view
 
 @dataclass(frozen=True)
 class Registered:
-    """A version's backbone: registered model, version number, directory and `contracts.content_hash` of the directory."""
+    """A version's backbone or probe: registered model, version number, directory, and its `contracts.content_hash`."""
 
     name: str
     version: str
@@ -43,14 +43,36 @@ class Registered:
     content_hash: str
 
 
-def find(root: str, version: str, name: str) -> Registered:
-    """The backbone of a version (number or alias) in the registry below `root`. Its files are not read yet.
+def find(root: str, version: str, name: str, part: str = BACKBONE) -> Registered:
+    """The backbone of a version (number or alias) in the registry below `root`, or its probe. Its files are not read yet.
+
+    Args:
+      part: registry.files.BACKBONE or PROBE.
 
     Raises:
       RegistryError: there is no such version.
     """
     found = reading.get_version(open_registry(str(Layout.at(root).registry), name), version)
-    return Registered(found.name, found.version, os.path.join(found.path, BACKBONE), found.tags[CONTENT_HASH])
+    key = {BACKBONE: CONTENT_HASH, PROBE: PROBE_CONTENT_HASH}[part]
+    return Registered(found.name, found.version, os.path.join(found.path, part), found.tags.get(key, ""))
+
+
+def require_unchanged(registered: Registered) -> None:
+    """Returns if the files are those that were registered.
+
+    Raises:
+      RegistryError: they are not.
+    """
+    try:
+        found = content_hash(registered.directory)
+    except FileNotFoundError:
+        found = "none, as there is no file"
+    if found != registered.content_hash:
+        raise RegistryError(
+            f"version {registered.version} of {registered.name} is not as it was registered: {registered.directory} has "
+            f"content hash {found}, expected {registered.content_hash}; restore the files that `flowers registry verify` "
+            "names, or choose another version with --version"
+        )
 
 
 class Backbone:
@@ -67,16 +89,7 @@ class Backbone:
         Raises:
           RegistryError: the files are not those that were registered.
         """
-        try:
-            found = content_hash(registered.directory)
-        except FileNotFoundError:
-            found = "none, as there is no file"
-        if found != registered.content_hash:
-            raise RegistryError(
-                f"version {registered.version} of {registered.name} is not as it was registered: {registered.directory} has "
-                f"content hash {found}, expected {registered.content_hash}; restore the files that `flowers registry verify` "
-                "names, or choose another version with --version"
-            )
+        require_unchanged(registered)
         network, record = load_backbone(registered.directory)
         side = record["photograph_side"]
         self.embedding_size: int = record["embedding_size"]
@@ -227,7 +240,7 @@ def embed(
     network = Backbone(registered)
     header = index.Header(registered.content_hash, network.embedding_size, registered.name, registered.version, absolute(source))
     images = every_image(source, str(Layout.at(root).datasets), photograph.max_file_bytes(pipeline_config.Data.max_pixels))
-    report = on_unreadable or _log
+    report = on_unreadable or log_unreadable
     unreadable, started = collections.Counter(), time.perf_counter()
     with index.new_index(output, header) as writer:
         for batch, vectors in batches(network, images):
@@ -240,7 +253,7 @@ def embed(
             if on_progress:
                 on_progress(writer.count)
         if not writer.count:
-            raise DataRefused(f"{source} has no image that can be used ({_counts(unreadable)}); nothing was written")
+            raise DataRefused(f"{source} has no image that can be used ({counts(unreadable)}); nothing was written")
         seconds = time.perf_counter() - started
     return Embedded(writer.count, dict(unreadable), seconds, registered.version, network.embedding_size)
 
@@ -252,9 +265,11 @@ def absolute(source: str) -> str:
     return os.path.realpath(os.path.expanduser(source))
 
 
-def _counts(unreadable: dict[str, int]) -> str:
+def counts(unreadable: Mapping[str, int]) -> str:
+    """How many images were left out, by reason, as text."""
     return ", ".join(f"{count:,} {reason}" for reason, count in sorted(unreadable.items())) or "it is empty"
 
 
-def _log(one: Described) -> None:
+def log_unreadable(one: Described) -> None:
+    """Logs an image that was left out."""
     logger.warning("Left out %r: %s: %s", one.path, one.reason, one.detail)

@@ -101,7 +101,8 @@ def _what(facts: Facts) -> str:
     return (
         f"An image backbone: it turns a photograph into a vector of {backbone['embedding_size']} numbers, such that similar "
         f"pictures have similar vectors. It was pre-trained by SimSiam (arXiv 2011.10566) on {train:,} photographs without their "
-        "labels. The linear probe beside it only measures how good the vectors are; it is not a product.\n\n"
+        "labels. The linear probe beside it measures how good the vectors are; `flowers predict` says by it what photographs "
+        "show.\n\n"
         "`flowers registry list` shows which version of the registry this is, and whether it is champion.\n\n"
         + table(("what", "identity"), identity)
     )

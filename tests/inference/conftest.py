@@ -10,6 +10,7 @@ import zlib
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from contracts import model_files
@@ -20,7 +21,8 @@ from registry import publishing
 from registry.opening import open_registry
 from trainer import normalization
 from trainer.backbones import build_backbone
-from trainer.export import export_backbone
+from trainer.export import export_backbone, load_backbone
+from trainer.photographs import evaluation_views
 
 
 def picture(seed, format="JPEG", size=(40, 30), **options):
@@ -43,6 +45,26 @@ def encoded():
     return picture
 
 
+# The first is what a spreadsheet would take for a formula.
+CLASSES = ("=daisy", "rose", "tulip")
+TEMPERATURE, THRESHOLD = 0.5, 0.8
+
+
+def write_probe(directory, backbone):
+    """A probe of CLASSES with random weights, on features standardised by the pictures of the first 14 seeds."""
+    network, record = load_backbone(backbone)
+    views = evaluation_views(tf.constant([picture(seed) for seed in range(14)]), record["photograph_side"])
+    vectors = network(views, training=False).numpy()
+    random = np.random.default_rng(0)
+    np.savez(directory / model_files.PROBE_ARRAYS, mean=vectors.mean(axis=0), scale=vectors.std(axis=0) + 1e-3,
+             weights=random.normal(size=(vectors.shape[1], 3)).astype(np.float32) / 4, bias=np.zeros(3, np.float32))  # fmt: skip
+    measured = {"temperature": TEMPERATURE, "threshold": THRESHOLD, "calibration_error": 0.031, "uncalibrated_error": 0.09,
+                "coverage": 0.62, "precision": 0.97}  # fmt: skip
+    untrained = measured | {"calibration_error": 0.052, "coverage": 0.24, "precision": 0.93}
+    calibration = {"stated_precision": 0.95, "candidate": measured, "random_init": untrained}
+    (directory / model_files.PROBE_RECORD).write_text(json.dumps({"classes": CLASSES, "calibration": calibration}))
+
+
 @pytest.fixture(scope="session")
 def root(tmp_path_factory):
     """DIR with a registry of two versions: 1 was replaced as champion by 2. Only 2 is a whole backbone."""
@@ -55,14 +77,16 @@ def root(tmp_path_factory):
     other = directory / "other"
     other.mkdir()
     shutil.copy(whole / model_files.BACKBONE_KERAS, other)
-    probe = directory / "probe"
-    probe.mkdir()
-    (probe / model_files.PROBE_RECORD).write_text(json.dumps({}))
+    probe, early_probe = directory / "probe", directory / "early_probe"
+    for one in (probe, early_probe):
+        one.mkdir()
+    (early_probe / model_files.PROBE_RECORD).write_text(json.dumps({}))  # as releases without calibration left it
+    write_probe(probe, str(whole))
     registry = open_registry(str(Layout.at(str(directory / "DIR")).registry), Registry().name)
-    for backbone, judged_against in ((other, None), (whole, "1")):
+    for backbone, fitted, judged_against in ((other, early_probe, None), (whole, probe, "1")):
         publishing.publish(
-            registry, backbone=str(backbone), probe=str(probe), backbone_hash=content_hash(str(backbone)),
-            probe_hash=content_hash(str(probe)), tags={}, judged_against=judged_against, card="")  # fmt: skip
+            registry, backbone=str(backbone), probe=str(fitted), backbone_hash=content_hash(str(backbone)),
+            probe_hash=content_hash(str(fitted)), tags={}, judged_against=judged_against, card="")  # fmt: skip
     return str(directory / "DIR")
 
 

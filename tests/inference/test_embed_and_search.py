@@ -186,6 +186,6 @@ def test_pictures_that_are_gone_changed_or_outside_are_told_and_not_shown(root, 
     page = tmp_path / "page.html"
     assert main(["search", str(tmp_path / "secret.jpg"), "--index", index, "--root", root, "--page", str(page)]) == 0
     parsed = Page(page.read_text())
-    assert "No such file" in parsed.text and "the file has changed since it was embedded" in parsed.text
+    assert "No such file" in parsed.text and "the file has changed since it was read" in parsed.text
     assert "link out of the folder" in parsed.text
     assert len([tag for tag, _ in parsed.elements if tag == "img"]) == 1 + 1  # the query and the changed one

@@ -1,0 +1,74 @@
+"""The terminal of the verbs that use a registered version: consoles, errors in one line, a count of images, those left out."""
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import rich.console
+import rich.progress
+
+from cli.arguments import ExitStatus
+from cli.console import without_library_noise
+from components.errors import DataRefused, SourceNotFound
+from contracts.text import visible
+from registry.backend import RegistryError
+
+if TYPE_CHECKING:
+    from inference.embed import Described
+
+# Where the output is no terminal there is no width to fit.
+WIDTH_OF_FILES = 160
+
+
+@contextlib.contextmanager
+def terminal() -> Iterator[tuple[rich.console.Console, rich.console.Console]]:
+    """Consoles on standard output and on standard error; what libraries write to the latter is dropped meanwhile."""
+    with os.fdopen(os.dup(1), "w") as out, os.fdopen(os.dup(2), "w") as err, without_library_noise():
+        yield tuple(rich.console.Console(file=file, width=None if file.isatty() else WIDTH_OF_FILES) for file in (out, err))
+
+
+@contextlib.contextmanager
+def mistakes(err: rich.console.Console) -> Iterator[list[ExitStatus]]:
+    """Prints an error that the user can fix as one line. The list's only element is the exit status."""
+    from inference.index import IndexFileError
+    from inference.prediction_files import PredictionsRefused
+    from inference.search import SearchRefused
+
+    status = [ExitStatus.FINISHED]
+    try:
+        yield status
+    except (RegistryError, SourceNotFound, IndexFileError, PredictionsRefused, SearchRefused) as error:
+        status[0] = ExitStatus.BAD_ARGUMENTS
+        say(err, f"flowers: {error}")
+    except DataRefused as error:
+        status[0] = ExitStatus.DATA_REFUSED
+        say(err, f"flowers: {error}")
+    except OSError as error:  # a full disk, a folder that may not be written
+        status[0] = ExitStatus.NODE_FAILED
+        say(err, f"flowers: {error}")
+
+
+def counting(err: rich.console.Console) -> rich.progress.Progress:
+    """A line that counts images; nothing if `err` is not a terminal."""
+    return rich.progress.Progress(
+        rich.progress.SpinnerColumn(), rich.progress.TextColumn("{task.completed:,} images"), rich.progress.TimeElapsedColumn(),
+        console=err, transient=True, disable=not err.is_terminal)  # fmt: skip
+
+
+def list_unreadable(progress: rich.progress.Progress, one: "Described") -> None:
+    """Prints an image that is left out, above the line of `progress`."""
+    # Not through the bar, which would fold long lines.
+    say(progress.console, f"left out: {visible(one.path)}: {visible(f'{one.reason}: {one.detail}')}")
+
+
+def say_left_out(out: rich.console.Console, unreadable: Mapping[str, int]) -> None:
+    """Prints how many images were left out, by reason; nothing if there are none."""
+    if unreadable:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(unreadable.items()))
+        say(out, f"{sum(unreadable.values()):,} left out ({reasons}), listed above")
+
+
+def say(console: rich.console.Console, line: str) -> None:
+    """Prints one line as it is: not folded, square brackets are no markup."""
+    console.print(line, markup=False, highlight=False, soft_wrap=True)

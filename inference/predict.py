@@ -1,0 +1,156 @@
+"""`predict`: what the photographs of a source show, by a registered version's backbone and probe, whose files were checked.
+
+Probabilities are calibrated, and predictions below the version's threshold are marked as unsure (trainer/calibration.py).
+Photographs are read and checked as by `embed`; memory does not grow with their number.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import softmax
+
+import pipeline_config
+from components.example_gen import photograph
+from components.example_gen.photograph import Encoded
+from components.example_gen.source import every_image
+from contracts import files, model_files
+from contracts.layout import Layout
+from inference.embed import Backbone, Described, batches, find, log_unreadable, require_unchanged
+from registry.backend import CHAMPION, RegistryError
+from registry.files import PROBE
+from trainer.probe import load_probe
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What one photograph shows.
+
+    path: in the source. content_hash: SHA-256 (hex) of the file's bytes. label: the most probable class. probability: of it, in
+    [0, 1]. second_label: the next in probability. unsure: whether the probability is below the threshold.
+    """
+
+    path: str
+    content_hash: str
+    label: str
+    probability: float
+    second_label: str
+    unsure: bool
+
+
+class Classifier:
+    """A loaded version: its backbone and its probe.
+
+    Attributes:
+      backbone: the inference.embed.Backbone.
+      name, version: in the registry.
+      backbone_content_hash, probe_content_hash: `contracts.content_hash` of the two directories.
+      classes: names, sorted.
+      calibration: as `linear_eval.calibration` in run.json, measured when the probe was fitted.
+      temperature: by which logits are divided; None if the probabilities are not calibrated.
+      threshold: probability below which a prediction is unsure, in [0, 1]; None: all are.
+    """
+
+    def __init__(self, root: str, version: str, name: str, threshold: float | None = None):
+        """Loads a version; nothing in its files is executed.
+
+        Args:
+          root, version, name: as in `predict`.
+          threshold: instead of the version's own.
+
+        Raises:
+          RegistryError: there is no such version, its files were changed, or its probe has no calibration.
+        """
+        registered = find(root, version, name)
+        probe = find(root, registered.version, name, PROBE)  # by number: an alias may have moved meanwhile
+        require_unchanged(probe)
+        record = files.read_json(f"{probe.directory}/{model_files.PROBE_RECORD}")
+        if "calibration" not in record:
+            raise RegistryError(
+                f"version {probe.version} of {probe.name} was registered by a release without calibrated probabilities; "
+                "register a new version with `flowers run`, or choose another with --version"
+            )
+        self.backbone = Backbone(registered)
+        self.name, self.version = registered.name, registered.version
+        self.backbone_content_hash, self.probe_content_hash = registered.content_hash, probe.content_hash
+        self.classes: tuple[str, ...] = tuple(record["classes"])
+        self.calibration: dict = record["calibration"]
+        self.temperature: float | None = self.calibration["candidate"]["temperature"]
+        self.threshold: float | None = self.calibration["candidate"]["threshold"] if threshold is None else threshold
+        self._probe = load_probe(probe.directory)
+
+    def probabilities(self, vectors: np.ndarray) -> np.ndarray:
+        """The probability of each class for each vector of the backbone, `[count, embedding_size]`: `[count, classes]` in [0, 1].
+
+        Without a temperature they are the probe's own, at temperature 1.
+        """
+        return softmax(self._probe.logits(vectors) / (self.temperature or 1.0), axis=1)
+
+    def predictions(self, described: Iterable[Described], vectors: np.ndarray) -> list[Prediction]:
+        """The predictions for photographs with these vectors."""
+        found = []
+        for one, row in zip(described, self.probabilities(vectors), strict=True):
+            first, second = np.argsort(-row, kind="stable")[:2]
+            unsure = self.threshold is None or bool(row[first] < self.threshold)
+            found.append(Prediction(
+                one.path, one.content_hash, self.classes[first], float(row[first]), self.classes[second], unsure))  # fmt: skip
+        return found
+
+
+def predicted_batches(
+    classifier: Classifier, images: Iterable[Callable[[], Encoded]]
+) -> Iterator[tuple[list[Prediction], list[Described]]]:
+    """Predicts `images` in their order, a batch at a time.
+
+    Args:
+      images: functions that read one image each, as from components.example_gen.source.every_image.
+
+    Yields:
+      The predictions, and the images that cannot be used, with the reason.
+    """
+    for batch, vectors in batches(classifier.backbone, images):
+        usable = [one for one in batch if one.view is not None]
+        yield classifier.predictions(usable, vectors), [one for one in batch if one.view is None]
+
+
+def images_of(source: str, root: str) -> Iterator[Callable[[], Encoded]]:
+    """The images of a source, as `predict` reads them.
+
+    Raises:
+      SourceNotFound: there is no such source; for folders and files only when the first image is asked for.
+    """
+    return every_image(source, str(Layout.at(root).datasets), photograph.max_file_bytes(pipeline_config.Data.max_pixels))
+
+
+def predict(
+    source: str,
+    *,
+    root: str = "runs",
+    version: str = CHAMPION,
+    name: str = pipeline_config.Registry.name,
+    threshold: float | None = None,
+    on_unreadable: Callable[[Described], None] = log_unreadable,
+) -> Iterator[Prediction]:
+    """What each photograph of a source shows, one after another. Images that cannot be used are left out.
+
+    Args:
+      source: a folder of any layout, an image file, `tfds:NAME` or `synthetic`.
+      root: where the registry is, as `--root`.
+      version: number or alias of the registered version; `name` is the registered model.
+      threshold: probability below which a prediction is unsure, in [0, 1]; None for the version's own.
+      on_unreadable: called with each image that is left out; by default they are logged.
+
+    Raises:
+      RegistryError: there is no such version, its files were changed, or its probe has no calibration.
+      SourceNotFound: there is no such source.
+    """
+    return _one_by_one(Classifier(root, version, name, threshold), images_of(source, root), on_unreadable)
+
+
+def _one_by_one(
+    classifier: Classifier, images: Iterable[Callable[[], Encoded]], on_unreadable: Callable[[Described], None]
+) -> Iterator[Prediction]:
+    for predictions, unusable in predicted_batches(classifier, images):
+        for one in unusable:
+            on_unreadable(one)
+        yield from predictions
