@@ -66,6 +66,8 @@ def predict(
         for line in _about(done):
             say(out, line)
         say_left_out(out, done.unreadable)
+        if done.interface:
+            say(out, f"Label Studio's labelling interface for these tasks: {done.interface}")
         if page:
             say(out, f"The same as pictures: {page}")
         say(out, f"{done.seconds:.1f} s, {done.images / done.seconds:.1f} images/s")

@@ -34,6 +34,7 @@ def rows(record: dict) -> Iterator[tuple[str, str]]:
         yield "Linear top-1", _linear(record["linear_eval"])
         yield "kNN top-1", _knn(record["linear_eval"])
         yield "Top-1 by labels", _over_labels(record["linear_eval"]["label_curve"])
+        yield "Predictions", _calibration(record["linear_eval"]["calibration"])
     if record["gate"]:
         yield "Gate", _gate(record["gate"])
     if record["registry"]:
@@ -90,6 +91,20 @@ def _over_labels(points: list[dict]) -> str:
         for point in points
     }
     return "\n".join(lines.values())
+
+
+def _calibration(calibration: dict) -> str:
+    found, random_init = calibration["candidate"], calibration["random_init"]
+    if found["temperature"] is None:
+        return "not calibrated, all unsure: a class has one labelled photograph, too few for cross-validation"
+    error = (f"calibration error {_percent(found['calibration_error'])}; random-init baseline: "
+             f"{_percent(random_init['calibration_error'])}")  # fmt: skip
+    return f"{error}\nsure: {_sure(found)}; random-init baseline: {_sure(random_init)}"
+
+
+def _sure(measured: dict) -> str:
+    right = f", {_percent(measured['precision'])} of them right" if measured["precision"] is not None else ""
+    return f"{_percent(measured['coverage'])}{right}"
 
 
 def _gate(gate: dict) -> str:

@@ -149,7 +149,8 @@ class Written:
 
     images: how many were predicted. by_class: images and unsure ones of each class that was predicted, the most frequent first.
     unreadable: how many were left out, by reason. seconds: from the first file to the last. version: that predicted.
-    temperature, threshold: of the classifier, see there. calibration: as in run.json.
+    temperature, threshold: of the classifier, see there. calibration: as in run.json. interface: Label Studio's labelling interface,
+    written beside its tasks; None for other formats.
     """
 
     images: int
@@ -160,6 +161,7 @@ class Written:
     temperature: float | None
     threshold: float | None
     calibration: dict
+    interface: str | None
 
     @property
     def unsure(self) -> int:
@@ -183,7 +185,8 @@ def write_predictions(
 
     Args:
       source, root, version, name, threshold, on_unreadable: as in inference.predict.
-      output: FILE.csv, FILE.parquet or FILE.json; replaced if it exists, once the new one is complete.
+      output: FILE.csv, FILE.parquet or FILE.json; replaced if it exists, once the new one is complete. Beside FILE.json, which
+        holds Label Studio's tasks, FILE.xml is the labelling interface that goes with them.
       page: an HTML file for the contact sheet, if one is wanted: of each class the least probable photographs, the unsure first.
       on_progress: called with the number of images predicted so far, after each batch.
 
@@ -214,10 +217,14 @@ def write_predictions(
         if not done:
             raise DataRefused(f"{source} has no image that can be used ({counts(unreadable)}); nothing was written")
     seconds = time.perf_counter() - started
+    interface = None
+    if output.endswith(JSON):
+        interface = f"{output.removesuffix(JSON)}.xml"
+        files.write_text(interface, label_studio.labelling_interface(classifier.classes))
     ordered = dict(sorted(by_class.items(), key=lambda item: (-item[1].images, item[0])))
     written = Written(
         done, {label: (found.images, found.unsure) for label, found in ordered.items()}, dict(unreadable), seconds,
-        classifier.version, classifier.temperature, classifier.threshold, classifier.calibration)  # fmt: skip
+        classifier.version, classifier.temperature, classifier.threshold, classifier.calibration, interface)  # fmt: skip
     if page:
         _write_page(page, source, root, classifier, ordered)
     return written

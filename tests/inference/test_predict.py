@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import sys
+import xml.etree.ElementTree
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -146,6 +147,8 @@ def test_label_studio_gets_a_task_with_the_champions_guess_for_each_photograph(r
     assert guess["model_version"] == "flowers-backbone 2" and guess["score"] == pytest.approx(one.probability, abs=1e-6)
     (result,) = guess["result"]
     assert (result["to_name"], result["type"], result["value"]) == ("image", "choices", {"choices": [one.label]})
+    choices = xml.etree.ElementTree.parse(tmp_path / "tasks.xml").find("Choices")
+    assert choices.get("name") == result["from_name"] and [one.get("value") for one in choices] == list(CLASSES)
 
 
 def test_another_threshold_changes_only_what_is_unsure(root, photographs, predictions, capfd, tmp_path):

@@ -35,7 +35,12 @@ REPORTS = {
     "pretrain": {"epochs": 2, "steps": 4, "seconds": 8.0, "images_per_second": 20.5, "final_loss": -0.8, "output_std_ratio": 0.9,
                  "effective_rank": 30.0, "resumed_from_step": 3, "warm_start": None, "history": []},
     "linear_eval": {"top1": 0.8, "knn_top1": 0.7, "random_init_top1": 0.5, "random_init_knn_top1": 0.4,
-                    "top1_at_10_percent_labels": 0.6, "label_curve": CURVE},
+                    "top1_at_10_percent_labels": 0.6, "label_curve": CURVE, "calibration": {
+                        "stated_precision": 0.95,
+                        "candidate": {"temperature": 0.8, "threshold": 0.7, "calibration_error": 0.031, "uncalibrated_error": 0.09,
+                                      "coverage": 0.62, "precision": 0.97},
+                        "random_init": {"temperature": 0.9, "threshold": None, "calibration_error": 0.052,
+                                        "uncalibrated_error": 0.1, "coverage": 0.0, "precision": None}}},
     "verdict": {"schema_version": 1, "blessed": True, "reasons": ["good enough"], "baseline_version": "1",
                 "per_class": {"[rose]": 0.9, "tulip": 0.7}, "metrics": {}, "label_curve": CURVE_WITH_CHAMPION,
                 "evidence": {"untrained": None, "champion": {
@@ -123,11 +128,19 @@ def text_of(record):
 def test_the_table_shows_accuracy_with_its_random_init_baseline_and_the_verdict_with_its_reasons():
     text = text_of(build())
     for part in ("80.0%; random-init baseline (the same network untrained): 50.0%", "70.0%; random-init baseline: 40.0%",
+                 "calibration error 3.1%; random-init baseline: 5.2%", "sure: 62.0%, 97.0% of them right; random-init baseline: 0.0%",
                  "continued from step 3", "2 truncated, 1 zero bytes", "blessed, judged against champion version 1", "good enough",
                  "8 labels: 50.0% ± 5.0%; random-init baseline: 40.0% ± 5.0%; champion: 40.0% ± 5.0%",
                  "82 labels: 80.0%; random-init baseline: 50.0%; champion: 50.0%",
                  "not sure which is better", "flowers-backbone version 2, alias champion", "1 of 3 nodes cached", "/x/[log].txt"):  # fmt: skip
         assert part in text, part
+
+
+def test_the_table_says_that_nothing_is_calibrated_where_a_class_has_one_photograph():
+    linear = REPORTS["linear_eval"]
+    nothing = linear["calibration"] | {"candidate": linear["calibration"]["candidate"] | {"temperature": None}}
+    text = text_of(build(reports=REPORTS | {"linear_eval": linear | {"calibration": nothing}}))
+    assert "not calibrated, all unsure: a class has one labelled photograph" in text
 
 
 def test_the_table_says_once_why_nothing_was_pushed():
