@@ -236,7 +236,7 @@ def _write_page(page: str, source: str, root: str, classifier: Classifier, by_cl
     sheets = [
         Sheet(
             visible(label), _note(found, len(least[label])),
-            [(shown[one.path], f"{one.probability:.0%}{' unsure' if one.unsure else ''}") for one in least[label]])
+            [(shown[one.path], f"{one.probability:.0%}{', unsure' if one.unsure else ''}") for one in least[label]])
         for label, found in by_class.items()]  # fmt: skip
     sure = "no prediction counts as sure" if classifier.threshold is None else f"unsure: below {classifier.threshold:.1%}"
     introduction = f"By {classifier.name} version {classifier.version}, of {visible(source)}; {sure}"
