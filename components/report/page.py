@@ -151,6 +151,7 @@ def _sections(found: Artifacts) -> dict[str, Any]:
         "comparison": of(judged, lambda: sections.comparison(judged)),
         "evidence": of(judged, lambda: sections.evidence(judged)),
         "over_labels": of(points, lambda: sections.over_labels(points)),
+        "calibration": (found.linear_eval or {}).get("calibration"),
         "by_class": of(judged, lambda: sections.by_class(judged)),
         "confusions": of(judged, lambda: sections.confusions(judged)),
         "curves": of(found.pretrain, lambda: pictures.curves(found)),

@@ -5,7 +5,7 @@ import html.parser
 import re
 
 import pytest
-from run_artifacts import NASTY, ingest, push, verdict
+from run_artifacts import NASTY, calibration, ingest, push, verdict
 
 from components.report import artifacts, page
 from components.report.page import LONGEST, name
@@ -115,6 +115,21 @@ def test_accuracy_over_labels_is_a_chart_and_a_table_with_every_network(elements
 def test_accuracy_over_labels_is_shown_before_there_is_a_verdict(uris):
     early = {key: uris[key] for key in ("examples", "ingest_report", "anomalies", "linear_eval_run", "probe")}
     assert Elements(page.render(artifacts.read(early, None, None, ""))).says("Labels of train this backbone random-init baseline")
+
+
+def test_calibration_is_shown_with_its_random_init_baseline(elements):
+    assert elements.says("for a precision of 95 %; the figures are of the eval split")
+    assert elements.says("This backbone 3.1 % 9.4 % 0.83 71.0 % 62.5 % 93.3 %")
+    assert elements.says("Random-init baseline 5.2 % 9.4 % 0.83 – 0.0 % –") and not elements.says("counts as unsure")
+
+
+@pytest.mark.parametrize(("changes", "said"), [
+    ({"temperature": None, "threshold": None, "calibration_error": None}, "A class has one labelled photograph, too few for"),
+    ({"threshold": None}, "No threshold reached that precision: every prediction counts as unsure."),
+])  # fmt: skip
+def test_where_nothing_is_sure_the_page_says_why(changes, said):
+    shown = page.render(artifacts.Artifacts(linear_eval={"calibration": calibration(**changes)}))
+    assert Elements(shown).says(said)
 
 
 def test_each_comparison_says_how_sure_it_is(elements):
