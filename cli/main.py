@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from cli import completion, doctor, embed, predict, registry, rehearse, report, run, schedule, submit
+from cli import completion, doctor, embed, predict, registry, rehearse, report, run, schedule, select, submit
 from cli.arguments import EXIT_STATUSES, ExitStatus
 from contracts.layout import AnotherRunIsActive
 from pipeline import __version__
@@ -19,7 +19,7 @@ from vertex import GoogleCloudError
 
 # In the order in which help shows them: what a newcomer looks for first, then by name. A new verb is a new file here and its name
 # in this list.
-VERBS = (run, completion, doctor, embed, predict, registry, rehearse, report, schedule, submit)
+VERBS = (run, completion, doctor, embed, predict, registry, rehearse, report, schedule, select, submit)
 
 # Read by libraries when they are imported. A value that the user has set stays.
 ENVIRONMENT = {

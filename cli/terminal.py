@@ -34,11 +34,12 @@ def mistakes(err: rich.console.Console) -> Iterator[list[ExitStatus]]:
     from inference.index import IndexFileError
     from inference.prediction_files import PredictionsRefused
     from inference.search import SearchRefused
+    from inference.select import SelectionRefused
 
     status = [ExitStatus.FINISHED]
     try:
         yield status
-    except (RegistryError, SourceNotFound, IndexFileError, PredictionsRefused, SearchRefused) as error:
+    except (RegistryError, SourceNotFound, IndexFileError, PredictionsRefused, SearchRefused, SelectionRefused) as error:
         status[0] = ExitStatus.BAD_ARGUMENTS
         say(err, f"flowers: {error}")
     except DataRefused as error:

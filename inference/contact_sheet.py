@@ -69,7 +69,7 @@ def write(path: str, queries: Sequence[str], matches: Sequence[Sequence[Match]],
     shown = pictures(header.source, wanted, root)
     sheets = []
     for number, (query, found) in enumerate(zip(queries, matches, strict=True), start=1):
-        asked = _picture(read_query(query, _LIMIT))
+        asked = picture(read_query(query, _LIMIT))
         note = f"query {number} of {len(queries)}, {len(found)} nearest"
         sheets.append(Sheet(asked.name, note, [(shown[match.path], f"{match.similarity:.3f}") for match in found], asked))
     write_page(path, "Nearest photographs", f"Cosine similarity by {header.name} version {header.version}, among the photographs of "
@@ -85,18 +85,19 @@ def pictures(source: str, wanted: dict[str, str], root: str) -> dict[str, Pictur
     A data set has no access by path: it is read until all are found. A photograph that is gone or has changed says so.
     """
     if source != "synthetic" and not source.startswith(TFDS_PREFIX):
-        return {path: _picture(folder.read(folder.candidate_at(source, path), _LIMIT), wanted[path]) for path in wanted}
+        return {path: picture(folder.read(folder.candidate_at(source, path), _LIMIT), wanted[path]) for path in wanted}
     found: dict[str, Picture] = {}
     for read in every_image(source, str(Layout.at(root).datasets), _LIMIT):
         encoded = read()
         if encoded.path in wanted and encoded.path not in found:
-            found[encoded.path] = _picture(encoded, wanted[encoded.path])
+            found[encoded.path] = picture(encoded, wanted[encoded.path])
             if len(found) == len(wanted):
                 break
     return {path: found.get(path, Picture(visible(path), "", "not in the data set any more")) for path in wanted}
 
 
-def _picture(encoded: Encoded, content_hash: str = "") -> Picture:
+def picture(encoded: Encoded, content_hash: str = "") -> Picture:
+    """One photograph; a note says so where it cannot be shown, or where its file is not that of `content_hash`."""
     name = visible(encoded.path)
     try:
         if encoded.reason:

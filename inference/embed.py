@@ -131,13 +131,19 @@ AHEAD = 3
 
 @dataclass(frozen=True)
 class Described:
-    """One photograph: path in the source, SHA-256 (hex) of the file's bytes, and view, or the reason why there is none."""
+    """One photograph: path in the source, SHA-256 (hex) of the file's bytes, and view, or the reason why there is none.
+
+    thumbnail: by which near-duplicates are found, see photograph.Photograph. class_name, split: as the source has them.
+    """
 
     path: str
     content_hash: str = ""
     view: np.ndarray | None = None
     reason: str = ""
     detail: str = ""
+    thumbnail: bytes = b""
+    class_name: str = ""
+    split: str = ""
 
 
 def batches(backbone: Backbone, images: Iterable[Callable[[], Encoded]]) -> Iterator[tuple[list[Described], np.ndarray]]:
@@ -171,7 +177,9 @@ def describe(backbone: Backbone, encoded: Encoded) -> Described:
         if encoded.reason:
             raise photograph.Unusable(encoded.reason, encoded.detail)
         prepared = photograph.prepare(encoded.data, backbone.max_side, pipeline_config.Data.max_pixels)
-        return Described(encoded.path, hashlib.sha256(encoded.data).hexdigest(), backbone.view(prepared))
+        return Described(
+            encoded.path, hashlib.sha256(encoded.data).hexdigest(), backbone.view(prepared), thumbnail=prepared.descriptor,
+            class_name=encoded.class_name, split=encoded.split)  # fmt: skip
     except photograph.Unusable as unusable:
         return Described(encoded.path, reason=unusable.reason, detail=unusable.detail)
 

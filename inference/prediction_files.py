@@ -13,7 +13,6 @@ import itertools
 import json
 import os
 import time
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import IO
@@ -25,7 +24,7 @@ import pipeline_config
 from components.errors import DataRefused
 from components.example_gen import label_studio
 from contracts import files
-from contracts.text import visible
+from contracts.text import cell, visible
 from inference import contact_sheet
 from inference.contact_sheet import Sheet
 from inference.embed import Described, absolute, counts, log_unreadable
@@ -39,8 +38,6 @@ COLUMNS = ("path", "content_hash", "label", "probability", "second_label", "unsu
 DIGITS = 6
 # Rows of a row group in Parquet: some 10 MB of paths and hashes.
 GROUP = 65_536
-# What a spreadsheet takes as the beginning of a formula (OWASP, CSV Injection), and full-width forms of the same by NFKC.
-FORMULA = ("=", "+", "-", "@")
 # Pictures on a page in all, about 6 MB, and of one class.
 PICTURES, PICTURES_OF_A_CLASS = 600, 60
 
@@ -71,16 +68,10 @@ def _csv(file: IO[bytes], source: str, classifier: Classifier) -> Iterator[Add]:
     rows = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
     rows.writerow(COLUMNS)
     yield lambda predictions: rows.writerows(
-        (_cell(one.path), one.content_hash, _cell(one.label), round(one.probability, DIGITS), _cell(one.second_label),
+        (cell(one.path), one.content_hash, cell(one.label), round(one.probability, DIGITS), cell(one.second_label),
          "true" if one.unsure else "false")
         for one in predictions)  # fmt: skip
     text.detach()
-
-
-def _cell(name: str) -> str:
-    """A name as it may stand in a CSV file: control characters spelt out, and with an apostrophe if it looked like a formula."""
-    shown = visible(name)
-    return f"'{shown}" if unicodedata.normalize("NFKC", shown[:1]) in FORMULA else shown
 
 
 @contextlib.contextmanager

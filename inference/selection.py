@@ -29,36 +29,36 @@ MIN_WEIGHT = 1e-3
 
 
 class Space(NamedTuple):
-    """Where photographs are compared: `(vector - mean) / scale @ components`, scaled to length 1.
+    """Where photographs are compared: `(vector - mean) @ components`, scaled to length 1.
 
-    mean, scale: `[d]`. components: `[d, dimensions]`. All float32.
+    mean: `[d]`. components: `[d, dimensions]`. Both float32.
     """
 
     mean: np.ndarray
-    scale: np.ndarray
     components: np.ndarray
 
     def points(self, vectors: np.ndarray) -> np.ndarray:
         """`[count, d]` float32 -> `[count, dimensions]` float32 of length 1."""
-        points = (vectors - self.mean) / self.scale @ self.components
+        points = (vectors - self.mean) @ self.components
         return points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
 
 
 def fit_space(vectors: np.ndarray) -> Space:
-    """The space of standardised vectors' first DIMENSIONS principal components, from `[count, d]` float32 vectors."""
-    mean, scale = vectors.mean(axis=0, dtype=np.float64), vectors.std(axis=0, dtype=np.float64)
-    scale[scale == 0] = 1.0  # a constant feature has no information, and must not cause a division by 0
-    standardised = (vectors - mean) / scale
+    """The space of the first DIMENSIONS principal components of `[count, d]` float32 vectors.
+
+    Unlike the probe's, features are not standardised: small ones, which say little of most photographs, count little.
+    """
+    mean = vectors.mean(axis=0, dtype=np.float64)
+    centred = vectors - mean
     with threadpool_limits(1, "blas"):
-        _, rotation = np.linalg.eigh(standardised.T @ standardised)
-    components = rotation[:, ::-1][:, :DIMENSIONS]
-    return Space(mean.astype(np.float32), scale.astype(np.float32), components.astype(np.float32))
+        _, rotation = np.linalg.eigh(centred.T @ centred)
+    return Space(mean.astype(np.float32), rotation[:, ::-1][:, :DIMENSIONS].astype(np.float32))
 
 
 def uncertainty(probabilities: np.ndarray) -> np.ndarray:
-    """1 - (p1 - p2), where p1 and p2 are the largest of each row of `[count, classes]`: `[count]` in [0, 1]."""
+    """(1 - (p1 - p2))^2, where p1 and p2 are the largest of each row of `[count, classes]`: `[count]` in [0, 1]."""
     two = np.partition(probabilities, -2, axis=1)[:, -2:]
-    return 1 - (two[:, 1] - two[:, 0])
+    return (1 - (two[:, 1] - two[:, 0])) ** 2
 
 
 class Choice(NamedTuple):

@@ -32,8 +32,8 @@ PROJECT = documents.PROJECT
 RUN = (("registry", "list"), ("registry", "show"), ("registry", "verify"), ("doctor",), ("compile",), ("completion",), ("embed",),
        ("search",), ("predict",), ("report",))  # fmt: skip
 # Programs whose commands are for other machines, or for an administrator of this one.
-ELSEWHERE = ("apt-get", "buildah", "cd", "cp", "curl", "debootstrap", "docker", "du", "export", "find", "gcloud", "git", "mkdir",
-             "mlflow", "podman", "rm", "rsync", "sqlite3")  # fmt: skip
+ELSEWHERE = ("apt-get", "buildah", "cd", "cp", "curl", "debootstrap", "docker", "du", "export", "find", "gcloud", "git",
+             "label-studio", "mkdir", "mlflow", "podman", "rm", "rsync", "sqlite3")  # fmt: skip
 PLACEHOLDERS = {"PROJECT": "a-project", "PROJECT_ID": "a-project", "REGION": "europe-west4", "REPOSITORY": "images",
                 "BUCKET": "a-bucket", "PHOTOGRAPHS": "photographs", "TAG": "1", "VERSION": "1", "N": "3", "MODULE": "x"}  # fmt: skip
 

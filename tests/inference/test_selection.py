@@ -95,13 +95,13 @@ def test_one_photograph_is_a_choice():
     assert only == Choice(row=0, score=1.0, alike=1, covered=0)
 
 
-def test_uncertainty_is_what_the_margin_leaves():
-    assert uncertainty(np.array([[0.5, 0.5, 0], [0, 1, 0], [0.2, 0.7, 0.1]])) == pytest.approx([1, 0, 0.5])
+def test_uncertainty_is_the_square_of_what_the_margin_leaves():
+    assert uncertainty(np.array([[0.5, 0.5, 0], [0, 1, 0], [0.2, 0.7, 0.1]])) == pytest.approx([1, 0, 0.25])
 
 
-def test_the_space_is_that_of_standardised_principal_components():
-    """Two numbers that say the same on different scales, and one that is constant: one component explains all."""
-    vectors = np.array([[1, 10, 5], [2, 20, 5], [3, 30, 5], [6, 60, 5]], np.float32)
+def test_the_space_is_that_of_the_principal_components():
+    """Three vectors on the line (3, 4, 0) through (1, 1, 5): one component explains all, and of each only the side is left."""
+    vectors = np.array([[1, 1, 5]] * 3 + np.outer([-2, -1, 3], [3, 4, 0]), np.float32)
     space = fit_space(vectors)
-    assert space.components.shape == (3, 3) and np.abs(space.components[:, 0]) == pytest.approx([0.5**0.5, 0.5**0.5, 0], abs=1e-6)
-    assert space.points(vectors)[:, 0] * np.sign(space.components[0, 0]) == pytest.approx([-1, -1, 0, 1], abs=1e-3)
+    assert space.components.shape == (3, 3) and np.abs(space.components[:, 0]) == pytest.approx([0.6, 0.8, 0], abs=1e-6)
+    assert space.points(vectors)[:, 0] * np.sign(space.components[0, 0]) == pytest.approx([-1, -1, 1], abs=1e-6)
