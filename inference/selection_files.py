@@ -11,6 +11,7 @@ import io
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from PIL import Image
 
@@ -91,7 +92,9 @@ def write_page(selection: Selection, page: str, root: str) -> None:
     shown = {one.content_hash: contact_sheet.picture(encoded) for one, encoded in _read(selection.photographs, root)}
     gone = contact_sheet.Picture("", "", "not in the source any more")
     pictures = [
-        (shown.get(one.content_hash, gone), f"{rank}. {visible(one.reason)}") for rank, one in enumerate(selection.photographs, start=1)]  # fmt: skip
+        (replace(shown[one.content_hash], note=visible(one.reason)) if one.content_hash in shown else gone, f"{rank}.")
+        for rank, one in enumerate(selection.photographs, start=1)
+    ]
     about = f"{len(pictures):,} of {selection.unlabelled:,} photographs without a label; {selection.labelled:,} have one"
     of = " and ".join(visible(source) for source in sorted({one.source for one in selection.photographs}))
     by = f"By {selection.backbone.name} {selection.backbone.version}, of {of}"
