@@ -61,8 +61,9 @@ class Selected:
 class Selection:
     """The result of `select`.
 
-    photographs: to label, in this order. labelled, unlabelled: usable photographs of the source. classes: of its labels, sorted.
-    unreadable: files left out, by reason. seconds: from the first file to the last choice. backbone: whose vectors they are.
+    photographs: to label, in this order. labelled, unlabelled: usable photographs of the source; a copy of a labelled file counts as
+    neither. classes: of its labels, sorted. unreadable: files left out, by reason. seconds: from the first file to the last choice.
+    backbone: whose vectors they are.
     """
 
     photographs: tuple[Selected, ...]
@@ -118,14 +119,20 @@ def select(
         vectors = np.memmap(file, np.float32, "r", shape=(len(found), network.embedding_size))
         ready = None if backbone else functools.partial(Classifier, root, version, name)
         picked = choose(found, vectors, count, seed, ready)
-    labelled = sum(bool(one.class_name) for one in found)
     if not picked:
         raise SelectionRefused(f"every photograph of {source} has a label, or shows the same picture as one that has")
+    labelled = {one.content_hash for one in found if one.class_name}
     # Data sets last: a folder can be asked for a path.
     sources = sorted(filter(None, (source, unlabelled)), key=is_data_set)
     return Selection(
-        tuple(replace(one, source=_source_of(one, sources)) for one in picked), labelled, len(found) - labelled, tuple(sorted({one.class_name for one in found} - {""})), dict(unreadable),
-        time.perf_counter() - started, chosen)  # fmt: skip
+        photographs=tuple(replace(one, source=_source_of(one, sources)) for one in picked),
+        labelled=sum(bool(one.class_name) for one in found),
+        unlabelled=sum(one.content_hash not in labelled for one in found),
+        classes=tuple(sorted({one.class_name for one in found} - {""})),
+        unreadable=dict(unreadable),
+        seconds=time.perf_counter() - started,
+        backbone=chosen,
+    )
 
 
 def _find(root: str, version: str, name: str) -> Registered:
