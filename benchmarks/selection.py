@@ -10,6 +10,8 @@ without labels, so it stays the same.
 
 Each of --seeds (5) holds out another fifth of the photographs, by which accuracy is measured; --draws random choices are averaged for
 each. The difference is stated with its standard error over the seeds. Vectors are computed once; --vectors FILE.npz keeps them.
+
+(A file called select.py in this folder would hide Python's own module `select` from every benchmark.)
 """
 
 import argparse

@@ -6,7 +6,9 @@ import hashlib
 import html.parser
 import json
 import os
+import pathlib
 import re
+import types
 from urllib.parse import quote
 
 import numpy as np
@@ -16,6 +18,9 @@ from cli.main import main
 from components.example_gen import label_studio
 from inference import selection_files
 from inference.select import Known, SelectionRefused, choose, select
+from registry.backend import RegistryError
+
+GOLDEN = pathlib.Path(__file__).parents[1] / "golden" / "label_studio_1.23.2.json"
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +99,22 @@ def test_without_labels_nothing_is_guessed_and_the_reason_says_why():
     assert [one.reason for one in found] == ["typical of 30 similar photographs, none of them labelled",
                                              "typical of 10 similar photographs, none of them labelled"]  # fmt: skip
     assert [(one.score, one.guess, one.probability) for one in found] == [(0.75, "", None), (0.25, "", None)]
+
+
+def test_where_labels_are_too_few_the_champion_s_own_probe_guesses_and_changes_no_choice():
+    random = np.random.default_rng(0)
+    known = [Known(f"{row}.jpg", f"{row:064x}", "", "", random.bytes(768)) for row in range(30)]
+    vectors = random.random((30, 4), np.float32)
+    champion = types.SimpleNamespace(classes=("a", "b", "c"), probabilities=lambda rows: np.tile([0.1, 0.1, 0.8], (len(rows), 1)))
+    alone, guessed = choose(known, vectors, 3, 0), choose(known, vectors, 3, 0, lambda: champion)
+    assert [one.path for one in guessed] == [one.path for one in alone]
+    assert [(one.guess, one.probability) for one in guessed] == [("c", pytest.approx(0.8))] * 3
+    assert guessed[0].reason == f"probably c (80%); {alone[0].reason}"
+
+    def early():
+        raise RegistryError("its probe has no calibration")
+
+    assert choose(known, vectors, 3, 0, early) == alone
 
 
 def test_no_guess_is_fitted_on_what_the_source_holds_out():
@@ -214,3 +235,34 @@ def test_a_source_with_nothing_left_to_label_is_refused(root, source, tmp_path, 
         (tmp_path / path).write_bytes(encoded(seed))
     with pytest.raises(SelectionRefused, match="every photograph of .* has a label, or shows the same picture as one that has"):
         select(str(tmp_path), 1, root=root)
+
+
+def fill(folder, paths, encoded):
+    for seed, path in enumerate(paths, start=20):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(encoded(seed))
+    return str(folder)
+
+
+def test_the_labels_of_a_labels_file_are_labels(root, tmp_path, encoded):
+    paths = ("unlabelled/1.jpg", "unlabelled/more/2 of 3.jpg", "unlabelled/blüte.jpg", "unlabelled/4.jpg", "unlabelled/5.jpg")
+    found = select(fill(tmp_path / "photographs", paths, encoded), 5, labels=str(GOLDEN), root=root)
+    assert {one.path for one in found.photographs} == {"unlabelled/4.jpg", "unlabelled/5.jpg"}
+    assert (found.labelled, found.unlabelled, found.classes) == (3, 2, ("daisy", "rose"))
+
+
+def test_photographs_of_a_second_source_are_read_from_there_even_under_the_same_path(root, tmp_path, encoded):
+    labelled = fill(tmp_path / "labelled", ("a/1.jpg", "b/2.jpg", "unlabelled/x.jpg"), encoded)
+    other = tmp_path / "photographs"
+    for seed, path in ((20, "1.jpg"), (30, "unlabelled/x.jpg"), (31, "3.jpg")):  # the first is a copy of a labelled one
+        (other / path).parent.mkdir(parents=True, exist_ok=True)
+        (other / path).write_bytes(encoded(seed))
+    found = select(labelled, 9, unlabelled=str(other), root=root)
+    assert {(one.source, one.path) for one in found.photographs} == {
+        (labelled, "unlabelled/x.jpg"), (str(other), "unlabelled/x.jpg"), (str(other), "3.jpg")}  # fmt: skip
+    assert selection_files.copy(found, str(tmp_path / "copies"), root) == (3, 0)
+    assert {copy.read_bytes() for copy in (tmp_path / "copies" / "unlabelled").iterdir()} == {
+        encoded(22),
+        encoded(30),
+        encoded(31),
+    }

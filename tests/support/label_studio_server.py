@@ -36,15 +36,15 @@ def installed(folder: pathlib.Path) -> str:
     """
     if EXECUTABLE in os.environ:
         return os.environ[EXECUTABLE]
-    subprocess.run([sys.executable, "-m", "venv", folder / "label-studio"], check=True, capture_output=True)
     binaries = folder / "label-studio" / "bin"
-    try:
-        done = subprocess.run([binaries / "pip", "install", "--quiet", f"label-studio=={VERSION}"], capture_output=True, text=True,
-                              timeout=INSTALL_SECONDS)  # fmt: skip
-    except subprocess.TimeoutExpired as error:
-        raise Unavailable(f"pip did not end in {INSTALL_SECONDS} seconds") from error
-    if done.returncode:
-        raise Unavailable((done.stderr.strip().splitlines() or ["pip failed"])[-1])
+    for command in ([sys.executable, "-m", "venv", folder / "label-studio"],
+                    [binaries / "pip", "install", "--quiet", "--retries", "1", f"label-studio=={VERSION}"]):  # fmt: skip
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise Unavailable(f"it did not end in {INSTALL_SECONDS} seconds") from error
+        if done.returncode:
+            raise Unavailable(((done.stderr or done.stdout).strip().splitlines() or ["no reason given"])[-1])
     return str(binaries / "label-studio")
 
 
