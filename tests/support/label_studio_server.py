@@ -1,7 +1,7 @@
 """The real Label Studio in an environment of its own, on this machine, with its SQLite: for the test of the tasks that we write.
 
-    with running(installed(folder), folder / "data", document_root) as studio:
-        exported = studio.label(interface, tasks, storage, choose)
+with running(installed(folder), folder / "data", document_root) as studio:
+    exported = studio.label(interface, tasks, storage, choose)
 """
 
 import contextlib
@@ -115,7 +115,9 @@ def running(executable: str, data: pathlib.Path, document_root: pathlib.Path):
         try:
             studio, started = Studio(f"http://127.0.0.1:{port}", token), time.monotonic()
             while not _answers(studio):
-                assert process.poll() is None and time.monotonic() < started + START_SECONDS, (data / "log.txt").read_text()[-3000:]
+                assert process.poll() is None and time.monotonic() < started + START_SECONDS, (data / "log.txt").read_text()[
+                    -3000:
+                ]
                 time.sleep(1)
             yield studio
         finally:
