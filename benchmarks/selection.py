@@ -3,13 +3,14 @@
     python benchmarks/selection.py FOLDER --run runs/latest
     python benchmarks/selection.py FOLDER --run runs/latest --budgets 10 50 --draws 20
 
-FOLDER has one folder per class; its labels are hidden, and shown only of what was chosen. --run names a run's folder, whose backbone is
-used, and for the random-init baseline the same network with its initial weights. The loop is simulated as a user goes through it:
-choose, label, fit the probe of a run on all labels so far, choose again with it, up to each budget. The backbone learned
-without labels, so it stays the same.
+FOLDER has one folder per class; its labels are hidden, and shown only of what was chosen. --run names a run's folder, whose
+backbone is used, and for the random-init baseline the same network with its initial weights. The loop is simulated as a user
+goes through it: choose, label, fit the probe of a run on all labels so far, choose again with it, up to each budget. The
+backbone learned without labels, so it stays the same.
 
-Each of --seeds (5) holds out another fifth of the photographs, by which accuracy is measured; --draws random choices are averaged for
-each. The difference is stated with its standard error over the seeds. Vectors are computed once; --vectors FILE.npz keeps them.
+Each of --seeds (5) holds out another fifth of the photographs, by which accuracy is measured; --draws random choices are
+averaged for each. The difference is stated with its standard error over the seeds. Vectors are computed once; --vectors
+FILE.npz keeps them.
 
 (A file called select.py in this folder would hide Python's own module `select` from every benchmark.)
 """

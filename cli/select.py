@@ -26,11 +26,11 @@ def add(verbs) -> None:
     """Adds the verb to what `argparse.ArgumentParser.add_subparsers` returned."""
     selecting = verbs.add_parser(
         "select", help="choose which photographs to label next",
-        description="Ranks the photographs of SOURCE that are worth labelling next, with the reason of each: typical of many others and "
-        "unlike what is labelled; once there are labels, also of uncertain class. One that has a label is never chosen, and of "
+        description="Ranks the photographs of SOURCE that are worth labelling next, with the reason of each: typical of many "
+        "others and unlike what is labelled; once there are labels, also of uncertain class. One that has a label is never chosen, and of "
         "near-duplicates only one.")  # fmt: skip
     selecting.add_argument(
-        "source", metavar="SOURCE", help="what `flowers run --data` takes: a folder, tfds:NAME or synthetic").completer = arguments.sources  # fmt: skip
+        "source", metavar="SOURCE", help="as `flowers run --data`: a folder, tfds:NAME or synthetic").completer = arguments.sources  # fmt: skip
     selecting.add_argument("--count", required=True, type=int, metavar="N", help="how many photographs")
     selecting.add_argument("-o", "--output", required=True, metavar="FILE", help="FILE.csv, or FILE.json: tasks for Label Studio")
     selecting.add_argument(
@@ -61,14 +61,15 @@ def _select(parsed: argparse.Namespace) -> ExitStatus:
             parsed.output, [one for one in (parsed.source, parsed.unlabelled) if one], parsed.page, parsed.copy_to)  # fmt: skip
         task = progress.add_task("", total=None)
         chosen = select(
-            parsed.source, parsed.count, labels=parsed.labels, unlabelled=parsed.unlabelled, root=parsed.root, version=parsed.registered_version, name=parsed.name,
-            backbone=parsed.run and backbone_of_run(parsed.root, parsed.run), seed=parsed.seed,
-            on_unreadable=lambda one: list_unreadable(progress, one),
+            parsed.source, parsed.count, labels=parsed.labels, unlabelled=parsed.unlabelled, root=parsed.root,
+            version=parsed.registered_version, name=parsed.name, backbone=parsed.run and backbone_of_run(parsed.root, parsed.run),
+            seed=parsed.seed, on_unreadable=lambda one: list_unreadable(progress, one),
             on_progress=lambda count: progress.update(task, completed=count))  # fmt: skip
         interface = selection_files.write(chosen, parsed.output)
         out.print(_table(chosen))
-        say(out, f"{len(chosen.photographs):,} of {chosen.unlabelled:,} photographs without a label, by "
-                 f"{'the backbone of run' if parsed.run else 'version'} {chosen.backbone.version}; {chosen.labelled:,} have one: {parsed.output}")  # fmt: skip
+        by = f"by {'the backbone of run' if parsed.run else 'version'} {chosen.backbone.version}"
+        say(out, f"{len(chosen.photographs):,} of {chosen.unlabelled:,} photographs without a label, {by}; "
+                 f"{chosen.labelled:,} have one: {parsed.output}")  # fmt: skip
         say_left_out(out, chosen.unreadable)
         if interface:
             say(out, f"The labelling interface for Label Studio: {interface}")
@@ -77,8 +78,9 @@ def _select(parsed: argparse.Namespace) -> ExitStatus:
             say(out, f"The same as pictures: {parsed.page}")
         if parsed.copy_to is not None:
             copied, there = selection_files.copy(chosen, parsed.copy_to, parsed.root)
-            say(out, f"{copied:,} copied to {os.path.join(parsed.copy_to, selection_files.WAITING)}"
-                     f"{f'; {there:,} were there already, or are gone from the source' if there else ''}; drag each into the folder of its class")  # fmt: skip
+            rest = f"; {there:,} were there already, or are gone from the source" if there else ""
+            waiting = os.path.join(parsed.copy_to, selection_files.WAITING)
+            say(out, f"{copied:,} copied to {waiting}{rest}; drag each into the folder of its class")
         say(out, f"{chosen.seconds:.1f} s")
     return status[0]
 

@@ -44,8 +44,8 @@ class SelectionRefused(ValueError):
 class Selected:
     """One photograph to label.
 
-    path: in `source`. content_hash: SHA-256 (hex) of the file. reason: in words. score: the share of what is not understood yet that
-    it stands for, in [0, 1]. guess, probability: the most probable class; "" and None while nothing can be said.
+    path: in `source`. content_hash: SHA-256 (hex) of the file. reason: in words. score: the share of what is not understood yet
+    that it stands for, in [0, 1]. guess, probability: the most probable class; "" and None while nothing can be said.
     """
 
     path: str
@@ -61,9 +61,9 @@ class Selected:
 class Selection:
     """The result of `select`.
 
-    photographs: to label, in this order. labelled, unlabelled: usable photographs of the source; a copy of a labelled file counts as
-    neither. classes: of its labels, sorted. unreadable: files left out, by reason. seconds: from the first file to the last choice.
-    backbone: whose vectors they are.
+    photographs: to label, in this order. labelled, unlabelled: usable photographs of the source; a copy of a labelled file counts
+    as neither. classes: of its labels, sorted. unreadable: files left out, by reason. seconds: from the first file to the last
+    choice. backbone: whose vectors they are.
     """
 
     photographs: tuple[Selected, ...]
@@ -140,7 +140,7 @@ def _find(root: str, version: str, name: str) -> Registered:
         return find(root, version, name)
     except RegistryError as error:
         raise RegistryError(
-            f"{error}. `flowers run` registers a backbone if labels prove it good; --run latest takes that of the latest run instead"
+            f"{error}. `flowers run` registers a backbone if labels prove it good; --run latest takes the latest run's instead"
         ) from error
 
 

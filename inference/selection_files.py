@@ -64,10 +64,12 @@ def write(selection: Selection, output: str) -> str | None:
         files.write_text(output, _csv(selection.photographs))
         return None
     maker = f"{selection.backbone.name} {selection.backbone.version}"
-    files.write_json(output, [
-        label_studio.task(one.source, one.path, {"content_hash": one.content_hash, "reason": one.reason, "score": round(one.score, DIGITS)},
-                          maker, one.guess, None if one.probability is None else round(one.probability, DIGITS))
-        for one in selection.photographs])  # fmt: skip
+    tasks = []
+    for one in selection.photographs:
+        shown = {"content_hash": one.content_hash, "reason": one.reason, "score": round(one.score, DIGITS)}
+        probability = None if one.probability is None else round(one.probability, DIGITS)
+        tasks.append(label_studio.task(one.source, one.path, shown, maker, one.guess, probability))
+    files.write_json(output, tasks)
     if not selection.classes:
         return None
     interface = os.path.splitext(output)[0] + ".xml"
