@@ -43,10 +43,16 @@ class Data:
 
     # `synthetic`, `tfds:NAME`, or a folder.
     source: str = "synthetic"
+    # A file that says which photograph of the folder shows what, CSV or Label Studio's JSON; empty: its class folders do.
+    labels: str = ""
+    # A second source, `tfds:NAME` or a folder, whose photographs are all used without labels; empty: none.
+    unlabelled: str = ""
     # Licence of the photographs, free text for the model card; empty: what TFDS states, or that it was not stated.
     licence: str = ""
     # How many flowers `synthetic` draws, the side of each picture in pixels, and the seed that determines all of them.
     synthetic_images: int = 2400
+    # How many of them have labels, besides those held out for the gate: the others are learned from without labels.
+    synthetic_labelled: int = 300
     synthetic_side: int = 64
     synthetic_seed: int = 7
     # Pixels of the shorter side beyond which a photograph is scaled down at ingest.
@@ -68,6 +74,11 @@ class Data:
 
     def __post_init__(self):
         require(bool(self.source), "data.source", "synthetic, tfds:NAME or a folder", self.source)
+        is_folder = self.source != "synthetic" and not self.source.startswith("tfds:")
+        require(is_folder or not self.labels, "data.labels", f"empty, as data.source is {self.source}: a labels file is for a folder",
+                self.labels)  # fmt: skip
+        require(self.unlabelled != "synthetic", "data.unlabelled", "tfds:NAME or a folder", self.unlabelled)
+        require(self.synthetic_labelled >= 10, "data.synthetic_labelled", "at least 10", self.synthetic_labelled)
         require(self.synthetic_images >= 20, "data.synthetic_images", "at least 20", self.synthetic_images)
         require(16 <= self.synthetic_side <= 1024, "data.synthetic_side", "between 16 and 1024", self.synthetic_side)
         require(self.max_side >= 16, "data.max_side", "at least 16", self.max_side)

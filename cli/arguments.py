@@ -36,12 +36,18 @@ EXIT_STATUSES = """exit status:
 
 
 def add_configuration(parser: argparse.ArgumentParser, preset: str | None, data: str) -> None:
-    """Adds --preset, --data and --set, which `configuration` reads. `data` lists the possible sources. `preset` is the default;
+    """Adds --preset, --data, --labels, --unlabelled and --set, which `configuration` reads. `data` lists the possible sources. `preset` is the default;
     with None the verb chooses `gpu`, or `quick` with --local."""
     parser.add_argument("--preset", default=preset, metavar="NAME",
                         help=f"{', '.join(pipeline_config.PRESETS)} (default: {preset or 'gpu, with --local quick'})").completer = presets  # fmt: skip
     parser.add_argument(
         "--data", metavar="SOURCE", help=f"{data}; the same as --set data.source=SOURCE").completer = sources  # fmt: skip
+    parser.add_argument(
+        "--labels", metavar="FILE", help="which photograph of --data shows what: CSV with the columns path and label, or Label "
+        "Studio's JSON export; the others are unlabelled; the same as --set data.labels=FILE")  # fmt: skip
+    parser.add_argument(
+        "--unlabelled", metavar="SOURCE", help="more photographs to learn from, all without labels: a folder or tfds:NAME; the same "
+        "as --set data.unlabelled=SOURCE").completer = sources  # fmt: skip
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
                         help="override one setting, such as pretrain.epochs=20; may be repeated").completer = settings_keys  # fmt: skip
 
@@ -56,8 +62,9 @@ def configuration(parsed: argparse.Namespace) -> pipeline_config.Config:
 
 
 def overrides(parsed: argparse.Namespace) -> list[str]:
-    """--data and --set as one list of KEY=VALUE."""
-    return ([f"data.source={parsed.data}"] if parsed.data is not None else []) + parsed.overrides
+    """--data, --labels, --unlabelled and --set as one list of KEY=VALUE."""
+    given = {"data.source": parsed.data, "data.labels": parsed.labels, "data.unlabelled": parsed.unlabelled}
+    return [f"{key}={value}" for key, value in given.items() if value is not None] + parsed.overrides
 
 
 def add_root(parser: argparse.ArgumentParser) -> None:

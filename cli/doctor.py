@@ -130,14 +130,15 @@ def source(answer: dict, config: Config) -> Iterator[Finding]:
         return
     classes = answer["classes"]
     small = sorted(label for label, count in classes.items() if count is not None and count < SMALLEST_CLASS)
-    says = f"{name}: {answer['images']:,} files of {len(classes)} classes"
+    unlabelled = answer["unlabelled"]
+    says = f"{name}: {answer['images']:,} files of {len(classes)} classes" + (f", {unlabelled:,} unlabelled" if unlabelled else "")
     if small or len(classes) < 2:
         yield Finding(FAIL, "data", f"{says}; {len(small)} classes with fewer than {SMALLEST_CLASS}: {', '.join(small[:5])}",
                       f"each of two or more classes needs at least {SMALLEST_CLASS} photographs")  # fmt: skip
         return
     yield Finding(OK, "data", says)
     batch = config.pretrain.batch_size
-    train = answer.get("train", int(answer["images"] * (1 - config.data.eval_fraction)))
+    train = answer.get("train", int(answer["images"] * (1 - config.data.eval_fraction))) + unlabelled
     yield judge(batch <= train, "batch", f"{batch} of about {train:,} training photographs",
                 f"--set pretrain.batch_size={max(2, train // 4)}")  # fmt: skip
 

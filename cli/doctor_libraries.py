@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Callable
 
 from contracts import files
+from contracts.examples import TRAIN
 
 IMPORTED = ("tensorflow", "tfx", "ml_metadata", "tensorflow_data_validation", "tensorflow_model_analysis", "apache_beam", "mlflow")
 PATIENCE_SECONDS = 900
@@ -43,7 +44,7 @@ def main() -> None:
     request = json.load(sys.stdin)
     from cli import settings
 
-    config = settings.with_absolute_source(settings.configuration(request["preset"], request["overrides"]))
+    config = settings.with_absolute_paths(settings.configuration(request["preset"], request["overrides"]))
     questions: dict[str, Callable[[], dict]] = {name: lambda name=name: _version(name) for name in IMPORTED}
     questions["gpus"] = _gpus
     questions["source"] = lambda: _source(config.data, request["datasets"])
@@ -69,21 +70,26 @@ def _gpus() -> dict:
 
 
 def _source(data, datasets: str) -> dict:
-    from components.example_gen import division, folder, source
+    from components.example_gen import division, folder, labels, source
 
+    if data.unlabelled and not data.unlabelled.startswith(source.TFDS_PREFIX):
+        more = len(folder.unlabelled_folder(data.unlabelled).candidates)
+    else:
+        more = 0
     if data.source == "synthetic":
         from components.synthetic_flowers import species
 
-        return {"classes": {name: None for name in species.NAMES}, "images": data.synthetic_images}
+        return {"classes": {name: None for name in species.NAMES}, "images": data.synthetic_images, "unlabelled": more}
     if data.source.startswith(source.TFDS_PREFIX):
-        return _data_set(data)
-    found = folder.open_folder(data.source, data.eval_fraction)
-    classes = collections.Counter(candidate.class_name for candidate in found.candidates)
+        return _data_set(data) | {"unlabelled": more}
+    found = folder.open_folder(data.source, data.eval_fraction, labels.read_labels(data.labels) if data.labels else None)
+    sizes = collections.Counter(candidate.class_name for candidate in found.candidates)
+    more += sizes.pop("", 0)
     if found.given_splits:
-        train = sum(candidate.split == division.TRAIN for candidate in found.candidates)
+        train = sum(candidate.split == TRAIN for candidate in found.candidates)
     else:
-        train = classes.total() - sum(division.held_out(classes, data.eval_fraction, data.min_eval).values())
-    return {"classes": classes, "images": len(found.candidates), "train": train}
+        train = sizes.total() - sum(division.held_out(sizes, data.eval_fraction, data.min_eval).values())
+    return {"classes": dict.fromkeys(found.classes, 0) | sizes, "images": sizes.total(), "train": train, "unlabelled": more}
 
 
 def _data_set(data) -> dict:

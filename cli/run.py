@@ -45,7 +45,7 @@ def add(verbs) -> None:
 
 
 def _run(parsed: argparse.Namespace) -> ExitStatus:
-    config = settings.with_absolute_source(configuration(parsed))
+    config = settings.with_absolute_paths(configuration(parsed))
     options = Options(
         require_push=parsed.require_push,
         warm_start=parsed.warm_start,

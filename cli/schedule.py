@@ -153,9 +153,10 @@ def create_local(name: str, cron: str, config: Config, overrides: Sequence[str],
     expression = crontab.parse(cron)
     crontab.require_this_machine_s_zone(expression)
     layout = Layout.at(root)
-    source = settings.with_absolute_source(config).data.source
+    data = settings.with_absolute_paths(config).data
+    paths = [f"data.{name}={value}" for name in settings.PATHS if (value := getattr(data, name))]
     log = layout.root / f"schedule-{name}.log"
-    options = [option for one in [*overrides, f"data.source={source}"] for option in ("--set", one)]
+    options = [option for one in [*overrides, *paths] for option in ("--set", one)]
     run = [sys.executable, "-m", "pipeline", "run", "--preset", config.preset, *options, "--root", str(layout.root)]
     command = f"cd {shlex.quote(str(PROJECT))} && {shlex.join(run)} >> {shlex.quote(str(log))} 2>&1"
     crontab.entries()  # raises before anything is made if there is no crontab

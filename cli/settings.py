@@ -126,10 +126,17 @@ def _replace(section: typing.Any, values: dict[str, object]) -> typing.Any:
     return dataclasses.replace(section, **changes, **nested)
 
 
-def with_absolute_source(config: Config) -> Config:
-    """`config` with a local folder in `data.source` made absolute, so that it means the same from any working directory."""
-    source = config.data.source
-    if source == "synthetic" or source.startswith("tfds:") or "://" in source:
-        return config
-    absolute = os.path.abspath(os.path.expanduser(source))
-    return dataclasses.replace(config, data=dataclasses.replace(config.data, source=absolute))
+# Settings that can name a folder or a file of this machine.
+PATHS = ("source", "labels", "unlabelled")
+
+
+def with_absolute_paths(config: Config) -> Config:
+    """`config` with local paths in the section `data` made absolute, so that they mean the same from any working directory."""
+    return dataclasses.replace(config, data=dataclasses.replace(
+        config.data, **{name: _absolute(getattr(config.data, name)) for name in PATHS}))  # fmt: skip
+
+
+def _absolute(source: str) -> str:
+    if source in ("", "synthetic") or source.startswith("tfds:") or "://" in source:
+        return source
+    return os.path.abspath(os.path.expanduser(source))

@@ -52,6 +52,8 @@ def _percent(share: float) -> str:
 def _data(data: dict) -> str:
     text = (f"{data['source']}: {data['images']:,} photographs of {len(data['classes'])} classes, "
             f"{data['train']:,} train and {data['eval']:,} eval")  # fmt: skip
+    if data["unlabelled"]:
+        text += f" with labels, {data['unlabelled']:,} unlabelled"
     if not data["quarantined"]:
         return text
     reasons = ", ".join(f"{count} {reason}" for reason, count in data["quarantined_by_reason"].items())

@@ -16,6 +16,7 @@ from tfx.types import artifact_utils, standard_artifacts
 from components.artifacts import IngestReport
 from components.errors import DataRefused
 from components.example_gen import report as reports
+from contracts.examples import LABELLED_SPLITS, UNLABELLED
 from contracts.model_files import INGEST_REPORT
 
 NAMED_FILES = 5  # paths that a refusal names; the report has them all
@@ -32,8 +33,9 @@ def refusals(report: dict, anomalies: Mapping[str, anomalies_pb2.Anomalies], max
     return [
         *_too_many_quarantined(report, max_bad_fraction),
         *_classes_on_one_side(report),
-        *(sentence for split in sorted(anomalies) for sentence in _anomalies(split, anomalies[split])),
-    ]
+        *(sentence for split in sorted(anomalies)
+          for sentence in _anomalies(split, anomalies[split], may_be_empty=_may_be_empty(report, split))),
+    ]  # fmt: skip
 
 
 def _too_many_quarantined(report: dict, max_bad_fraction: float) -> Iterator[str]:
@@ -52,13 +54,20 @@ def _too_many_quarantined(report: dict, max_bad_fraction: float) -> Iterator[str
 
 
 def _classes_on_one_side(report: dict) -> Iterator[str]:
-    for split in ("train", "eval"):
+    for split in LABELLED_SPLITS:
         for name, count in report["splits"][split]["by_class"].items():
             if not count:
                 yield f"class {name!r} has no photograph in {split} ({report['split_rule']})"
 
 
-def _anomalies(split: str, found: anomalies_pb2.Anomalies) -> Iterator[str]:
+def _may_be_empty(report: dict, split: str) -> bool:
+    """Whether the source has no photograph for a split: no unlabelled one, or none with a label."""
+    return not report["splits"][split]["images"] if split == UNLABELLED else not report["classes"]
+
+
+def _anomalies(split: str, found: anomalies_pb2.Anomalies, may_be_empty: bool) -> Iterator[str]:
+    if found.data_missing and may_be_empty:
+        return
     for feature, anomaly in sorted(found.anomaly_info.items()):
         yield f"{split}, feature {feature!r}: {_sentence(anomaly)}"
     if found.HasField("dataset_anomaly_info"):

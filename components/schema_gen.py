@@ -1,6 +1,6 @@
 """The TFX component SchemaGen: a schema that states what an example must be, instead of inferring it from the data.
 
-Only the classes are read from the train statistics. ExampleValidator compares both splits with the schema, so that a class that
+Only the classes are read from the train statistics. ExampleValidator compares every split with the schema, so that a class that
 only eval has, a missing or repeated value, an unknown feature, or bytes that are not an image are anomalies.
 """
 
@@ -21,19 +21,23 @@ from contracts import examples
 MIN_IMAGE_FRACTION = 1.0
 
 
-def curated_schema(train: statistics_pb2.DatasetFeatureStatistics) -> schema_pb2.Schema:
+def curated_schema(train: statistics_pb2.DatasetFeatureStatistics, has_unlabelled: bool) -> schema_pb2.Schema:
     """The schema of `contracts.examples`, with class names and label bounds as in the train statistics.
 
     Every feature is present in every example with exactly one value. `class_name` is one of train's; `label` lies between
     train's smallest and largest; `image` is an image.
 
+    Args:
+      train: its statistics.
+      has_unlabelled: whether there are unlabelled photographs, whose class is "" and whose label is NO_LABEL. One schema holds for
+        all splits, so it cannot say that such an example must not be in train or eval: their readers refuse it.
+
     Raises:
-      DataRefused: the train split is empty.
+      DataRefused: there is no photograph to learn from.
       ValueError: the statistics do not list every class name (`statistics_options` was not used).
     """
-    if not train.num_examples:
+    if not train.num_examples and not has_unlabelled:
         raise DataRefused("the train split has no photograph")
-    found = {feature.path.step[0] or feature.name: feature for feature in train.features}
     schema = schema_pb2.Schema()
     for name in examples.BYTES_FEATURES:
         _add_required(schema, name, schema_pb2.BYTES)
@@ -42,12 +46,22 @@ def curated_schema(train: statistics_pb2.DatasetFeatureStatistics) -> schema_pb2
     by_name = {feature.name: feature for feature in schema.feature}
 
     by_name[examples.IMAGE].image_domain.minimum_supported_image_fraction = MIN_IMAGE_FRACTION
+    classes, labels = _classes(train)
     by_name[examples.CLASS_NAME].string_domain.name = examples.CLASS_NAME
-    by_name[examples.CLASS_NAME].string_domain.value.extend(_values(found[examples.CLASS_NAME].string_stats))
-    labels = found[examples.LABEL].num_stats
-    by_name[examples.LABEL].int_domain.min = int(labels.min)
-    by_name[examples.LABEL].int_domain.max = int(labels.max)
+    by_name[examples.CLASS_NAME].string_domain.value.extend([*([""] if has_unlabelled else []), *classes])
+    allowed = [*([examples.NO_LABEL] if has_unlabelled else []), *labels]
+    by_name[examples.LABEL].int_domain.min = min(allowed)
+    by_name[examples.LABEL].int_domain.max = max(allowed)
     return schema
+
+
+def _classes(train: statistics_pb2.DatasetFeatureStatistics) -> tuple[list[str], list[int]]:
+    """The class names of the train split, and its smallest and largest label; nothing of both if it is empty."""
+    if not train.num_examples:
+        return [], []
+    found = {feature.path.step[0] or feature.name: feature for feature in train.features}
+    labels = found[examples.LABEL].num_stats
+    return _values(found[examples.CLASS_NAME].string_stats), [int(labels.min), int(labels.max)]
 
 
 def _add_required(schema: schema_pb2.Schema, name: str, kind: int) -> None:
@@ -81,10 +95,14 @@ def FlowersSchemaGen(
 ):
     """Writes the curated schema for the statistics of StatisticsGen; `code_version` only makes the cache follow the code."""
     del code_version
-    train = artifact_utils.get_split_uri([statistics], examples.SPLITS[0])
-    found = tfdv.load_stats_binary(posixpath.join(train, STATISTICS_FILE)).datasets[0]
-    io_utils.write_pbtxt_file(posixpath.join(schema.uri, SCHEMA_FILE), curated_schema(found))
+    train, unlabelled = (_read(statistics, split) for split in (examples.TRAIN, examples.UNLABELLED))
+    io_utils.write_pbtxt_file(posixpath.join(schema.uri, SCHEMA_FILE), curated_schema(train, unlabelled.num_examples > 0))
     logger.info("The schema demands %s in every example.", ", ".join(sorted(examples.BYTES_FEATURES + examples.INT_FEATURES)))
+
+
+def _read(statistics: standard_artifacts.ExampleStatistics, split: str) -> statistics_pb2.DatasetFeatureStatistics:
+    path = posixpath.join(artifact_utils.get_split_uri([statistics], split), STATISTICS_FILE)
+    return tfdv.load_stats_binary(path).datasets[0]
 
 
 # Distinct values of a string feature that the statistics keep: the domain of class names is read from them.

@@ -35,6 +35,7 @@ from components.report.component import RunReport
 from components.schema_gen import FlowersSchemaGen, statistics_options
 from components.source_inspector import SourceInspector
 from contracts import how_to_run
+from contracts.examples import TRAIN, UNLABELLED
 from pipeline.identity import MAKERS, Origin, code_line, recipe_without_data
 from pipeline_config import PIPELINE_NAME, Config
 
@@ -103,9 +104,9 @@ def create_pipeline(config: Config, origin: Origin, champion: str | None, places
     pretrain = trainer(
         examples=examples,
         run_fn="trainer.pretrain.run_fn",
-        train_args=trainer_pb2.TrainArgs(splits=["train"]),
+        train_args=trainer_pb2.TrainArgs(splits=[TRAIN, UNLABELLED]),
         # kNN is tracked on the train split: pre-training never opens the eval split.
-        eval_args=trainer_pb2.EvalArgs(splits=["train"]),
+        eval_args=trainer_pb2.EvalArgs(splits=[TRAIN]),
         custom_config={
             "pretrain": as_json(config.pretrain),
             "embedding": as_json(config.embedding),

@@ -140,6 +140,7 @@ def _data(ingest: dict) -> dict:
         "bad_fraction": ingest["bad_fraction"],
         "train": splits["train"]["images"],
         "eval": splits["eval"]["images"],
+        "unlabelled": splits["unlabelled"]["images"],
         "train_by_class": splits["train"]["by_class"],
         "eval_by_class": splits["eval"]["by_class"],
         "classes": ingest["classes"],

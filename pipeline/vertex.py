@@ -40,9 +40,13 @@ def require_compilable(config: Config, target: Target) -> None:
     """
     require_legal(config.vertex.pretrain, "vertex.pretrain")
     require_legal(config.vertex.linear_eval, "vertex.linear_eval")
-    source = config.data.source
+    source, labels, unlabelled = config.data.source, config.data.labels, config.data.unlabelled
     require(source == "synthetic" or source.startswith((TFDS_PREFIX, "gs://")), "data.source",
             "gs://BUCKET/FOLDER, tfds:NAME or synthetic: a container cannot read a folder of this machine", source)  # fmt: skip
+    require(not labels or labels.startswith("gs://"), "data.labels", "gs://BUCKET/FILE: a container cannot read a file of this machine",
+            labels)  # fmt: skip
+    require(not unlabelled or unlabelled.startswith((TFDS_PREFIX, "gs://")), "data.unlabelled",
+            "gs://BUCKET/FOLDER or tfds:NAME: a container cannot read a folder of this machine", unlabelled)  # fmt: skip
     require(not (source.startswith(TFDS_PREFIX) and target.beam_runner == DATAFLOW), "data.source",
             "gs://BUCKET/FOLDER with --beam-runner dataflow: TFDS prepares its data on the task's own disk", source)  # fmt: skip
     require(MODEL_ID.fullmatch(config.registry.name) is not None, "registry.name",
@@ -59,9 +63,10 @@ def pipeline_job(config: Config, target: Target) -> dict:
       ConfigurationError: see require_compilable.
     """
     require_compilable(config, target)
+    source, unlabelled = config.data.source, config.data.unlabelled
     origin = Origin(
         # Only synthetic data is known without reading it.
-        data_fingerprint=inspect(config.data, "").fingerprint if config.data.source == "synthetic" else "",
+        data_fingerprint=inspect(config.data, "").fingerprint if source == "synthetic" and not unlabelled else "",
         code=node_code(),
         packages=package_versions(),
     )

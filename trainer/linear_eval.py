@@ -56,8 +56,15 @@ def run_fn(fn_args: FnArgs) -> None:
 
 
 def read_views(files: list[str], side: int) -> tuple[tf.data.Dataset, np.ndarray, list[str]]:
-    """Evaluation views of all records in batches, decoded while reading, their labels, and the class names by label."""
+    """Evaluation views of all records in batches, decoded while reading, their labels, and the class names by label.
+
+    Raises:
+      ValueError: there is no record, or one without a label.
+    """
     listing = list_records(files)
+    if (listing.labels < 0).any():
+        raise ValueError(f"{(listing.labels < 0).sum()} photographs in {files} have no label; ExampleGen writes those into the split "
+                         f"{examples.UNLABELLED}")  # fmt: skip
     views = read_records(files).map(
         lambda record: evaluation_view(record[examples.IMAGE], side), num_parallel_calls=tf.data.AUTOTUNE
     )

@@ -132,7 +132,7 @@ def pretrain(
     Labels are used only to monitor kNN accuracy; nothing that is trained depends on them.
 
     Args:
-      photographs: the train split, canvases of settings.canvas_scale x settings.resolution pixels.
+      photographs: those of train and the unlabelled ones, canvases of settings.canvas_scale x settings.resolution pixels.
       checkpoint_dir: local or remote; for these settings and this data only.
       log_dir: where TensorBoard's scalars go.
       neighbours: how many vote in kNN accuracy.
@@ -150,7 +150,7 @@ def pretrain(
     count = len(photographs.labels)
     if count < settings.batch_size:
         raise ConfigurationError(
-            f"pretrain.batch_size is {settings.batch_size}, but the train split has only {count} photographs; "
+            f"pretrain.batch_size is {settings.batch_size}, but there are only {count} photographs to learn from; "
             f"lower it to at most {count}"
         )
     steps_an_epoch = count // settings.batch_size
@@ -236,10 +236,13 @@ def train_epoch(photographs, settings, checkpoints, step_function, clock, steps_
     return losses, ratios, outputs
 
 
-def train_knn(embed: Callable, photographs: TrainSplit, settings: Pretrain, neighbours: int) -> float:
-    """kNN accuracy on settings.knn_images photographs of the train split, each left out once."""
-    order = np.random.default_rng(settings.seed).permutation(len(photographs.labels))
-    chosen = np.sort(order[: settings.knn_images])
+def train_knn(embed: Callable, photographs: TrainSplit, settings: Pretrain, neighbours: int) -> float | None:
+    """kNN accuracy on settings.knn_images labelled photographs, each left out once; None if there are not two."""
+    labelled = np.flatnonzero(photographs.labels >= 0)
+    if len(labelled) < 2:
+        return None
+    order = np.random.default_rng(settings.seed).permutation(len(labelled))
+    chosen = np.sort(labelled[order[: settings.knn_images]])
     views = photographs.views(chosen, settings.resolution, BATCH)
     return knn_accuracy(embed(views)[0], photographs.labels[chosen], neighbours)
 

@@ -1,6 +1,6 @@
 """Turns encoded photographs into pixels: canvases for training, the evaluation view for all that measures or serves.
 
-The train split is decoded once into memory if it fits the budget, and streamed from its records otherwise. Photographs and
+What pre-training learns from is decoded once into memory if it fits the budget, and streamed from its records otherwise. Photographs and
 StreamedPhotographs have the same methods (the batches of an epoch; views of chosen photographs), so that the training loop need
 not know which of the two it has.
 """
@@ -22,8 +22,8 @@ DECODE_BATCH = 64
 class Photographs(NamedTuple):
     """A data set decoded into memory, in the order of its records.
 
-    canvases: `[count, side, side, 3]` uint8. aspects: width / height, `[count]` float32. labels: `[count]` int64.
-    class_names: sorted; a label is an index into them.
+    canvases: `[count, side, side, 3]` uint8. aspects: width / height, `[count]` float32. labels: `[count]` int64, NO_LABEL
+    (contracts.examples) for the unlabelled. class_names: sorted; a label is an index into them.
     """
 
     canvases: np.ndarray
@@ -50,7 +50,8 @@ class Photographs(NamedTuple):
 class Listing(NamedTuple):
     """What a data set's records hold besides pixels, in their order.
 
-    labels: `[count]` int64. class_names: sorted; a label is an index into them. encoded_bytes: of all records together.
+    labels: `[count]` int64, NO_LABEL for the unlabelled. class_names: sorted; a label is an index into them. encoded_bytes: of all
+    records together.
     """
 
     labels: np.ndarray
@@ -92,6 +93,7 @@ def list_records(files: Sequence[str]) -> Listing:
         raise ValueError(f"no photograph in {list(files)}; ExampleGen should have written at least one")
     labels, names, sizes = zip(*batches)
     by_label = dict(zip(np.concatenate(labels).tolist(), np.concatenate(names).tolist()))
+    by_label.pop(examples.NO_LABEL, None)
     return Listing(np.concatenate(labels), tuple(by_label[label].decode() for label in sorted(by_label)), int(sum(map(int, sizes))))
 
 
@@ -179,7 +181,7 @@ class StreamedPhotographs:
     Attributes:
       paths: gzip TFRecords, sorted by name.
       side: pixels of a canvas.
-      labels: `[count]` int64, in the order of the records.
+      labels: `[count]` int64, in the order of the records; NO_LABEL for the unlabelled.
       class_names: sorted; a label is an index into them.
       shuffle_records: encoded records in the shuffle buffer.
     """
@@ -225,14 +227,14 @@ def open_train_split(files: Sequence[str], side: int, memory_megabytes: float) -
     count, budget = len(listing.labels), memory_megabytes * 1e6
     needed = count * canvas_bytes(side)
     if needed <= budget:
-        log.info("The train split is decoded once: %d canvases of %d pixels take %.1f MB of pretrain.memory_megabytes %g",
+        log.info("The photographs are decoded once: %d canvases of %d pixels take %.1f MB of pretrain.memory_megabytes %g",
                  count, side, needed / 1e6, memory_megabytes)  # fmt: skip
         return read_photographs(files, side)
     # Half the budget, as the decoded batches and the readers need some too.
     fitting = int(budget / 2 / (listing.encoded_bytes / count))
     shuffle_records = max(1, min(count, SHUFFLE_RECORDS, fitting))
     paths = paths_of(files)
-    log.info("The train split is streamed and decoded in every epoch: %d canvases of %d pixels would take %.1f MB, "
+    log.info("The photographs are streamed and decoded in every epoch: %d canvases of %d pixels would take %.1f MB, "
              "pretrain.memory_megabytes is %g; %d files in turns, shuffled over %d records",
              count, side, needed / 1e6, memory_megabytes, min(len(paths), INTERLEAVED_FILES), shuffle_records)  # fmt: skip
     return StreamedPhotographs(paths, side, listing.labels, listing.class_names, shuffle_records)

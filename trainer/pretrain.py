@@ -47,10 +47,10 @@ def shown_views(files: Sequence[str], settings: Pretrain) -> dict[str, np.ndarra
 
 
 def run_fn(fn_args: FnArgs) -> None:
-    """Pre-trains on the train split.
+    """Pre-trains on the splits train and unlabelled.
 
     Raises:
-      ConfigurationError: the train split has fewer photographs than one batch.
+      ConfigurationError: both together have fewer photographs than one batch.
       trainer.monitors.CollapseError: the outputs collapsed.
     """
     # First, because several workers must connect before TensorFlow does anything else.

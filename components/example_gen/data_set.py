@@ -15,21 +15,28 @@ import tensorflow_datasets as tfds
 from components.errors import DataRefused, SourceNotFound
 from components.example_gen.photograph import Encoded
 from contracts import files
+from contracts.examples import UNLABELLED
 
-NO_LABEL = "no label"
 CHUNK_BYTES = 1 << 20
+# TFDS's names of a split without labels, such as the 100,000 images of stl10.
+UNLABELLED_SPLITS = ("unlabelled", "unlabeled")
 # The flowers are drawn by this project's code, under its licence.
 SYNTHETIC_LICENCE = "Apache-2.0"
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """A prepared builder, which of its splits is train and which eval, and the names of the two features that are used."""
+    """A prepared builder, which of its splits are used for what, and the names of the two features that are used.
+
+    Attributes:
+      splits: by the name of our split (contracts.examples.SPLITS), the instruction by which TFDS reads it.
+      label: name of the feature with the class; "" if all photographs are unlabelled.
+    """
 
     name: str
     kind: str
     builder: Any  # tfds.core.DatasetBuilder
-    splits: dict[str, str]  # "train" and "eval" to TFDS' names of the splits
+    splits: dict[str, str]
     split_rule: str
     image: str
     label: str
@@ -38,7 +45,7 @@ class DataSet:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        return tuple(sorted(self.builder.info.features[self.label].names))
+        return tuple(sorted(self.builder.info.features[self.label].names)) if self.label else ()
 
     @property
     def licence(self) -> str:
@@ -58,6 +65,10 @@ class DataSet:
                 total.update(f"{path.rsplit('/', 1)[-1]}\0{files.sha256(path)}\n".encode())
         return total.hexdigest()
 
+    def photographs(self) -> None:
+        """Nothing: TFDS's records are hashed as files, not one by one."""
+        return
+
     def encoded(self, enough: set[str], max_bytes: int) -> Iterator[Encoded]:
         """Yields examples; skips classes that the caller has added to `enough`."""
         del max_bytes  # TFDS has already read each record whole
@@ -68,23 +79,24 @@ class DataSet:
                     yield found
 
     def read_all(self, max_bytes: int) -> beam.PTransform:
-        """Beam: both splits as Encoded, one worker a record file, image bytes as they are stored."""
+        """Beam: all splits as Encoded, one worker a record file, image bytes as they are stored."""
         del max_bytes
         return _ReadSplits(self)
 
     def _reading(self) -> dict:
         return {
             "decoders": tfds.decode.PartialDecoding(
-                {self.image: True, self.label: True}, decoders={self.image: tfds.decode.SkipDecoding()}),
+                {name: True for name in (self.image, self.label) if name}, decoders={self.image: tfds.decode.SkipDecoding()}),
             "read_config": tfds.ReadConfig(add_tfds_id=True, try_autocache=False),
             "shuffle_files": False,
         }  # fmt: skip
 
     def _encoded(self, example: dict, split: str) -> Encoded:
-        path, label = example["tfds_id"].numpy().decode(), int(example[self.label])
-        if label < 0:  # TFDS' label in published splits without labels
-            return Encoded(path, "", split, b"", NO_LABEL, f"label {label}")
-        return Encoded(path, self.builder.info.features[self.label].int2str(label), split, example[self.image].numpy())
+        path, data = example["tfds_id"].numpy().decode(), example[self.image].numpy()
+        label = int(example[self.label]) if self.label else -1
+        if split == UNLABELLED or label < 0:  # a negative label: TFDS' in published splits without labels
+            return Encoded(path, "", UNLABELLED, data)
+        return Encoded(path, self.builder.info.features[self.label].int2str(label), split, data)
 
 
 class _ReadSplits(beam.PTransform):
@@ -130,7 +142,7 @@ def open_data_set(source: str, kind: str, builder, eval_fraction: float) -> Data
     """Picks splits and features of a prepared data set.
 
     `train` is train; `validation`, else `test`, else the last `eval_fraction` of train is eval, so that tf_flowers is divided
-    as in published results (train[:85%], train[85%:]).
+    as in published results (train[:85%], train[85%:]). A split `unlabelled` is unlabelled, as is every example with the label -1.
 
     Raises:
       DataRefused: the data set has no split `train`, or more or less than one image and one class label.
@@ -144,17 +156,31 @@ def open_data_set(source: str, kind: str, builder, eval_fraction: float) -> Data
     else:
         border = _border(available["train"].num_examples, eval_fraction)
         splits = {"train": f"train[:{border}]", "eval": f"train[{border}:]"}
-    used = {"train", held_out}
+    unlabelled = next((name for name in UNLABELLED_SPLITS if name in available), "")
+    if unlabelled:
+        splits[UNLABELLED] = unlabelled
+    used = {"train", held_out, unlabelled}
     return DataSet(
         name=source,
         kind=kind,
         builder=builder,
         splits=splits,
-        split_rule=f"{splits['train']} and {splits['eval']} of the data set",
+        split_rule=f"{splits['train']} and {splits['eval']} of the data set" + (f", {unlabelled} without labels" if unlabelled else ""),
         image=_only_feature(source, builder, tfds.features.Image, "image"),
         label=_only_feature(source, builder, tfds.features.ClassLabel, "label"),
         unused=tuple(sorted(set(available) - used)),
     )
+
+
+def open_unlabelled(source: str, kind: str, builder) -> DataSet:
+    """A prepared data set whose photographs are all unlabelled, whatever labels they have; all of its splits.
+
+    Raises:
+      DataRefused: the data set has more or less than one image.
+    """
+    image = _only_feature(source, builder, tfds.features.Image, "image")
+    every = "+".join(sorted(builder.info.splits))
+    return DataSet(source, kind, builder, {UNLABELLED: every}, "", image, "", (), given_splits=False)
 
 
 def images(source: str, builder) -> Iterator[Encoded]:

@@ -1,4 +1,4 @@
-"""Divides photographs into train and eval so that the same picture is never on both sides.
+"""Divides labelled photographs into train and eval so that the same picture is never on both sides, and keeps what eval shows out of the unlabelled ones too.
 
 The same picture is an identical file, or a re-encoded, scaled or converted copy. The search for near-duplicates is exact (it
 finds each pair within the threshold); 100,000 photographs take under half a minute and 1 GB. Deterministic: content decides,
@@ -16,6 +16,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from components.example_gen.photograph import DESCRIPTOR_SIDE
+from contracts.examples import EVAL, TRAIN, UNLABELLED
 
 # Two photographs are the same picture if their thumbnails differ by at most this share of their contrast (root mean square of
 # the difference over root mean square of the deviation from each channel's mean; the smaller contrast of the two).
@@ -83,7 +84,7 @@ def _same_picture(thumbnails: np.ndarray, reach: np.ndarray, left: np.ndarray, r
     return np.stack([left[kept], right[kept]])
 
 
-TRAIN, EVAL, LEFT_OUT = "train", "eval", "left out"
+LEFT_OUT = "left out"
 
 
 def held_out(sizes: Mapping[str, int], eval_fraction: float, min_eval: int) -> dict[str, int]:
@@ -144,9 +145,9 @@ def divide(classes: Sequence[str], hashes: Sequence[str], groups: np.ndarray, ev
 
 
 def keep_given(given: Sequence[str], groups: np.ndarray) -> list[str]:
-    """The source's own split of each photograph, but LEFT_OUT for those in train that show the same picture as one in eval."""
+    """The given split of each photograph, but LEFT_OUT for those in train or unlabelled that show the same picture as one in eval."""
     seen_in_eval = {int(group) for split, group in zip(given, groups, strict=True) if split == EVAL}
     return [
-        LEFT_OUT if split == TRAIN and int(group) in seen_in_eval else split
+        LEFT_OUT if split in (TRAIN, UNLABELLED) and int(group) in seen_in_eval else split
         for split, group in zip(given, groups, strict=True)
     ]  # fmt: skip

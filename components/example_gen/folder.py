@@ -1,5 +1,8 @@
 """A folder of photographs as a source: `CLASS/*`, or `train/CLASS/*` with `eval/CLASS/*` (else `val`, else `test`).
 
+Unlabelled are the photographs in `unlabelled/` (or `unlabeled/`) and those at its top without a class folder. Where a labels file
+says which photograph shows what, folders mean nothing, and what it does not name is unlabelled.
+
 Nothing outside the folder is ever read: links that lead out are reported instead, links to folders are not followed, and devices
 and pipes are not opened.
 """
@@ -8,7 +11,8 @@ import functools
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -17,14 +21,22 @@ import numpy as np
 import tensorflow as tf
 
 from components.errors import SourceNotFound
+from components.example_gen.labels import Row
 from components.example_gen.photograph import TOO_MANY_BYTES, Encoded, printable
 from contracts import files
+from contracts.examples import UNLABELLED
 
 LINK_OUT = "link out of the folder"
 LINK_TO_FOLDER = "link to a folder"
 NOT_A_FILE = "not a regular file"
 UNREADABLE = "unreadable"
+MISSING = "in the labels file, but missing"
 
+UNLABELLED_FOLDERS = ("unlabelled", "unlabeled")  # in any case
+# Files without a class, outside of such a folder, are photographs by their names alone: a licence or a labels file is none, and
+# must not count as a damaged photograph.
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".gif")
+NAMED_FILES = 3  # of those that are not read, in a sentence
 HELD_OUT_NAMES = ("eval", "val", "test")  # the first that exists is the eval split
 HASHING_THREADS = 8
 CHUNK_BYTES = 1 << 20
@@ -32,7 +44,7 @@ CHUNK_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Candidate:
-    """One file below a class folder: `location` is what to open; `reason` is set if it must not be opened."""
+    """One file: `location` is what to open; `reason` is set if it must not be opened. Unlabelled ones have the class ""."""
 
     path: str
     class_name: str
@@ -57,11 +69,11 @@ class Folder:
     citation: str = ""
 
     def fingerprint(self) -> str:
-        """SHA-256 (hex) over the paths and contents of all candidates: times, owners and modes do not count."""
+        """SHA-256 (hex) over the paths, labels and contents of all candidates: times, owners and modes do not count."""
         return self._hashes[0]
 
     def photographs(self) -> np.ndarray:
-        """`[candidates, 2]` uint64: for each a hash of its split and path, and one of its content."""
+        """`[candidates, 2]` uint64: for each a hash of its split and path, and one of its label and content."""
         return self._hashes[1]
 
     @functools.cached_property
@@ -70,8 +82,9 @@ class Folder:
         total, each = hashlib.sha256(), np.empty((len(self.candidates), 2), np.uint64)
         with ThreadPoolExecutor(HASHING_THREADS) as threads:
             for index, (candidate, content) in enumerate(zip(self.candidates, threads.map(_content, self.candidates), strict=True)):
-                total.update(f"{candidate.split}\0{candidate.path}\0{content}\n".encode())
-                each[index] = _first_64_bits(f"{candidate.split}\0{candidate.path}"), _first_64_bits(content)
+                place, shows = f"{candidate.split}\0{candidate.path}", f"{candidate.class_name}\0{content}"
+                total.update(f"{place}\0{shows}\n".encode())
+                each[index] = _first_64_bits(place), _first_64_bits(shows)
         return total.hexdigest(), each
 
     def encoded(self, enough: set[str], max_bytes: int) -> Iterator[Encoded]:
@@ -85,22 +98,69 @@ class Folder:
         return beam.Create(self.candidates) | beam.Map(read, max_bytes=max_bytes)
 
 
-def open_folder(source: str, eval_fraction: float) -> Folder:
+def open_folder(source: str, eval_fraction: float, labels: Mapping[str, Row] | None = None) -> Folder:
     """Lists a folder, local or remote.
 
+    Args:
+      source: the folder.
+      eval_fraction: share of the labelled photographs that is held out if the source has no splits, for the sentence about it.
+      labels: of a labels file, by path; None: class folders say what a photograph shows.
+
     Raises:
-      SourceNotFound: there is no such folder, or it has no class folders.
+      SourceNotFound: there is no such folder, or nothing in it that could be a photograph.
     """
-    root = os.path.realpath(os.path.expanduser(source)) if _is_local(source) else source.rstrip("/")
+    root = _root(source)
     if not _is_folder(root):
         raise SourceNotFound(
-            f"data.source: there is no folder {source!r}; expected `synthetic`, `tfds:NAME`, or a folder of class folders"
+            f"data.source: there is no folder {source!r}; expected `synthetic`, `tfds:NAME`, or a folder of photographs"
         )
-    top = _folders(root)
-    if not top:
-        raise SourceNotFound(f"data.source: {source!r} has no folders; expected one folder of images for each class")
-    held_out = next((name for name in HELD_OUT_NAMES if name in top), "")
-    if "train" in top and (held_out or len(top) == 1) and not _is_link(_join(root, "train")) and _folders(_join(root, "train")):
+    if labels is not None:
+        candidates, unused = _by_labels(source, root, labels), []
+        classes = {row.label for row in labels.values()}
+        splits = any(row.split for row in labels.values())
+        rule = "the column `split` of the labels file" if splits else ""
+    else:
+        classes, candidates, held_out, unused = _by_folders(root)
+        splits = bool(held_out)
+        rule = f"train/ and {held_out}/ of the folder" if splits else ""
+    if not classes and not candidates:
+        raise SourceNotFound(
+            f"data.source: {source!r} has no photographs; expected one folder of images for each class, images at its top or in "
+            "unlabelled/, or a labels file (--labels)"
+        )
+    return Folder(
+        name=source,
+        classes=tuple(sorted(classes)),
+        candidates=tuple(sorted(candidates, key=lambda candidate: (candidate.path, candidate.location))),
+        given_splits=splits,
+        split_rule=rule
+        or f"{100 * eval_fraction:g} % of each class held out, more where photographs are few, divided by content",
+        unused=tuple(unused),
+    )
+
+
+def unlabelled_folder(source: str) -> Folder:
+    """Lists a folder, local or remote, whose photographs are all unlabelled, at any depth.
+
+    Raises:
+      SourceNotFound: there is no such folder, or nothing in it.
+    """
+    candidates = tuple(replace(one, split=UNLABELLED) for one in list_any(source))
+    if not candidates:
+        raise SourceNotFound(f"data.unlabelled: there is no file in {source!r}")
+    return Folder(source, (), candidates, False, "", ())
+
+
+def _by_folders(root: str) -> tuple[set[str], list[Candidate], str, list[str]]:
+    """Class names and files of a folder whose class folders say what they show, its held-out folder's name, and what is not read."""
+    names = _names(root)
+    top = [name for name in names if _is_folder(_join(root, name))]
+    unlabelled = [name for name in top if name.lower() in UNLABELLED_FOLDERS]
+    classes = [name for name in top if name not in unlabelled]
+    loose = [name for name in names if name not in set(top)]
+    held_out = next((name for name in HELD_OUT_NAMES if name in classes), "")
+    if ("train" in classes and (held_out or len(classes) == 1) and not _is_link(_join(root, "train"))
+            and _folders(_join(root, "train"))):  # fmt: skip
         splits = {"train": "train"} | ({held_out: "eval"} if held_out else {})
     else:
         splits, held_out = {}, ""
@@ -108,18 +168,46 @@ def open_folder(source: str, eval_fraction: float) -> Folder:
         (f"{folder}/{name}", printable(name), split if held_out else "")
         for folder, split in splits.items()
         for name in _folders(_join(root, folder))
-    ] or [(name, printable(name), "") for name in top]
-    return Folder(
-        name=source,
-        classes=tuple(sorted({class_name for _, class_name, _ in class_folders})),
-        candidates=tuple(sorted(
-            (candidate for folder in class_folders for candidate in _list_class(root, *folder)),
-            key=lambda candidate: (candidate.path, candidate.location))),
-        given_splits=bool(held_out),
-        split_rule=f"train/ and {held_out}/ of the folder" if held_out else
-        f"{100 * eval_fraction:g} % of each class held out, more where photographs are few, divided by content",
-        unused=tuple(f"{printable(name)}/" for name in top if splits and name not in splits),
-    )  # fmt: skip
+    ] or [(name, printable(name), "") for name in classes]
+    photographs = [name for name in loose if _looks_like_a_photograph(name)]
+    candidates = [candidate for folder in class_folders for candidate in _list_class(root, *folder)]
+    candidates += _list_below(root, unlabelled, split=UNLABELLED)
+    candidates += _list_below(root, photographs, split=UNLABELLED)
+    unused = [f"{printable(name)}/" for name in classes if splits and name not in splits]
+    class_names = {class_name for _, class_name, _ in class_folders}
+    return class_names, candidates, held_out, unused + _not_read([name for name in loose if name not in set(photographs)])
+
+
+def _by_labels(source: str, root: str, labels: Mapping[str, Row]) -> list[Candidate]:
+    """Every file of a folder, at any depth, with the label that the labels file gives it, and those that are missing."""
+    named = dict(labels)
+    # Systems spell accents in two ways; a table that was written on one of them names files of the other.
+    spelt = {unicodedata.normalize("NFC", path): path for path in labels}
+    found = []
+    for candidate in list_any(source):
+        path = candidate.path if candidate.path in named else spelt.get(unicodedata.normalize("NFC", candidate.path), "")
+        row = named.pop(path, None)
+        if row is not None:
+            found.append(replace(candidate, class_name=row.label, split=row.split))
+        elif _looks_like_a_photograph(candidate.path):
+            found.append(replace(candidate, split=UNLABELLED))
+    for path, row in named.items():
+        missing = replace(candidate_at(source, path), class_name=row.label, split=row.split)
+        found.append(missing if missing.reason else replace(missing, reason=MISSING, detail="there is no such file"))
+    return found
+
+
+def _looks_like_a_photograph(name: str) -> bool:
+    return name.lower().endswith(IMAGE_ENDINGS)
+
+
+def _not_read(names: Sequence[str]) -> list[str]:
+    """One sentence part about files at the top that are not photographs by their names."""
+    if not names:
+        return []
+    shown = ", ".join(printable(name) for name in names[:NAMED_FILES])
+    more = f" and {len(names) - NAMED_FILES} more" if len(names) > NAMED_FILES else ""
+    return [f"files without the ending of an image: {shown}{more}"]
 
 
 def read(candidate: Candidate, max_bytes: int) -> Encoded:
@@ -144,7 +232,7 @@ def list_any(source: str) -> Iterator[Candidate]:
     Raises:
       SourceNotFound: there is neither folder nor file.
     """
-    root = os.path.realpath(os.path.expanduser(source)) if _is_local(source) else source.rstrip("/")
+    root = _root(source)
     if _is_folder(root):
         yield from _list_below(root, _names(root))
     elif os.path.isfile(root) if _is_local(root) else tf.io.gfile.exists(root):
@@ -155,7 +243,7 @@ def list_any(source: str) -> Iterator[Candidate]:
 
 def candidate_at(source: str, path: str) -> Candidate:
     """The file of a source that `list_any` listed as `path`; marked as not to be opened if `path` leads out of the source."""
-    root = os.path.realpath(os.path.expanduser(source)) if _is_local(source) else source.rstrip("/")
+    root = _root(source)
     if not _is_folder(root):
         found = Candidate(printable(root.rsplit("/", 1)[-1]), "", "", root)
         return found if found.path == path else replace(found, path=path, reason=UNREADABLE, detail="no such file")
@@ -224,6 +312,10 @@ def _chunks(location: str) -> Iterator[bytes]:
     with open(location, "rb") if _is_local(location) else tf.io.gfile.GFile(location, "rb") as file:
         while chunk := file.read(CHUNK_BYTES):
             yield chunk
+
+
+def _root(source: str) -> str:
+    return os.path.realpath(os.path.expanduser(source)) if _is_local(source) else source.rstrip("/")
 
 
 def _folders(path: str) -> list[str]:

@@ -190,7 +190,7 @@ def _describe(image: Image.Image) -> bytes:
 class Encoded:
     """`path` is relative to the source; `split` is "train", "eval" or "" if the source has no splits.
 
-    `data` holds the file's bytes; if they could not be read, `reason` and `detail` say why.
+    An unlabelled photograph has the class "" and the split "unlabelled". `data` holds the file's bytes; if they could not be read, `reason` and `detail` say why.
     """
 
     path: str

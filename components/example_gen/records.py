@@ -56,7 +56,7 @@ def ingest(
     pipeline: beam.Pipeline, source: Folder | DataSet, max_side: int, max_pixels: int, eval_fraction: float, min_eval: int,
     fingerprint: str, examples_uri: str, report_path: str,
 ) -> None:  # fmt: skip
-    """Runs `pipeline` to its end: writes `Split-train/` and `Split-eval/` below `examples_uri`, and the report.
+    """Runs `pipeline` to its end: writes a folder `Split-SPLIT/` for each split below `examples_uri`, and the report.
 
     Files that cannot be used never stop it; the report lists them. Records are sorted by content hash, so that classes are
     mixed and the same source gives the same files.
@@ -89,7 +89,7 @@ class Normalise(beam.DoFn):
 
     def __init__(self, scratch: str, classes: tuple[str, ...], max_side: int, max_pixels: int):
         self.scratch = scratch
-        self.labels = {name: label for label, name in enumerate(classes)}
+        self.labels = {name: label for label, name in enumerate(classes)} | {"": examples.NO_LABEL}
         self.max_side = max_side
         self.max_pixels = max_pixels
 
@@ -127,12 +127,14 @@ def divide(descriptions: list[Description], given_splits: bool, eval_fraction: f
     usable = sorted((d for d in descriptions if not d.reason), key=lambda d: (d.content_hash, d.path))
     quarantined = sorted((d for d in descriptions if d.reason), key=lambda d: d.path)
     groups = division.group([d.thumbnail for d in usable])
-    if given_splits:
-        chosen = division.keep_given([d.split for d in usable], groups)
-    else:
-        hashes = [d.content_hash for d in usable]
-        chosen = division.divide([d.class_name for d in usable], hashes, groups, eval_fraction, min_eval)
-    return report.Divided(usable, chosen, groups.tolist(), quarantined)
+    splits = [d.split for d in usable]
+    if not given_splits:
+        labelled = [index for index, d in enumerate(usable) if d.split != examples.UNLABELLED]
+        divided = division.divide([usable[index].class_name for index in labelled],
+                                  [usable[index].content_hash for index in labelled], groups[labelled], eval_fraction, min_eval)  # fmt: skip
+        for index, split in zip(labelled, divided, strict=True):
+            splits[index] = split
+    return report.Divided(usable, division.keep_given(splits, groups), groups.tolist(), quarantined)
 
 
 def plan_shards(divided: report.Divided, examples_uri: str) -> Iterator[Shard]:

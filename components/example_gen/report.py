@@ -78,20 +78,20 @@ def build(
     - `images`: usable photographs, including those left out of train;
     - `quarantined`: `total`, `by_reason` (reason to count), `files` (each `path`, `reason`, `detail`);
     - `bad_fraction`: quarantined over all files, in [0, 1];
-    - `splits`: for train and eval `images` and `by_class` (every class, also with 0);
+    - `splits`: for train and eval `images` and `by_class` (every class, also with 0); for unlabelled `images`;
     - `sizes`: pixels of the upright photographs as they were written, for width and height `min`, `median`, `max`;
     - `licence`: `text` and `citation` as the source states them, "" where it does not;
-    - `appearance`: for train and eval, see `appearance`;
+    - `appearance`: for train, eval and unlabelled, see `appearance`;
     - `split_rule`: a sentence; `unused`: parts of the source that were not read;
     - `near_duplicates`: `groups` of two or more photographs that show the same picture, `images` in them, `left_out_of_train`
-      because they show one of eval, and the paths of those as `files`.
+      (or of the unlabelled) because they show one of eval, and the paths of those as `files`.
     """
     sizes = Counter(divided.groups)
     left_out = sorted(d.path for d, split in zip(divided.usable, divided.splits, strict=True) if split == LEFT_OUT)
     total = len(divided.usable) + len(divided.quarantined)
-    by_class = {split: dict.fromkeys(classes, 0) for split in examples.SPLITS}
+    by_class = {split: dict.fromkeys(classes, 0) for split in examples.LABELLED_SPLITS}
     for description, split in zip(divided.usable, divided.splits, strict=True):
-        if split != LEFT_OUT:
+        if split in by_class:
             by_class[split][description.class_name] += 1
     thumbnails: dict[str, list[bytes]] = {split: [] for split in (*examples.SPLITS, LEFT_OUT)}
     for description, split in zip(divided.usable, divided.splits, strict=True):
@@ -109,7 +109,8 @@ def build(
             "files": [{"path": d.path, "reason": d.reason, "detail": d.detail} for d in divided.quarantined],
         },
         "bad_fraction": len(divided.quarantined) / total if total else 0.0,
-        "splits": {split: {"images": sum(counts.values()), "by_class": counts} for split, counts in by_class.items()},
+        "splits": {split: {"images": sum(counts.values()), "by_class": counts} for split, counts in by_class.items()}
+        | {examples.UNLABELLED: {"images": len(thumbnails[examples.UNLABELLED])}},
         "sizes": {side: _spread([getattr(d, side) for d in divided.usable]) for side in ("width", "height")},
         "licence": {"text": licence, "citation": citation},
         "appearance": {split: appearance(thumbnails[split]) for split in examples.SPLITS},
@@ -140,10 +141,12 @@ def read(path: str) -> dict:
 
 def summary(found: dict) -> str:
     """One sentence for the console."""
-    train, held_out = found["splits"]["train"]["images"], found["splits"]["eval"]["images"]
+    train, held_out, unlabelled = (found["splits"][split]["images"] for split in examples.SPLITS)
     words = f"{found['images']:,} photographs of {len(found['classes'])} classes: {train:,} for training, {held_out:,} held out"
+    if unlabelled:
+        words += f", {unlabelled:,} unlabelled"
     if left_out := found["near_duplicates"]["left_out_of_train"]:
-        words += f", {left_out:,} left out of train because eval has the same picture"
+        words += f", {left_out:,} left out of training because eval has the same picture"
     if quarantined := found["quarantined"]["total"]:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in found["quarantined"]["by_reason"].items())
         words += f"; {quarantined:,} files quarantined ({reasons})"

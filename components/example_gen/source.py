@@ -1,12 +1,14 @@
-"""Opens what `data.source` names, and checks whether it can be used.
+"""Opens what `data.source`, `data.labels` and `data.unlabelled` name, and checks whether it can be used.
 
 `inspect` finds its fingerprint and classes; `open_source` opens it for reading.
 """
 
 import functools
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+import apache_beam as beam
 import numpy as np
 
 import pipeline_config
@@ -14,6 +16,7 @@ from components.errors import DataRefused
 from components.example_gen import data_set, folder, photograph
 from components.example_gen.data_set import DataSet
 from components.example_gen.folder import Folder
+from components.example_gen.labels import read_labels
 from components.example_gen.photograph import Encoded
 from components.synthetic_flowers import builder as synthetic_builder
 from components.synthetic_flowers import species
@@ -30,7 +33,7 @@ class Inspection:
 
     Attributes:
       kind: synthetic, tfds or folder.
-      classes: sorted names.
+      classes: sorted names; none if there is no label.
       fingerprint: SHA-256 (hex) of the source's content.
       photographs: `[count, 2]` uint64, for each photograph a hash of its path and one of its content; None unless it is a folder.
     """
@@ -49,28 +52,82 @@ def inspect(data: pipeline_config.Data, datasets_dir: str) -> Inspection:
       datasets_dir: where synthetic flowers are kept; nothing is drawn yet.
 
     Raises:
-      SourceNotFound: no such folder, no class folders in it, no such TFDS data set.
-      DataRefused: fewer than two classes, or a class with fewer than two usable images.
+      SourceNotFound: no such folder, no photographs in it, no such TFDS data set, no such labels file.
+      DataRefused: one class, a class with fewer than two usable images, a labels file that cannot be used, or no usable image.
     """
-    if data.source == "synthetic":
+    if data.source == "synthetic" and not data.unlabelled:
         return Inspection("synthetic", tuple(sorted(species.NAMES)), _synthetic_fingerprint(data))
     source = open_source(data, datasets_dir)
-    if len(source.classes) < MIN_CLASSES:
+    if len(source.classes) == 1:
         raise DataRefused(
-            f"{data.source} must have two or more classes (one folder each), got one, {source.classes[0]!r}")
+            f"{data.source} must have two or more classes, or none to learn without labels, got one, {source.classes[0]!r}")
     _require_usable_images(source, data)
-    photographs = source.photographs() if isinstance(source, Folder) else None
-    return Inspection(source.kind, source.classes, source.fingerprint(), photographs)
+    return Inspection(source.kind, source.classes, source.fingerprint(), source.photographs())
 
 
-def open_source(data: pipeline_config.Data, datasets_dir: str) -> Folder | DataSet:
-    """Opens what `data.source` names; downloads and prepares a TFDS data set, draws the synthetic one if it is missing."""
+def open_source(data: pipeline_config.Data, datasets_dir: str) -> "Folder | DataSet | Extended":
+    """Opens what the settings name; downloads and prepares a TFDS data set, draws the synthetic one if it is missing.
+
+    Raises:
+      SourceNotFound, DataRefused: as `inspect`.
+    """
+    source = _labelled_source(data, datasets_dir)
+    return Extended(source, _unlabelled_source(data.unlabelled)) if data.unlabelled else source
+
+
+def _labelled_source(data: pipeline_config.Data, datasets_dir: str) -> Folder | DataSet:
     if data.source == "synthetic":
         return data_set.open_data_set(data.source, "synthetic", _synthetic(data, datasets_dir), data.eval_fraction)
     if data.source.startswith(TFDS_PREFIX):
         builder = data_set.prepare(data.source.removeprefix(TFDS_PREFIX))
         return data_set.open_data_set(data.source, "tfds", builder, data.eval_fraction)
-    return folder.open_folder(data.source, data.eval_fraction)
+    return folder.open_folder(data.source, data.eval_fraction, read_labels(data.labels) if data.labels else None)
+
+
+def _unlabelled_source(source: str) -> Folder | DataSet:
+    if source.startswith(TFDS_PREFIX):
+        return data_set.open_unlabelled(source, "tfds", data_set.prepare(source.removeprefix(TFDS_PREFIX)))
+    return folder.unlabelled_folder(source)
+
+
+class Extended:
+    """A source together with a second one, `data.unlabelled`, whose photographs are all unlabelled."""
+
+    def __init__(self, source: Folder | DataSet, unlabelled: Folder | DataSet):
+        self.parts = (source, unlabelled)
+        self.name = f"{source.name} and {unlabelled.name}"
+        self.kind, self.classes, self.licence, self.citation = source.kind, source.classes, source.licence, source.citation
+        self.given_splits, self.split_rule = source.given_splits, source.split_rule
+        self.unused = (*source.unused, *unlabelled.unused)
+
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of both fingerprints."""
+        return json_sha256([part.fingerprint() for part in self.parts])
+
+    def photographs(self) -> np.ndarray | None:
+        """As Folder.photographs, if both sources are folders; else None."""
+        first, second = (part.photographs() for part in self.parts)
+        if first is None or second is None:
+            return None
+        # The same path may be in both.
+        return np.concatenate([first, second ^ np.array([1, 0], np.uint64)])
+
+    def encoded(self, enough: set[str], max_bytes: int) -> Iterator[Encoded]:
+        """Both sources' images, one after the other."""
+        return itertools.chain.from_iterable(part.encoded(enough, max_bytes) for part in self.parts)
+
+    def read_all(self, max_bytes: int) -> beam.PTransform:
+        """Beam: both as Encoded."""
+        return _ReadBoth([part.read_all(max_bytes) for part in self.parts])
+
+
+class _ReadBoth(beam.PTransform):
+    def __init__(self, transforms: list[beam.PTransform]):
+        super().__init__()
+        self.transforms = transforms
+
+    def expand(self, pbegin):
+        return [pbegin | f"Part[{index}]" >> one for index, one in enumerate(self.transforms)] | beam.Flatten()
 
 
 def every_image(source: str, datasets_dir: str, max_bytes: int) -> Iterator[Callable[[], Encoded]]:
@@ -97,10 +154,11 @@ def every_image(source: str, datasets_dir: str, max_bytes: int) -> Iterator[Call
     return (functools.partial(folder.read, candidate, max_bytes) for candidate in folder.list_any(source))
 
 
-def _require_usable_images(source: Folder | DataSet, data: pipeline_config.Data) -> None:
-    usable = dict.fromkeys(source.classes, 0)
+def _require_usable_images(source: Folder | DataSet | Extended, data: pipeline_config.Data) -> None:
+    # The class of unlabelled photographs is "": they are what is needed where there is no label, and may be missing elsewhere.
+    usable = dict.fromkeys(source.classes or ("",), 0)
     problems: dict[str, str] = {}
-    enough: set[str] = set()
+    enough = {""} if source.classes else set()
     for encoded in source.encoded(enough, photograph.max_file_bytes(data.max_pixels)):
         try:
             if encoded.reason:
@@ -112,20 +170,22 @@ def _require_usable_images(source: Folder | DataSet, data: pipeline_config.Data)
         usable[encoded.class_name] += 1
         if usable[encoded.class_name] >= MIN_IMAGES:
             enough.add(encoded.class_name)
-            if len(enough) == len(usable):
+            if enough >= usable.keys():
                 return
     lacking = [
-        f"class {name!r} has {usable[name]} usable image{'' if usable[name] == 1 else 's'}"
+        f"{f'class {name!r}' if name else 'it'} has {usable[name]} usable image{'' if usable[name] == 1 else 's'}"
         + (f" (for example {problems[name]})" if name in problems else "")
-        for name in source.classes
+        for name in usable
         if name not in enough
     ]
-    raise DataRefused(f"{data.source}: every class needs at least {MIN_IMAGES} usable images, but {'; '.join(lacking[:5])}")
+    needs = "every class needs" if source.classes else "a source needs"
+    raise DataRefused(f"{data.source}: {needs} at least {MIN_IMAGES} usable images, but {'; '.join(lacking[:5])}")
 
 
 def _synthetic(data: pipeline_config.Data, datasets_dir: str):
     return synthetic_builder.prepare(
-        datasets_dir, data.synthetic_images, data.synthetic_side, data.synthetic_seed, data.eval_fraction)  # fmt: skip
+        datasets_dir, data.synthetic_images, data.synthetic_labelled, data.synthetic_side, data.synthetic_seed,
+        data.eval_fraction)  # fmt: skip
 
 
 def _synthetic_fingerprint(data: pipeline_config.Data) -> str:

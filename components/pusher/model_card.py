@@ -88,7 +88,9 @@ def model_card(facts: Facts) -> str:
 
 
 def _what(facts: Facts) -> str:
-    backbone, train = facts.backbone, facts.ingest["splits"]["train"]["images"]
+    backbone, splits = facts.backbone, facts.ingest["splits"]
+    train, unlabelled = splits["train"]["images"], splits["unlabelled"]["images"]
+    labels = f"{train:,} of which had labels; none was" if unlabelled else "whose labels were not"
     identity = [
         ("backbone", f"{code(backbone['backbone'])}, width {backbone['width']}, stem {code(backbone['stem'])}"),
         ("content hash", code(facts.backbone_hash)),
@@ -100,9 +102,9 @@ def _what(facts: Facts) -> str:
     ]
     return (
         f"An image backbone: it turns a photograph into a vector of {backbone['embedding_size']} numbers, such that similar "
-        f"pictures have similar vectors. It was pre-trained by SimSiam (arXiv 2011.10566) on {train:,} photographs without their "
-        "labels. The linear probe beside it measures how good the vectors are; `flowers predict` says by it what photographs "
-        "show.\n\n"
+        f"pictures have similar vectors. It was pre-trained by SimSiam (arXiv 2011.10566) on {train + unlabelled:,} photographs, "
+        f"{labels} used for it. The linear probe beside it measures how good the vectors are; `flowers predict` says by it what "
+        "photographs show.\n\n"
         "`flowers registry list` shows which version of the registry this is, and whether it is champion.\n\n"
         + table(("what", "identity"), identity)
     )
@@ -133,8 +135,9 @@ def _data(facts: Facts) -> str:
     more = len(ingest["classes"]) - MOST_CLASSES
     return "\n\n".join([
         f"Source: {code(ingest['source'])} ({escaped(ingest['kind'])}), {ingest['images']:,} usable photographs of "
-        f"{len(ingest['classes']):,} classes; {ingest['quarantined']['total']:,} files could not be used; "
-        f"{ingest['near_duplicates']['left_out_of_train']:,} were left out of train because eval has the same picture. "
+        f"{len(ingest['classes']):,} classes, {ingest['splits']['unlabelled']['images']:,} of them without a label; "
+        f"{ingest['quarantined']['total']:,} files could not be used; "
+        f"{ingest['near_duplicates']['left_out_of_train']:,} were left out of training because eval has the same picture. "
         f"Division: {escaped(ingest['split_rule'])}. Labels were used only for the probe and the figures.",
         table(("class", "train", "eval"), rows),
         *([f"{more:,} further classes are in probe/probe.json."] if more > 0 else []),

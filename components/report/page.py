@@ -160,6 +160,7 @@ def _sections(found: Artifacts) -> dict[str, Any]:
         "neighbours": of(learnt, lambda: pictures.neighbours(found)),
         "map": of(learnt, lambda: pictures.eval_map(found)),
         "counts": of(ingest, lambda: sections.counts(ingest)),
+        "unlabelled": of(ingest, lambda: sections.unlabelled(ingest)),
         "appearance": of(ingest, lambda: sections.appearance(ingest)),
         "mean_colours": of(ingest, lambda: sections.mean_colours(ingest)),
         "quarantined": of(ingest, lambda: sections.quarantined(ingest)),

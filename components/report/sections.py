@@ -16,6 +16,7 @@ from scipy.stats import binomtest
 
 from components.report import charts
 from components.report.artifacts import Artifacts
+from contracts.examples import LABELLED_SPLITS, SPLITS, UNLABELLED
 
 CONFIDENCE = 0.95
 # Most rows of the table by class, the worst classes first.
@@ -169,7 +170,7 @@ def appearance(ingest: dict) -> list[dict]:
 
 def mean_colours(ingest: dict) -> dict[str, str]:
     """The mean colour of each split in CSS notation."""
-    found = {split: ingest["appearance"][split]["mean_colour"] for split in ("train", "eval")}
+    found = {split: ingest["appearance"][split]["mean_colour"] for split in SPLITS}
     return {split: f"#{bytes(round(255 * channel) for channel in colour).hex()}" for split, colour in found.items() if colour}
 
 
@@ -184,6 +185,8 @@ MEASURES = ("brightness", "contrast", "saturation")
 
 def drift(now: dict, then: dict) -> list[dict]:
     """`what`, its `distance` between then and now, and the `usual` distance, between train and eval; None if it is unknown.
+
+    Of labelled photographs alone: the unlabelled ones have no classes, and `unlabelled` compares them with these.
 
     Args:
       now, then: the section `data` of run.json, of this run and of the run that the champion came from.
@@ -202,6 +205,24 @@ def drift(now: dict, then: dict) -> list[dict]:
             "usual": _distance(_numbered(train), _numbered(held_out)),
         })  # fmt: skip
     return rows
+
+
+def unlabelled(ingest: dict) -> dict | None:
+    """How the unlabelled photographs differ from the labelled ones; None if there are none.
+
+    Returns:
+      `images`, their `share` of what is learned from, in [0, 1], and `rows`: `what`, its `distance` between unlabelled and labelled,
+      and the `usual` distance, between train and eval.
+    """
+    splits, seen = ingest["splits"], ingest["appearance"]
+    images = splits[UNLABELLED]["images"]
+    if not images:
+        return None
+    rows = [
+        {"what": measure, "distance": _distance(_numbered(seen[UNLABELLED][measure]), _both(seen, measure)),
+         "usual": _distance(*(_numbered(seen[split][measure]) for split in LABELLED_SPLITS))}
+        for measure in MEASURES]  # fmt: skip
+    return {"images": images, "share": images / (images + splits["train"]["images"]), "rows": rows}
 
 
 def _classes(data: dict) -> dict[str, int]:

@@ -108,5 +108,5 @@ def test_an_unknown_preset_is_refused_with_the_nearest():
     ("some/folder/", str(pathlib.Path.cwd() / "some" / "folder")),
 ])  # fmt: skip
 def test_only_a_local_folder_is_made_absolute(source, expected):
-    config = settings.with_absolute_source(settings.configuration("quick", [f"data.source={source}"]))
+    config = settings.with_absolute_paths(settings.configuration("quick", [f"data.source={source}"]))
     assert config.data.source == expected

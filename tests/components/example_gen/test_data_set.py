@@ -18,7 +18,7 @@ def stored(tmp_path_factory, photograph_bytes):
     """Writes data sets with TFDS; only their files remain, as after any download. Gives directory and images by split."""
     directory = tmp_path_factory.mktemp("data_sets")
 
-    def store(name, splits):
+    def store(name, splits, species=lambda index: index % 2):
         class Stored(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             VERSION = tfds.core.Version("1.2.0")
             code_path = epath.Path(__file__)
@@ -35,7 +35,7 @@ def stored(tmp_path_factory, photograph_bytes):
 
             def _generate_examples(self, images):
                 for index, image in enumerate(images):
-                    yield index, {"picture": image, "species": index % 2, "note": "unused"}
+                    yield index, {"picture": image, "species": species(index), "note": "unused"}
 
         Stored.name = name
         Stored(data_dir=str(directory)).download_and_prepare(
@@ -48,6 +48,7 @@ def stored(tmp_path_factory, photograph_bytes):
     store("two_splits", images)
     store("one_split", {"train": images["train"]})
     store("no_train", {"test": images["test"]})
+    store("some_labels", images | {"unlabelled": images["train"][:4]}, lambda index: -1 if index % 4 == 3 else index % 2)
     return str(directory), images
 
 
@@ -119,3 +120,29 @@ def test_every_image_of_every_split_is_given_labels_aside(stored):
         found = list(data_set.images(f"tfds:{name}", data_set.prepare(name, directory)))
         assert sorted(one.data for one in found) == sorted(image for split in splits for image in images[split])
         assert len({one.path for one in found}) == len(found) and not any(one.class_name or one.reason for one in found)
+
+
+def test_a_split_without_labels_and_a_label_of_minus_one_are_unlabelled(stored):
+    directory, images = stored
+    source = opened("some_labels", directory)
+    assert source.splits == {"train": "train", "eval": "test", "unlabelled": "unlabelled"} and source.unused == ()
+    assert source.split_rule == "train and test of the data set, unlabelled without labels"
+    without = [image for split in images.values() for image in split[3::4]] + images["train"][:4]
+    found = list(source.encoded(set(), 10_000))
+    assert sorted(one.data for one in found if one.split == "unlabelled") == sorted(without)
+    assert {one.class_name for one in found if one.split == "unlabelled"} == {""}
+    assert {one.class_name for one in found if one.split != "unlabelled"} == {"rose", "daisy"}
+    with beam.Pipeline() as pipeline:
+        counts = pipeline | source.read_all(10_000) | beam.Map(lambda e: e.split) | beam.combiners.Count.PerElement()
+        assert_that(counts, equal_to([("train", 15), ("eval", 5), ("unlabelled", 10)]))
+
+
+def test_a_second_data_set_is_unlabelled_in_all_its_splits(stored):
+    directory, images = stored
+    source = data_set.open_unlabelled("tfds:two_splits", "tfds", data_set.prepare("two_splits", directory))
+    assert source.classes == ()
+    with beam.Pipeline() as pipeline:
+        found = pipeline | source.read_all(10_000)
+        assert_that(found | beam.Map(lambda e: (e.class_name, e.split, e.data)),
+                    equal_to([("", "unlabelled", image) for split in images.values() for image in split]))  # fmt: skip
+        assert_that(found | beam.Map(lambda e: e.path) | beam.Distinct() | beam.combiners.Count.Globally(), equal_to([26]), label="paths")

@@ -7,7 +7,8 @@ import time
 import pytest
 
 from components.errors import SourceNotFound
-from components.example_gen.folder import candidate_at, list_any, open_folder, read
+from components.example_gen.folder import candidate_at, list_any, open_folder, read, unlabelled_folder
+from contracts.examples import UNLABELLED
 
 
 def opened(root):
@@ -70,12 +71,51 @@ def test_a_train_folder_alone_is_divided_like_any_other(flowers, tmp_path):
     assert {candidate.split for candidate in folder.candidates} == {""}
 
 
+@pytest.mark.parametrize("name", ["unlabelled", "unlabeled", "Unlabelled"])
+@pytest.mark.parametrize("divided", [False, True])
+def test_what_has_no_class_folder_is_unlabelled(flowers, tmp_path, name, divided):
+    root = flowers
+    if divided:
+        root = tmp_path / "divided"
+        for split in ("train", "val"):
+            shutil.copytree(flowers, root / split)
+    (root / name / "2019").mkdir(parents=True)
+    shutil.copy(flowers / "rose" / "0.jpg", root / name / "2019" / "a.jpg")
+    (root / name / "notes.txt").write_text("quarantined: everything in such a folder is taken for a photograph")
+    shutil.copy(flowers / "rose" / "1.jpg", root / "loose.JPEG")
+    (root / "LICENSE.txt").write_text("no photograph")
+    folder = opened(root)
+    assert folder.classes == ("daisy", "rose") and folder.given_splits is divided
+    unlabelled = {candidate.path for candidate in folder.candidates if candidate.split == UNLABELLED}
+    assert unlabelled == {f"{name}/2019/a.jpg", f"{name}/notes.txt", "loose.JPEG"}
+    assert {candidate.class_name for candidate in folder.candidates if candidate.split == UNLABELLED} == {""}
+    assert folder.unused == ("files without the ending of an image: LICENSE.txt",)
+
+
+def test_a_folder_without_any_label_has_no_classes(flowers, tmp_path):
+    (tmp_path / "flat").mkdir()
+    shutil.copytree(flowers, tmp_path / "flat" / "unlabelled")
+    shutil.copy(flowers / "rose" / "1.jpg", tmp_path / "flat" / "1.jpg")
+    folder = opened(tmp_path / "flat")
+    assert folder.classes == () and len(folder.candidates) == 21
+    assert {candidate.split for candidate in folder.candidates} == {UNLABELLED}
+
+
+def test_a_second_source_is_unlabelled_at_any_depth_and_whatever_its_folders_say(flowers, tmp_path):
+    folder = unlabelled_folder(str(flowers))
+    assert {(candidate.class_name, candidate.split) for candidate in folder.candidates} == {("", UNLABELLED)}
+    assert len(folder.candidates) == 20 and folder.classes == ()
+    (tmp_path / "none").mkdir()
+    with pytest.raises(SourceNotFound, match="data.unlabelled: there is no file"):
+        unlabelled_folder(str(tmp_path / "none"))
+
+
 def test_a_missing_or_empty_folder_and_a_file_are_clear_errors(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file.zip").write_bytes(b"x")
-    (tmp_path / "flat").mkdir()
-    (tmp_path / "flat" / "a.jpg").write_bytes(b"x")
-    messages = {"none": "there is no", "file.zip": "there is no", "empty": "has no folders", "flat": "has no folders"}
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "a.txt").write_bytes(b"x")
+    messages = {"none": "there is no", "file.zip": "there is no", "empty": "has no photographs", "texts": "has no photographs"}
     for name, message in messages.items():
         with pytest.raises(SourceNotFound, match=message) as error:
             opened(tmp_path / name)

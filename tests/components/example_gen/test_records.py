@@ -50,6 +50,7 @@ def test_records_hold_what_the_contract_says_and_are_sorted_by_content(flowers, 
     assert report["splits"] == {
         "train": {"images": 16, "by_class": {"daisy": 8, "rose": 8}},
         "eval": {"images": 4, "by_class": {"daisy": 2, "rose": 2}},
+        "unlabelled": {"images": 0},
     }
     assert {key: report[key] for key in ("schema_version", "kind", "fingerprint", "classes", "images", "bad_fraction")} == {
         "schema_version": 1, "kind": "folder", "fingerprint": "the fingerprint", "classes": ["daisy", "rose"], "images": 20,
@@ -157,7 +158,7 @@ def test_a_folder_without_one_usable_image_still_gives_a_report(tmp_path):
 def test_synthetic_flowers_take_the_same_path(tmp_path):
     from components.synthetic_flowers import builder
 
-    drawn = builder.prepare(str(tmp_path / "datasets"), 40, 32, 7, 0.25)
+    drawn = builder.prepare(str(tmp_path / "datasets"), 40, 20, 32, 7, 0.25)
     report = ingest(data_set.open_data_set("synthetic", "synthetic", drawn, 0.25), tmp_path / "out")
     assert report["kind"] == "synthetic"
     assert report["splits"]["train"]["images"] + report["splits"]["eval"]["images"] == 40
@@ -178,4 +179,26 @@ def test_source_and_output_may_be_remote(flowers):
     with tf.io.gfile.GFile("ram://ingested/report.json") as file:
         report = json.loads(file.read())
     assert [report["splits"][split]["images"] for split in ("train", "eval")] == [14, 6]
-    assert sorted(tf.io.gfile.listdir("ram://ingested")) == ["Split-eval", "Split-train", "report.json"]
+    assert sorted(tf.io.gfile.listdir("ram://ingested")) == ["Split-eval", "Split-train", "Split-unlabelled", "report.json"]
+
+
+def test_unlabelled_photographs_get_a_split_of_their_own_and_what_eval_shows_is_left_out(flowers, tmp_path, photograph_bytes):
+    alone = ingest(flowers, tmp_path / "alone")
+    shown = column(written(tmp_path / "alone", "eval"), examples.SOURCE_PATH)[0].decode()
+    (flowers / "unlabelled").mkdir()
+    for index in range(5):
+        (flowers / "unlabelled" / f"{index}.jpg").write_bytes(photograph_bytes(300 + index))
+    copy = Image.open(flowers / shown).resize((96, 72))
+    copy.save(flowers / "unlabelled" / "copy.png")
+    (flowers / "unlabelled" / "broken.jpg").write_bytes(b"x")
+    report = ingest(flowers, tmp_path / "out")
+    rows = written(tmp_path / "out", "unlabelled")
+    assert set(column(rows, examples.LABEL)) == {-1} and set(column(rows, examples.CLASS_NAME)) == {b""}
+    assert sorted(column(rows, examples.SOURCE_PATH)) == [f"unlabelled/{index}.jpg".encode() for index in range(5)]
+    # The labelled ones are divided as without them.
+    assert {split: report["splits"][split] for split in examples.LABELLED_SPLITS} == {
+        split: alone["splits"][split] for split in examples.LABELLED_SPLITS}  # fmt: skip
+    assert report["splits"]["unlabelled"] == {"images": 5} and report["images"] == 26
+    assert report["near_duplicates"]["files"] == ["unlabelled/copy.png"]
+    assert [file["path"] for file in report["quarantined"]["files"]] == ["unlabelled/broken.jpg"]
+    assert sum(report["appearance"]["unlabelled"]["brightness"]) == 5

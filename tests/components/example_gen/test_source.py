@@ -22,7 +22,7 @@ def test_a_good_folder_gives_classes_and_fingerprint(flowers):
 
 def test_one_class_only_is_refused(flowers):
     shutil.rmtree(flowers / "rose")
-    with pytest.raises(DataRefused, match="two or more classes .*got one, 'daisy'"):
+    with pytest.raises(DataRefused, match="two or more classes, .*got one, 'daisy'"):
         inspect(flowers)
 
 
@@ -79,9 +79,36 @@ def test_nothing_is_drawn_to_inspect_synthetic_flowers(tmp_path):
 
 def test_only_settings_that_matter_to_ingest_are_its_parameter():
     folder = pipeline_config.ingest(pipeline_config.Data(source="x", max_side=99))
-    assert folder == {"source": "x", "max_side": 99, "max_pixels": 64_000_000, "eval_fraction": 0.15, "min_eval": 150}
+    assert folder == {"source": "x", "labels": "", "unlabelled": "", "max_side": 99, "max_pixels": 64_000_000, "eval_fraction": 0.15,
+                      "min_eval": 150}  # fmt: skip
     assert pipeline_config.ingest(pipeline_config.Data(source="x", synthetic_seed=3)) == pipeline_config.ingest(
         pipeline_config.Data(source="x", max_bad_fraction=0.5))  # fmt: skip
     assert "synthetic_seed" in pipeline_config.ingest(pipeline_config.Data())
     # Least photographs of eval: only where a folder is divided.
     assert not any("min_eval" in pipeline_config.ingest(pipeline_config.Data(source=name)) for name in ("synthetic", "tfds:x"))
+
+
+def test_a_source_without_labels_needs_two_usable_images(tmp_path, photograph_bytes):
+    (tmp_path / "a.jpg").write_bytes(photograph_bytes(1))
+    (tmp_path / "b.jpg").write_bytes(b"damaged")
+    with pytest.raises(DataRefused, match="a source needs at least 2 usable images, but it has 1 usable image .for example b.jpg"):
+        inspect(tmp_path)
+    (tmp_path / "b.jpg").write_bytes(photograph_bytes(2))
+    found = inspect(tmp_path)
+    assert found.classes == () and found.photographs.shape == (2, 2)
+
+
+def test_a_second_source_counts_in_fingerprint_and_photographs_but_not_in_classes(flowers, tmp_path, photograph_bytes):
+    (tmp_path / "more" / "lily").mkdir(parents=True)
+    (tmp_path / "more" / "lily" / "0.jpg").write_bytes(photograph_bytes(500))
+    alone = inspect(flowers)
+    both = inspect(flowers, unlabelled=str(tmp_path / "more"))
+    assert both.classes == alone.classes and both.fingerprint != alone.fingerprint
+    assert len(both.photographs) == len(alone.photographs) + 1 == len(set(both.photographs[:, 0].tolist()))
+    (tmp_path / "more" / "lily" / "0.jpg").write_bytes(photograph_bytes(501))
+    assert inspect(flowers, unlabelled=str(tmp_path / "more")).fingerprint != both.fingerprint
+
+
+def test_a_labels_file_is_for_a_folder():
+    with pytest.raises(pipeline_config.ConfigurationError, match="data.labels must be empty, as data.source is synthetic"):
+        pipeline_config.Data(labels="labels.csv")
