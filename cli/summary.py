@@ -110,6 +110,8 @@ def _sure(measured: dict) -> str:
 
 
 def _gate(gate: dict) -> str:
+    if not gate["classes"]:
+        return "\n".join(["not judged", *(f"- {reason}" for reason in gate["reasons"])])
     champion = gate["baseline_version"]
     against = f"champion version {champion}" if champion else "the random-init baseline; there was no champion"
     verdict = "blessed" if gate["blessed"] else "not blessed"

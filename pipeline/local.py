@@ -56,7 +56,8 @@ def prepare(config: Config, layout: Layout) -> Prepared:
       DataRefused: a class, or the whole source, has too few usable images.
     """
     inspection = inspect(config.data, str(layout.datasets))
-    log.info("Source %s has %d classes: %s", config.data.source, len(inspection.classes), ", ".join(inspection.classes))
+    log.info("Source %s has %s", config.data.source,
+             f"{len(inspection.classes)} classes: {', '.join(inspection.classes)}" if inspection.classes else "no labels")  # fmt: skip
     _keep_photographs(inspection, layout)
     origin = Origin(data_fingerprint=inspection.fingerprint, code=node_code(), packages=package_versions())
     determined_by = recipe(config, origin)

@@ -18,18 +18,34 @@ from contracts.content_hash import content_hash
 from trainer.evaluation import Features, evaluate, predictions, settings_from_json
 from trainer.export import export_probe, folded, load_backbone, untrained_network, write_arrays
 from trainer.features import BATCH, embedder
-from trainer.photographs import evaluation_view, list_records, read_records
+from trainer.photographs import evaluation_view, list_records, paths_of, read_records, record_bytes
 
 log = logging.getLogger(__name__)
 
 
 def run_fn(fn_args: FnArgs) -> None:
-    """Fits and measures the probe; only reads the backbone in fn_args.base_model."""
+    """Fits and measures the probe; only reads the backbone in fn_args.base_model.
+
+    Without any label there is no probe: its directory has a record without classes alone, and the report is null.
+    """
     config = fn_args.custom_config
     settings = settings_from_json(json.loads(config["linear_eval"]))
     network, record = load_backbone(fn_args.base_model)
-    untrained = untrained_network(record)
+    common = {"schema_version": 1, "photograph_side": record["photograph_side"],
+              "code_version": source_code.version(json.loads(config["code_version"]))}  # fmt: skip
+    backbone = {
+        # The artifact's own URI: TFX passes the directory of the model inside it.
+        "backbone_uri": posixpath.dirname(fn_args.base_model.rstrip("/")),
+        "backbone_content_hash": content_hash(fn_args.base_model),
+    }
+    report_path = posixpath.join(fn_args.model_run_dir, model_files.LINEAR_EVAL_REPORT)
+    if not has_records([*fn_args.train_files, *fn_args.eval_files]):
+        log.info("No photograph has a label, so there is no probe to fit")
+        files.write_json(report_path, None)
+        files.write_json(posixpath.join(fn_args.serving_model_dir, model_files.PROBE_RECORD), common | backbone | {"classes": []})
+        return
 
+    untrained = untrained_network(record)
     train, train_labels, classes = read_views(fn_args.train_files, record["photograph_side"])
     held_out, eval_labels, _ = read_views(fn_args.eval_files, record["photograph_side"])
     embed = embedder([folded(one, record) for one in (network, untrained)])
@@ -40,19 +56,17 @@ def run_fn(fn_args: FnArgs) -> None:
     probe, random_init, report = evaluate(features, random_init_features, settings)
     log.info("Linear probe on %d photographs of %d classes, fitted on the frozen backbone", len(train_labels), len(classes))
 
-    common = {"schema_version": 1, "classes": classes, "photograph_side": record["photograph_side"],
-              "code_version": source_code.version(json.loads(config["code_version"]))}  # fmt: skip
-    backbone = {
-        # The artifact's own URI: TFX passes the directory of the model inside it.
-        "backbone_uri": posixpath.dirname(fn_args.base_model.rstrip("/")),
-        "backbone_content_hash": content_hash(fn_args.base_model),
-        "calibration": report["calibration"],
-    }
+    common["classes"] = classes
     untrained_dir = posixpath.join(fn_args.model_run_dir, model_files.UNTRAINED_PROBE)
     export_probe(untrained, random_init, common | {"untrained": True}, untrained_dir)
     write_arrays(predictions(probe, features), posixpath.join(fn_args.model_run_dir, model_files.PREDICTIONS))
-    files.write_json(posixpath.join(fn_args.model_run_dir, model_files.LINEAR_EVAL_REPORT), report)
-    export_probe(network, probe, common | backbone, fn_args.serving_model_dir)
+    files.write_json(report_path, report)
+    export_probe(network, probe, common | backbone | {"calibration": report["calibration"]}, fn_args.serving_model_dir)
+
+
+def has_records(patterns: list[str]) -> bool:
+    """Whether any of the files that match `patterns` has a record."""
+    return any(True for _ in record_bytes(paths_of(patterns)).take(1))
 
 
 def read_views(files: list[str], side: int) -> tuple[tf.data.Dataset, np.ndarray, list[str]]:

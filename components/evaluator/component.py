@@ -104,6 +104,14 @@ def GateEvaluator(
     """
     del code_version
     probe_dir = path_utils.serving_model_path(probe.uri)
+    settings = Gate(**json.loads(gate))
+    if not probe_classes(probe_dir):
+        probe_hash = content_hash(probe_dir)
+        record = unjudged_record(settings) | {"probe": {"uri": probe.uri, "content_hash": probe_hash}}
+        files.write_json(posixpath.join(evaluation.uri, model_files.VERDICT), record)
+        _bless(blessing, False, probe, probe_hash, "")
+        logger.info("Not judged: %s.", NO_LABELS)
+        return
     untrained_dir = posixpath.join(probe_run.uri, model_files.UNTRAINED_PROBE)
     for directory in (probe_dir, untrained_dir):
         if not tf.saved_model.contains_saved_model(directory):
@@ -118,7 +126,6 @@ def GateEvaluator(
     photographs = eval_files(examples)
     measured = measure(beam_pipeline, models, classes, photographs, evaluation.uri)
     compared = baseline and Champion(baseline.version, baseline.classes, measured.get(CHAMPION))
-    settings = Gate(**json.loads(gate))
     verdict = judge(settings, classes, measured[CANDIDATE], measured[UNTRAINED], compared)
 
     record = verdict_record(verdict, measured, classes, baseline.version if baseline else None, settings) | {
@@ -173,6 +180,30 @@ def verdict_record(
         "confusion_matrix": candidate.confusion_matrix,
         "classes": list(classes),
         "eval_examples": candidate.examples,
+    }
+
+
+# The one reason of a verdict without labels.
+NO_LABELS = ("no photograph has a label, so nothing says whether this backbone is good; `flowers select SOURCE --run latest --count 25 "
+             "-o next.csv` says which photographs to label first")  # fmt: skip
+
+
+def unjudged_record(gate: Gate) -> dict:
+    """The content of verdict.json, but for `probe`, where no photograph has a label."""
+    return {
+        "schema_version": 1,
+        "blessed": False,
+        "reasons": [NO_LABELS],
+        "evidence": {UNTRAINED: None, CHAMPION: None},
+        "baseline_version": None,
+        "metrics": {CANDIDATE: None, UNTRAINED: None, CHAMPION: None},
+        "per_class": {},
+        "confusion_matrix": [],
+        "classes": [],
+        "eval_examples": 0,
+        "gate": dataclasses.asdict(gate),
+        "eval_split": None,
+        "label_curve": [],
     }
 
 

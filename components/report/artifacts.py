@@ -68,6 +68,8 @@ def read(uris: Mapping[str, str], configuration: dict | None, preset: dict | Non
         return _arrays(posixpath.join(uris[name], file)) if name in uris else None
 
     ingest = json_at("ingest_report", model_files.INGEST_REPORT)
+    # Null if no photograph has a label: then there are no predictions either.
+    linear_eval = json_at("linear_eval_run", model_files.LINEAR_EVAL_REPORT)
     return Artifacts(
         configuration=configuration,
         preset=preset,
@@ -75,13 +77,13 @@ def read(uris: Mapping[str, str], configuration: dict | None, preset: dict | Non
         ingest=ingest,
         refusals=_refusals(uris.get("anomalies"), ingest, configuration),
         pretrain=json_at("pretrain_run", model_files.PRETRAIN_REPORT),
-        linear_eval=json_at("linear_eval_run", model_files.LINEAR_EVAL_REPORT),
+        linear_eval=linear_eval,
         verdict=json_at("evaluation", model_files.VERDICT),
         push=json_at("pushed_model", model_files.PUSH_RECORD),
         probe=files.read_json(posixpath.join(path_utils.serving_model_path(uris["probe"]), model_files.PROBE_RECORD))
         if "probe" in uris else None,
         views=arrays_at("pretrain_run", model_files.VIEWS),
-        predictions=arrays_at("linear_eval_run", model_files.PREDICTIONS),
+        predictions=arrays_at("linear_eval_run", model_files.PREDICTIONS) if linear_eval else None,
         records={split: posixpath.join(uris["examples"], f"Split-{split}", "*") for split in examples.SPLITS}
         if "examples" in uris else {},
     )  # fmt: skip

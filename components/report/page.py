@@ -144,7 +144,8 @@ def _sections(found: Artifacts) -> dict[str, Any]:
     def of(condition: object, make: Callable[[], Any]) -> Any:
         return make() if condition else None
 
-    judged, learnt, ingest = found.verdict, found.predictions and found.records, found.ingest
+    judged = found.verdict if found.verdict and found.verdict["classes"] else None
+    learnt, ingest = found.predictions and found.records, found.ingest
     # The Evaluator's has the champion beside LinearEval's.
     points = (found.verdict or found.linear_eval or {}).get("label_curve")
     return {

@@ -48,6 +48,8 @@ def headline(found: Artifacts) -> dict:
         return {"title": "Not judged", "mood": "open", "reasons": []} if verdict is None else {
             "title": "Judged, not pushed yet", "mood": "open", "reasons": verdict["reasons"]}  # fmt: skip
     reasons = [reason for reason in push["reasons"] if reason not in verdict["reasons"]]
+    if not verdict["classes"]:
+        return {"title": "Not judged, without labels", "mood": "open", "reasons": verdict["reasons"]}
     if not push["pushed"]:
         return {"title": "Not registered", "mood": "bad", "reasons": verdict["reasons"]}
     what = f"{'Registered' if push['created'] else 'Registered before'} as version {push['version']}"
@@ -285,8 +287,10 @@ def lineage(found: Artifacts) -> list[dict]:
     if found.ingest:
         chain.append({"what": "Photographs", "identity": found.ingest["fingerprint"], "note": found.ingest["source"]})
     if found.probe:
-        chain.append({"what": "Backbone", "identity": found.probe["backbone_content_hash"], "note": "pre-trained on train"})
-    if found.verdict:
+        unlabelled = found.ingest and found.ingest["splits"][UNLABELLED]["images"]
+        learned = "pre-trained on train" + (" and the unlabelled photographs" if unlabelled else "")
+        chain.append({"what": "Backbone", "identity": found.probe["backbone_content_hash"], "note": learned})
+    if found.verdict and found.verdict["classes"]:
         chain.append({"what": "Probe", "identity": found.verdict["probe"]["content_hash"], "note": "fitted on that backbone"})
         baseline = found.verdict["baseline_version"]
         against = f"champion version {baseline}" if baseline else "the random-init baseline alone"

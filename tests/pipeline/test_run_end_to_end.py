@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 from tiny import OPEN_GATE, PATIENCE_SECONDS, PROJECT, TINY
 
+from components.synthetic_flowers import scene
 from registry import reading
 from registry.mlflow_backend import MlflowBackend
 
@@ -176,15 +177,40 @@ def newest_checkpoint(root, before):
 
 
 def test_a_changed_photograph_is_read_and_what_the_gate_refuses_is_not_pushed(finished_run, folder, root, run):
+    """And photographs without labels are learned from: 50 of train and 6 of them are three batches of 16, 14 more are a fourth."""
     picture = folder / "class-0" / "0.jpg"
     Image.open(io.BytesIO(picture.read_bytes())).transpose(Image.Transpose.ROTATE_90).save(picture, quality=95)
+    (folder / "unlabelled").mkdir()
+    for index in range(14):
+        (folder / "unlabelled" / f"{index}.jpg").write_bytes(scene.draw_jpeg(4, index, 48))
     process = run(folder, root, *TINY, "gate.min_accuracy=1", "gate.min_gain_over_random=1", options=["--require-push"])
     record = latest(root)
     assert process.returncode == 4, process.stdout + process.stderr
     assert record["status"] == "finished" and record["cached_nodes"] == []
+    assert record["nodes"]["ExampleGen"]["because"] == ["14 photographs added, 1 changed"]
+    before = finished_run.record(0)
+    assert {name: record["data"][name] for name in ("train", "eval", "unlabelled")} == {
+        "train": before["data"]["train"], "eval": before["data"]["eval"], "unlabelled": 14}  # fmt: skip
+    assert before["data"]["unlabelled"] == 0 and (before["pretrain"]["steps"], record["pretrain"]["steps"]) == (3, 4)
+    assert "Unlabelled photographs</h3>" in report_of(root)
     assert record["data"]["fingerprint"] != finished_run.record(0)["data"]["fingerprint"]
     assert not record["gate"]["blessed"] and not record["registry"]["pushed"] and record["registry"]["version"] is None
     assert "gate.min_accuracy" in " ".join(record["gate"]["reasons"])
+
+
+def test_without_any_label_a_run_learns_and_is_not_judged(folder, run, tmp_path):
+    root, flat = tmp_path / "DIR", tmp_path / "flat"
+    flat.mkdir()
+    for picture in folder.glob("*/*.jpg"):
+        picture.rename(flat / f"{picture.parent.name}-{picture.name}")
+    process = run(flat, root, *TINY)
+    record = latest(root)
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert record["status"] == "finished" and record["pretrain"]["steps"] == 3 and record["pretrain"]["knn_train_top1"] is None
+    assert (record["data"]["classes"], record["data"]["train"], record["data"]["eval"], record["data"]["unlabelled"]) == ([], 0, 0, 60)
+    assert record["linear_eval"] is None and not record["gate"]["blessed"] and record["registry"]["version"] is None
+    assert record["gate"]["reasons"][0].startswith("no photograph has a label") and "flowers select" in process.stdout
+    assert "Not judged, without labels</h1>" in report_of(root)
 
 
 def test_refused_data_ends_before_training_with_exit_status_3(folder, run, tmp_path):
