@@ -55,7 +55,7 @@ def preparation(prepare, images: int, side: int) -> float:
     """Seconds for a new data set."""
     with tempfile.TemporaryDirectory() as directory:
         start = time.perf_counter()
-        prepare(directory, images=images, side=side, seed=7, eval_fraction=0.15)
+        prepare(directory, images=images, labelled=images, side=side, seed=7, eval_fraction=0.15)
         return time.perf_counter() - start
 
 

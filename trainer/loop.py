@@ -7,7 +7,6 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
@@ -20,10 +19,6 @@ from trainer.export import take_weights
 from trainer.features import BATCH, embedder, knn_accuracy
 from trainer.photographs import TrainSplit
 from trainer.simsiam import SimSiam, build_simsiam, train_step
-
-if TYPE_CHECKING:
-    from trainer.checkpoints import Checkpoints
-
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +43,7 @@ class Progress:
 class Clock:
     """Measures progress, logs it, and saves checkpoints when they are due."""
 
-    def __init__(self, settings: Pretrain, checkpoints: "Checkpoints", steps: int):
+    def __init__(self, settings: Pretrain, checkpoints: Checkpoints, steps: int):
         self.settings, self.checkpoints, self.steps = settings, checkpoints, steps
         self.last_tick = self.last_report = self.last_save = time.monotonic()
         self.here_steps, self.here_seconds = 0, 0.0

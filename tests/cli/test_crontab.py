@@ -88,12 +88,14 @@ def test_a_line_that_somebody_changed_is_listed_without_its_next_run(table, flow
 def test_the_command_in_the_crontab_runs_the_pipeline_as_it_was_configured(table, flowers, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     root = tmp_path / "100% runs"
-    flowers("create", "weekly", "--cron", "0 3 * * 1", "--data", "it's mine", "--set", "pretrain.epochs=3", "--root", str(root))
+    flowers("create", "weekly", "--cron", "0 3 * * 1", "--data", "it's mine", "--labels", "labels.csv", "--unlabelled",
+            "more", "--set", "pretrain.epochs=3", "--root", str(root))  # fmt: skip
     command = crontab.existing("weekly").command.replace(r"\%", "%")  # as cron hands it to the shell
     words = shlex.split(command.partition(" >> ")[0].partition(" && ")[2])
     assert words == [
-        sys.executable, "-m", "pipeline", "run", "--preset", "quick", "--set", "pretrain.epochs=3",
-        "--set", f"data.source={tmp_path}/it's mine", "--root", str(root)]  # fmt: skip
+        sys.executable, "-m", "pipeline", "run", "--preset", "quick",
+        "--set", "pretrain.epochs=3", "--set", f"data.source={tmp_path}/it's mine", "--set", f"data.labels={tmp_path}/labels.csv",
+        "--set", f"data.unlabelled={tmp_path}/more", "--root", str(root)]  # fmt: skip
 
 
 def test_a_run_that_is_due_while_another_one_runs_is_left_out(table, flowers, tmp_path):

@@ -110,3 +110,10 @@ def test_an_unknown_preset_is_refused_with_the_nearest():
 def test_only_a_local_folder_is_made_absolute(source, expected):
     config = settings.with_absolute_paths(settings.configuration("quick", [f"data.source={source}"]))
     assert config.data.source == expected
+
+
+def test_a_labels_file_and_a_second_source_are_made_absolute_too():
+    given = ["data.source=a", "data.labels=b.csv", "data.unlabelled=c"]
+    data = settings.with_absolute_paths(settings.configuration("quick", given)).data
+    assert [data.source, data.labels, data.unlabelled] == [str(pathlib.Path.cwd() / name) for name in ("a", "b.csv", "c")]
+    assert settings.with_absolute_paths(settings.configuration("quick")).data == settings.configuration("quick").data

@@ -19,6 +19,7 @@ def report(bad, good=98, by_class=None):
             "files": [{"path": f"daisy/{i}.jpg", "reason": "zero bytes", "detail": ""} for i in range(bad)],
         },
         "splits": {split: {"images": sum(counts.values()), "by_class": counts} for split, counts in by_class.items()},
+        "classes": sorted(by_class["train"]),
         "split_rule": "train/ and eval/ of the folder",
     }
 
@@ -60,3 +61,17 @@ def test_every_anomaly_is_a_reason():
         "eval: The comparison size is low",
         "eval: the split holds no examples",
     ]
+
+
+@pytest.mark.parametrize(("images", "refused"), [(0, []), (3, ["unlabelled: the split holds no examples"])])
+def test_a_split_may_be_empty_only_if_the_source_has_nothing_for_it(images, refused):
+    missing = anomalies_pb2.Anomalies(data_missing=True)
+    found = report(0)
+    found["splits"]["unlabelled"] = {"images": images}
+    assert refusals(found, NONE | {"unlabelled": missing}, 0.01) == refused
+
+
+def test_without_any_label_train_and_eval_may_be_empty():
+    missing = anomalies_pb2.Anomalies(data_missing=True)
+    found = report(0, by_class={"train": {}, "eval": {}}) | {"classes": []}
+    assert refusals(found, {"train": missing, "eval": missing}, 0.01) == []

@@ -51,7 +51,7 @@ def train(statistics):
 
 @pytest.fixture(scope="module")
 def schema(train):
-    return curated_schema(train.datasets[0])
+    return curated_schema(train.datasets[0], has_unlabelled=False)
 
 
 def test_the_train_split_itself_has_no_anomaly(train, schema):
@@ -94,4 +94,19 @@ def test_bytes_that_are_no_image_are_an_anomaly(statistics, schema):
 
 def test_an_empty_train_split_is_refused():
     with pytest.raises(DataRefused, match="train split has no photograph"):
-        curated_schema(statistics_pb2.DatasetFeatureStatistics())
+        curated_schema(statistics_pb2.DatasetFeatureStatistics(), has_unlabelled=False)
+
+
+def test_unlabelled_photographs_are_no_anomaly_where_there_are_some(train, statistics):
+    unlabelled = {"label": [-1], "class_name": [b""]}
+    schema = curated_schema(train.datasets[0], has_unlabelled=True)
+    assert not tfdv.validate_statistics(statistics([example(i, **unlabelled) for i in range(4)]), schema).anomaly_info
+    wrong = statistics([example(i, **unlabelled | {"label": [-2]}) for i in range(4)])
+    assert set(tfdv.validate_statistics(wrong, schema).anomaly_info) == {"label"}
+
+
+def test_without_any_label_nothing_else_is_allowed(statistics):
+    schema = curated_schema(statistics_pb2.DatasetFeatureStatistics(), has_unlabelled=True)
+    unlabelled = {"label": [-1], "class_name": [b""]}
+    assert not tfdv.validate_statistics(statistics([example(i, **unlabelled) for i in range(4)]), schema).anomaly_info
+    assert set(tfdv.validate_statistics(statistics([example(0)]), schema).anomaly_info) == {"label", "class_name"}

@@ -297,6 +297,8 @@ def test_nothing_in_the_job_is_a_path_of_this_machine(job):
 
 @pytest.mark.parametrize(("overrides", "message"), [
     (["data.source=/home/me/flowers"], "data.source must be gs://BUCKET/FOLDER"),
+    ([DATA, "data.labels=labels.csv"], "data.labels must be gs://BUCKET/FILE"),
+    ([DATA, "data.unlabelled=/home/me/more"], "data.unlabelled must be gs://BUCKET/FOLDER or tfds:NAME"),
     (["vertex.pretrain.machine_type=a2-highgpu-3g"], "a2-highgpu-4g"),
     (["vertex.pretrain.accelerators=2"], "4 x NVIDIA_TESLA_A100 for a2-highgpu-4g"),
     (["vertex.linear_eval.accelerator=NVIDIA_L4", "vertex.linear_eval.accelerators=1"], "must be none for n2-standard-8"),
