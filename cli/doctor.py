@@ -173,7 +173,7 @@ def memory_needed(step: dict, source_answer: dict, config: Config) -> tuple[floa
     """Bytes that a run needs on a machine without GPU, the sum of the three largest parts, and what these parts are."""
     settings = config.pretrain
     side = round(settings.resolution * settings.canvas_scale)
-    images = source_answer.get("images") or float("inf")
+    images = (source_answer.get("images") or float("inf")) + source_answer.get("unlabelled", 0)
     canvases = min(images * side * side * 3, settings.memory_megabytes * 1e6)
     kept = step.get("bytes", 0)
     what = f"libraries, {canvases / 1e6:.0f} MB of photographs and {kept / 1e6:.0f} MB for a step of {settings.batch_size}"

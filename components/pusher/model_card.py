@@ -180,6 +180,7 @@ def _recipe(facts: Facts) -> str:
 
 def _figures(facts: Facts) -> str:
     verdict, linear = facts.verdict, facts.linear_eval
+    calibration = linear["calibration"]
     measured, random_init = verdict["metrics"]["candidate"], verdict["metrics"]["untrained"]
     rows = [
         ("linear top-1", _percent(measured["accuracy"]), _percent(random_init["accuracy"])),
@@ -189,6 +190,14 @@ def _figures(facts: Facts) -> str:
         *(
             (f"linear top-1 with {point['labels']:,} labels", *(_spread(point[name]) for name in ("candidate", "random_init")))
             for point in linear["label_curve"] if point["fraction"] < 1
+        ),
+        *(
+            (text, *(_percent(calibration[name][figure]) for name in ("candidate", "random_init")))
+            for text, figure in (
+                ("expected calibration error (less is better)", "calibration_error"),
+                ("predictions that are sure", "coverage"),
+                (f"right of those that are sure, {_percent(calibration['stated_precision'])} intended", "precision"),
+            )
         ),
     ]  # fmt: skip
     per_class = [

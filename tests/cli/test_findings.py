@@ -113,9 +113,9 @@ def test_checkpoints_that_nobody_touched_for_a_month_are_stale(tmp_path):
 
 
 @pytest.mark.parametrize(("answer", "level", "words"), [
-    ({"classes": {"rose": 40, "tulip": 60}, "images": 100}, "ok", "100 files of 2 classes"),
-    ({"classes": {"rose": 1, "tulip": 99}, "images": 100}, "fail", "fewer than 2: rose"),
-    ({"classes": {"rose": 99}, "images": 99}, "fail", "1 classes"),
+    ({"classes": {"rose": 40, "tulip": 60}, "images": 100, "unlabelled": 0}, "ok", "100 files of 2 classes"),
+    ({"classes": {"rose": 1, "tulip": 99}, "images": 100, "unlabelled": 0}, "fail", "fewer than 2: rose"),
+    ({"classes": {"rose": 99}, "images": 99, "unlabelled": 0}, "fail", "1 classes"),
     ({"error": "SourceNotFound: no folder"}, "fail", "no folder"),
 ])  # fmt: skip
 def test_the_source_is_judged_by_its_classes(answer, level, words):
@@ -124,9 +124,9 @@ def test_the_source_is_judged_by_its_classes(answer, level, words):
 
 
 def test_a_batch_larger_than_the_train_split_names_one_that_fits():
-    *_, finding = doctor.source({"classes": {"rose": 10, "tulip": 10}, "images": 20}, pipeline_config.QUICK)
+    *_, finding = doctor.source({"classes": {"rose": 10, "tulip": 10}, "images": 20, "unlabelled": 0}, pipeline_config.QUICK)
     assert finding.level == "fail" and finding.fix == "--set pretrain.batch_size=4"  # 17 train, of which a quarter
-    divided = {"classes": {"rose": 10, "tulip": 10}, "images": 20, "train": 10}
+    divided = {"classes": {"rose": 10, "tulip": 10}, "images": 20, "train": 10, "unlabelled": 0}
     assert list(doctor.source(divided, pipeline_config.QUICK))[-1].fix == "--set pretrain.batch_size=2"  # 10 train
 
 
@@ -137,7 +137,7 @@ def test_only_a_data_set_that_is_not_here_yet_needs_the_network(monkeypatch):
     assert finding.level == "warn" and "cannot be reached" in finding.says and "TFDS_DATA_DIR" in finding.fix
     asked = []
     monkeypatch.setattr(doctor, "tfds_host", lambda: asked.append(1) or finding)
-    list(doctor.source({"classes": {"a": None, "b": None}, "images": 3000}, pipeline_config.CPU))
+    list(doctor.source({"classes": {"a": None, "b": None}, "images": 3000, "unlabelled": 0}, pipeline_config.CPU))
     assert asked == []
     list(doctor.source({"classes": {}, "images": None, "to_download": "/data"}, pipeline_config.CPU))
     assert asked == [1]

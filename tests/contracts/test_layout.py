@@ -17,8 +17,8 @@ import os, pathlib, sys, time
 from contracts.layout import run_lock
 
 with run_lock(pathlib.Path(sys.argv[1])):
-    if child := os.fork():
-        print(child, flush=True)
+    if not os.fork():
+        print(os.getpid(), flush=True)  # by the child: from then on it holds nothing of its parent's
     time.sleep(600)
 """
 

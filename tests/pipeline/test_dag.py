@@ -62,7 +62,7 @@ def test_every_node_may_be_served_from_the_cache(nodes):
 
 def test_pre_training_is_given_no_eval_split(nodes):
     assert json.loads(parameter(nodes["Pretrain"], "eval_args")) == {"splits": ["train"]}
-    assert json.loads(parameter(nodes["Pretrain"], "train_args")) == {"splits": ["train"]}
+    assert json.loads(parameter(nodes["Pretrain"], "train_args")) == {"splits": ["train", "unlabelled"]}
 
 
 def test_the_trainers_get_their_settings_and_what_identifies_them(nodes):

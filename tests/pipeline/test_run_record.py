@@ -29,7 +29,7 @@ REPORTS = {
         "quarantined": {"total": 3, "by_reason": {"truncated": 2, "zero bytes": 1},
                         "files": [{"path": "a.jpg", "reason": "truncated", "detail": ""}]},
         "bad_fraction": 0.03, "splits": {"train": {"images": 82, "by_class": {"[rose]": 40, "tulip": 42}},
-                                         "eval": {"images": 15, "by_class": {"[rose]": 7, "tulip": 8}}},
+                                         "eval": {"images": 15, "by_class": {"[rose]": 7, "tulip": 8}}, "unlabelled": {"images": 0}},
         "sizes": {}, "appearance": {}, "split_rule": "by content", "unused": [], "near_duplicates": {"left_out_of_train": 0},
     },
     "pretrain": {"epochs": 2, "steps": 4, "seconds": 8.0, "images_per_second": 20.5, "final_loss": -0.8, "output_std_ratio": 0.9,
@@ -42,7 +42,7 @@ REPORTS = {
                         "random_init": {"temperature": 0.9, "threshold": None, "calibration_error": 0.052,
                                         "uncalibrated_error": 0.1, "coverage": 0.0, "precision": None}}},
     "verdict": {"schema_version": 1, "blessed": True, "reasons": ["good enough"], "baseline_version": "1",
-                "per_class": {"[rose]": 0.9, "tulip": 0.7}, "metrics": {}, "label_curve": CURVE_WITH_CHAMPION,
+                "classes": ["[rose]", "tulip"], "per_class": {"[rose]": 0.9, "tulip": 0.7}, "metrics": {}, "label_curve": CURVE_WITH_CHAMPION,
                 "evidence": {"untrained": None, "champion": {
                     "sentence": "not sure which is better"}}},
     "push": {"schema_version": 1, "pushed": True, "created": True, "name": "flowers-backbone", "version": "2",
@@ -69,7 +69,7 @@ def test_the_sections_come_from_the_reports():
     before_the_gate = build(reports={name: report for name, report in REPORTS.items() if name != "verdict"})
     assert before_the_gate["linear_eval"]["label_curve"] == CURVE and before_the_gate["linear_eval"]["per_class"] is None
     assert record["gate"] == {"blessed": True, "reasons": ["good enough"], "baseline_version": "1", "metrics": {},
-                              "evidence": REPORTS["verdict"]["evidence"]}
+                              "classes": ["[rose]", "tulip"], "evidence": REPORTS["verdict"]["evidence"]}
     assert record["registry"] == {
         "pushed": True, "name": "flowers-backbone", "version": "2", "alias": "champion", "reasons": ["better"]}  # fmt: skip
     assert record["cached_nodes"] == ["ExampleGen"]

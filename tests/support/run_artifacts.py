@@ -23,7 +23,7 @@ NASTY = (
     "l" + "o" * 298 + "g",
     "</script><script>window.hurt = 3</script><!-- end drift -->",
 )
-TRAIN, EVAL = 36, 24
+TRAIN, EVAL, UNLABELLED = 36, 24, 9
 
 
 def write_json(folder: pathlib.Path, name: str, content: dict) -> str:
@@ -90,9 +90,10 @@ def ingest() -> dict:
                         "files": [{"path": f"{NASTY[1]}/{index}", "reason": "damaged", "detail": NASTY[0]}
                                   for index in range(60)]},
         "splits": {split: {"images": count, "by_class": {name: count // len(NASTY) for name in NASTY}}
-                   for split, count in (("train", TRAIN), ("eval", EVAL))},
+                   for split, count in (("train", TRAIN), ("eval", EVAL))}
+        | {"unlabelled": {"images": UNLABELLED}},
         "sizes": {side: {"min": 30, "median": 40, "max": 50} for side in ("width", "height")},
-        "appearance": {split: looks | {"mean_colour": [1.0, 0.5, 0.0]} for split in ("train", "eval")},
+        "appearance": {split: looks | {"mean_colour": [1.0, 0.5, 0.0]} for split in ("train", "eval", "unlabelled")},
         "split_rule": "by content", "unused": [],
         "near_duplicates": {"groups": 1, "images": 2, "left_out_of_train": 1, "files": []},
     }  # fmt: skip
@@ -166,6 +167,7 @@ def write_all(root: pathlib.Path) -> dict[str, str]:
     """URI by name of INPUTS, as the nodes leave them, below `root`."""
     for split, count in (("train", TRAIN), ("eval", EVAL)):
         write_records(root / "examples" / f"Split-{split}", count)
+    for split in ("train", "eval", "unlabelled"):
         (root / "anomalies" / f"Split-{split}").mkdir(parents=True)
         (root / "anomalies" / f"Split-{split}" / "SchemaDiff.pb").write_bytes(anomalies_pb2.Anomalies().SerializeToString())
     linear = {"top1": 16 / 24, "knn_top1": 0.5, "random_init_top1": 0.5, "random_init_knn_top1": 0.4,

@@ -37,7 +37,8 @@ REPORTS = {
     "ingest_report": {
         "fingerprint": "f", "source": "synthetic", "kind": "synthetic", "classes": ["daisy", "rose", "tulip"], "images": 10,
         "quarantined": {"total": 0}, "near_duplicates": {"left_out_of_train": 0}, "split_rule": "by content",
-        "splits": {split: {"images": 0, "by_class": {"daisy": 0, "rose": 0, "tulip": 0}} for split in ("train", "eval")},
+        "splits": {split: {"images": 0, "by_class": {"daisy": 0, "rose": 0, "tulip": 0}} for split in ("train", "eval")}
+        | {"unlabelled": {"images": 0}},
         "licence": {"text": "Apache-2.0", "citation": ""},
     },
     "pretrain": {"epochs": 2, "steps": 125, "seconds": 8.0, "images_per_second": None, "final_loss": -0.8, "output_std_ratio": 0.9,

@@ -158,10 +158,10 @@ def test_a_folder_without_one_usable_image_still_gives_a_report(tmp_path):
 def test_synthetic_flowers_take_the_same_path(tmp_path):
     from components.synthetic_flowers import builder
 
-    drawn = builder.prepare(str(tmp_path / "datasets"), 40, 20, 32, 7, 0.25)
+    drawn = builder.prepare(str(tmp_path / "datasets"), images=40, labelled=20, side=32, seed=7, eval_fraction=0.25)
     report = ingest(data_set.open_data_set("synthetic", "synthetic", drawn, 0.25), tmp_path / "out")
     assert report["kind"] == "synthetic"
-    assert report["splits"]["train"]["images"] + report["splits"]["eval"]["images"] == 40
+    assert [report["splits"][split]["images"] for split in examples.SPLITS] == [20, 10, 10]
     assert report["near_duplicates"]["groups"] == 0
     assert len(written(tmp_path / "out", "eval")) == 10
 

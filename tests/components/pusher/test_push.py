@@ -33,7 +33,7 @@ RECORDS = {
         "fingerprint": "f" * 64, "source": "synthetic", "kind": "synthetic", "classes": ["daisy", "rose"], "images": 600,
         "quarantined": {"total": 0}, "near_duplicates": {"left_out_of_train": 0}, "split_rule": "by content",
         "splits": {"train": {"images": 500, "by_class": {"daisy": 250, "rose": 250}},
-                   "eval": {"images": 100, "by_class": {"daisy": 50, "rose": 50}}},
+                   "eval": {"images": 100, "by_class": {"daisy": 50, "rose": 50}}, "unlabelled": {"images": 0}},
         "licence": {"text": "Apache-2.0", "citation": ""},
     },
     "pretrain": {"epochs": 2, "steps": 125, "seconds": 8.0, "images_per_second": None, "final_loss": -0.8,

@@ -180,7 +180,7 @@ def test_a_run_that_was_refused_has_a_page_of_what_it_got_to(uris, run_json):
 def test_limits_are_stated(found):
     classes = [f"class {index}" for index in range(70)]
     many = ingest() | {"classes": classes, "splits": {
-        split: {"images": 700, "by_class": dict.fromkeys(classes, 10)} for split in ("train", "eval")}}  # fmt: skip
+        split: {"images": 700, "by_class": dict.fromkeys(classes, 10)} for split in ("train", "eval")} | {"unlabelled": {"images": 0}}}  # fmt: skip
     judged = verdict() | {"classes": classes, "confusion_matrix": [[9 if a == b else int(b == (a + 1) % 70) for b in range(70)]
                                                                    for a in range(70)]}  # fmt: skip
     shown = Elements(page.render(dataclasses.replace(found, ingest=many, verdict=judged, predictions=None, views=None)))
