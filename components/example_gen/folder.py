@@ -1,6 +1,6 @@
 """A folder of photographs as a source: `CLASS/*`, or `train/CLASS/*` with `eval/CLASS/*` (else `val`, else `test`).
 
-Unlabelled are the photographs in `unlabelled/` (or `unlabeled/`) and those at its top without a class folder. Where a labels file
+Unlabelled are the photographs in `unlabelled/` (or `unlabeled/`) and those beside the class folders. Where a labels file
 says which photograph shows what, folders mean nothing, and what it does not name is unlabelled.
 
 Nothing outside the folder is ever read: links that lead out are reported instead, links to folders are not followed, and devices
@@ -153,29 +153,32 @@ def unlabelled_folder(source: str) -> Folder:
 
 def _by_folders(root: str) -> tuple[set[str], list[Candidate], str, list[str]]:
     """Class names and files of a folder whose class folders say what they show, its held-out folder's name, and what is not read."""
-    names = _names(root)
-    top = [name for name in names if _is_folder(_join(root, name))]
-    unlabelled = [name for name in top if name.lower() in UNLABELLED_FOLDERS]
-    classes = [name for name in top if name not in unlabelled]
-    loose = [name for name in names if name not in set(top)]
-    held_out = next((name for name in HELD_OUT_NAMES if name in classes), "")
-    if ("train" in classes and (held_out or len(classes) == 1) and not _is_link(_join(root, "train"))
-            and _folders(_join(root, "train"))):  # fmt: skip
-        splits = {"train": "train"} | ({held_out: "eval"} if held_out else {})
+    top = [name for name in _folders(root) if name.lower() not in UNLABELLED_FOLDERS]
+    held_out = next((name for name in HELD_OUT_NAMES if name in top), "")
+    # A class may be called train: it is a split beside a held-out folder, or alone.
+    divided = ("train" in top and (held_out or len(top) == 1) and not _is_link(_join(root, "train"))
+               and _folders(_join(root, "train")))  # fmt: skip
+    if not divided:
+        held_out, split_of = "", {"": ""}
     else:
-        splits, held_out = {}, ""
-    class_folders = [
-        (f"{folder}/{name}", printable(name), split if held_out else "")
-        for folder, split in splits.items()
-        for name in _folders(_join(root, folder))
-    ] or [(name, printable(name), "") for name in classes]
-    photographs = [name for name in loose if _looks_like_a_photograph(name)]
-    candidates = [candidate for folder in class_folders for candidate in _list_class(root, *folder)]
-    candidates += _list_below(root, unlabelled, split=UNLABELLED)
-    candidates += _list_below(root, photographs, split=UNLABELLED)
-    unused = [f"{printable(name)}/" for name in classes if splits and name not in splits]
-    class_names = {class_name for _, class_name, _ in class_folders}
-    return class_names, candidates, held_out, unused + _not_read([name for name in loose if name not in set(photographs)])
+        split_of = {"train/": "train", f"{held_out}/": "eval"} if held_out else {"train/": ""}
+    classes, candidates, unused, not_photographs = set(), [], [], []
+    for place in dict.fromkeys(("", *split_of)):  # its top, and the splits
+        for name in _names(_join(root, place)):
+            path = place + name
+            if not _is_folder(_join(root, path)):
+                if _looks_like_a_photograph(name):
+                    candidates += _list_below(root, [path], split=UNLABELLED)
+                else:
+                    not_photographs.append(path)
+            elif name.lower() in UNLABELLED_FOLDERS:
+                candidates += _list_below(root, [path], split=UNLABELLED)
+            elif place in split_of:
+                classes.add(printable(name))
+                candidates += _list_below(root, [path], printable(name), split_of[place])
+            elif f"{path}/" not in split_of:
+                unused.append(f"{printable(path)}/")
+    return classes, candidates, held_out, unused + _not_read(not_photographs)
 
 
 def _by_labels(source: str, root: str, labels: Mapping[str, Row]) -> list[Candidate]:
@@ -256,11 +259,6 @@ def candidate_at(source: str, path: str) -> Candidate:
     if _is_local(root) and os.path.exists(found.location) and not os.path.isfile(found.location):
         return replace(found, reason=NOT_A_FILE, detail="a folder, device, pipe or socket")
     return found
-
-
-def _list_class(root: str, folder: str, class_name: str, split: str) -> Iterator[Candidate]:
-    """Everything below a class folder."""
-    return _list_below(root, [folder], class_name, split)
 
 
 def _list_below(root: str, paths: list[str], class_name: str = "", split: str = "") -> Iterator[Candidate]:

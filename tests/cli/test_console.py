@@ -91,6 +91,7 @@ with console(pathlib.Path(sys.argv[1])) as shown:
 """
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_one_live_picture(forked, tmp_path):
     """In a pseudoterminal, whose control sequences are taken away."""
     terminal, theirs = pty.openpty()

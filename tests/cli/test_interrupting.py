@@ -144,6 +144,7 @@ def test_ctrl_c_while_it_learns_saves_the_step_it_was_at(start, root):
     assert "The same command continues from there: flowers run --data" in shown
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_ends_at_once(start, root):
     run = start(settings=["pretrain.checkpoint_seconds=1000000"])
     run.until(lambda shown: re.search(r"[1-9]\d* of 900 steps", shown))

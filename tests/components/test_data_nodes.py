@@ -74,6 +74,7 @@ def test_good_data_passes_is_cached_and_is_read_again_when_it_changes(flowers, t
     assert run(flowers, tmp_path)["ExampleGen"] == "COMPLETE"
 
 
+@pytest.mark.slow
 def test_a_class_that_only_eval_has_is_refused_in_words(flowers, tmp_path):
     shutil.copytree(flowers / "eval" / "rose", flowers / "eval" / "tulip")
     for index in range(3):
@@ -82,6 +83,7 @@ def test_a_class_that_only_eval_has_is_refused_in_words(flowers, tmp_path):
         run(flowers, tmp_path)
 
 
+@pytest.mark.slow
 def test_two_percent_damaged_is_refused_with_reason_and_path(flowers, tmp_path):
     (flowers / "train" / "rose" / "bad.jpg").write_bytes(b"")
     with pytest.raises(DataRefused, match=r"1 of 23 files .*zero bytes; 'train/rose/bad.jpg'"):

@@ -77,6 +77,7 @@ np.savez(out,
 """
 
 
+@pytest.mark.slow
 def test_all_forms_of_a_backbone_agree_in_a_process_that_lacks_the_project(trained, forked, tmp_path):
     image = tmp_path / "image.png"
     tf.io.write_file(str(image), tf.io.encode_png(np.random.default_rng(0).integers(0, 256, (30, 40, 3)).astype(np.uint8)))

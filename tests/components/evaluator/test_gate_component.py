@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from google_server import server as faults
+from run_artifacts import calibration
 from tfx import v1 as tfx
 from tfx.types import artifact_utils, standard_artifacts
 
@@ -43,7 +44,7 @@ REPORTS = {
     },
     "pretrain": {"epochs": 2, "steps": 125, "seconds": 8.0, "images_per_second": None, "final_loss": -0.8, "output_std_ratio": 0.9,
                  "effective_rank": 30.0},
-    "linear_eval": {"knn_top1": 0.5, "random_init_knn_top1": 0.4,
+    "linear_eval": {"knn_top1": 0.5, "random_init_knn_top1": 0.4, "calibration": calibration(),
                     "label_curve": [{"fraction": 1.0, "labels": 50, "candidate": {"mean": 0.9}, "random_init": {"mean": 0.2},
                                      "champion": None}]},
 }  # fmt: skip

@@ -92,6 +92,22 @@ def test_what_has_no_class_folder_is_unlabelled(flowers, tmp_path, name, divided
     assert folder.unused == ("files without the ending of an image: LICENSE.txt",)
 
 
+@pytest.mark.parametrize("held_out", ["", "test"])
+def test_what_has_no_class_folder_inside_a_split_is_unlabelled_too(flowers, tmp_path, held_out):
+    root = tmp_path / "divided"
+    for split in ("train", held_out) if held_out else ("train",):
+        shutil.copytree(flowers, root / split)
+    (root / "train" / "Unlabelled").mkdir()
+    shutil.copy(flowers / "rose" / "0.jpg", root / "train" / "Unlabelled" / "a.jpg")
+    shutil.copy(flowers / "rose" / "1.jpg", root / "train" / "loose.png")
+    (root / "train" / "list.csv").write_text("no photograph")
+    folder = opened(root)
+    assert folder.classes == ("daisy", "rose") and folder.given_splits is bool(held_out)
+    unlabelled = {candidate.path for candidate in folder.candidates if candidate.split == UNLABELLED}
+    assert unlabelled == {"train/Unlabelled/a.jpg", "train/loose.png"}
+    assert folder.unused == ("files without the ending of an image: train/list.csv",)
+
+
 def test_a_folder_without_any_label_has_no_classes(flowers, tmp_path):
     (tmp_path / "flat").mkdir()
     shutil.copytree(flowers, tmp_path / "flat" / "unlabelled")

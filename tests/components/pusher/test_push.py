@@ -8,6 +8,7 @@ import shutil
 import pytest
 import tensorflow as tf
 from google_server import server as faults
+from run_artifacts import calibration
 from tfx.dsl.components.base import base_executor
 from tfx.types import standard_artifacts
 
@@ -38,7 +39,7 @@ RECORDS = {
     },
     "pretrain": {"epochs": 2, "steps": 125, "seconds": 8.0, "images_per_second": None, "final_loss": -0.8,
                  "output_std_ratio": 0.9, "effective_rank": 30.0},
-    "linear_eval": {"knn_top1": 0.5, "random_init_knn_top1": 0.4, "label_curve": []},
+    "linear_eval": {"knn_top1": 0.5, "random_init_knn_top1": 0.4, "label_curve": [], "calibration": calibration()},
     "verdict": {
         "metrics": {"candidate": {"accuracy": 0.61, "macro_f1": 0.6, "cross_entropy": 1.0}, "champion": None,
                     "untrained": {"accuracy": 0.52, "macro_f1": 0.5, "cross_entropy": 1.2}},
