@@ -27,7 +27,7 @@ RUN_PAGE = "report.html"  # in the Report's report
 # `aspects` [count] float32 (width / height), `views` [2, count, resolution, resolution, 3] uint8.
 VIEWS = "views.npz"
 # In LinearEval's model_run. Of every eval photograph, by position: `label` and `predicted` [eval] int32, `confidence` [eval]
-# float32 (the probability of the predicted class). Of the first of them: `embedding` [sample, features] float16, l2-normalised.
+# float32 (the calibrated probability of the predicted class). Of the first of them: `embedding` [sample, features] float16, l2-normalised.
 # Of a few queries: `query` [queries] int32, positions in eval; `neighbour` [queries, nearest] int32, positions in train, most
 # similar first; `similarity` [queries, nearest] float32, cosine.
 PREDICTIONS = "predictions.npz"

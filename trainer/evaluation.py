@@ -4,12 +4,12 @@ import dataclasses
 import logging
 
 import numpy as np
+from scipy.special import softmax
 
 from pipeline_config import LinearEval
 from trainer import calibration, label_curve
 from trainer.features import knn_accuracy, nearest, normalize
 from trainer.probe import Probe, fit_probe, labelled_subset
-
 
 log = logging.getLogger(__name__)
 
@@ -93,13 +93,16 @@ QUERIES = 8
 NEIGHBOURS = 6
 
 
-def predictions(probe: Probe, features: Features) -> dict[str, np.ndarray]:
+def predictions(probe: Probe, features: Features, temperature: float | None) -> dict[str, np.ndarray]:
     """The arrays of contracts.model_files.PREDICTIONS.
 
     Queries are the first eval photograph of each class, of at most QUERIES classes spread evenly over all. Records are sorted by
     content hash, so that the first ones are a random sample.
+
+    Args:
+      temperature: of `calibration.calibrate`; None: there is none, and probabilities are the probe's own.
     """
-    probabilities = probe.probabilities(features.eval)
+    probabilities = softmax(probe.logits(features.eval) / (temperature or 1.0), axis=1)
     _, first_of_class = np.unique(features.eval_labels, return_index=True)
     spread = np.linspace(0, len(first_of_class) - 1, min(QUERIES, len(first_of_class))).round().astype(int)
     query = first_of_class[spread]

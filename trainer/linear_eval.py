@@ -59,7 +59,8 @@ def run_fn(fn_args: FnArgs) -> None:
     common["classes"] = classes
     untrained_dir = posixpath.join(fn_args.model_run_dir, model_files.UNTRAINED_PROBE)
     export_probe(untrained, random_init, common | {"untrained": True}, untrained_dir)
-    write_arrays(predictions(probe, features), posixpath.join(fn_args.model_run_dir, model_files.PREDICTIONS))
+    shown = predictions(probe, features, report["calibration"]["candidate"]["temperature"])
+    write_arrays(shown, posixpath.join(fn_args.model_run_dir, model_files.PREDICTIONS))
     files.write_json(report_path, report)
     export_probe(network, probe, common | backbone | {"calibration": report["calibration"]}, fn_args.serving_model_dir)
 

@@ -40,10 +40,15 @@ def features():
 
 def test_predictions_are_the_probe_s_for_every_photograph_and_samples_are_capped(features):
     probe = fit_probe(features.train, features.train_labels, regularisation=(1.0,), folds=2, seed=0)
-    arrays = predictions(probe, features)
+    arrays = predictions(probe, features, None)
     assert np.mean(arrays["label"] == arrays["predicted"]) == probe.accuracy(features.eval, features.eval_labels)
-    # The probability of the most probable of twelve classes.
-    assert len(arrays["confidence"]) == 1200 and (arrays["confidence"] >= 1 / 12).all() and (arrays["confidence"] <= 1).all()
+    own = probe.probabilities(features.eval)
+    assert arrays["confidence"] == pytest.approx(own.max(axis=1))
+    # p^(1/T), normalised: what dividing logits by T = 2 makes of probabilities.
+    roots = np.sqrt(own)
+    calibrated = predictions(probe, features, 2.0)
+    assert calibrated["confidence"] == pytest.approx((roots / roots.sum(axis=1, keepdims=True)).max(axis=1), rel=1e-5)
+    assert (calibrated["predicted"] == arrays["predicted"]).all()
     assert arrays["embedding"].shape == (EMBEDDINGS, 12)
     assert np.linalg.norm(arrays["embedding"].astype(np.float32), axis=1) == pytest.approx(1, abs=1e-2)
     assert len(set(features.eval_labels[arrays["query"]])) == QUERIES
