@@ -47,8 +47,9 @@ def require_compilable(config: Config, target: Target) -> None:
             labels)  # fmt: skip
     require(not unlabelled or unlabelled.startswith((TFDS_PREFIX, "gs://")), "data.unlabelled",
             "gs://BUCKET/FOLDER or tfds:NAME: a container cannot read a folder of this machine", unlabelled)  # fmt: skip
-    require(not (source.startswith(TFDS_PREFIX) and target.beam_runner == DATAFLOW), "data.source",
-            "gs://BUCKET/FOLDER with --beam-runner dataflow: TFDS prepares its data on the task's own disk", source)  # fmt: skip
+    for key, value in (("data.source", source), ("data.unlabelled", unlabelled)):
+        require(not (value.startswith(TFDS_PREFIX) and target.beam_runner == DATAFLOW), key,
+                "gs://BUCKET/FOLDER with --beam-runner dataflow: TFDS prepares its data on the task's own disk", value)  # fmt: skip
     require(MODEL_ID.fullmatch(config.registry.name) is not None, "registry.name",
             "at most 63 lower-case letters, digits, '-' and '_', beginning with a letter or '_', on Vertex AI",
             config.registry.name)  # fmt: skip

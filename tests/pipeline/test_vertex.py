@@ -254,6 +254,15 @@ def test_the_fingerprint_of_synthetic_data_is_known_without_a_look():
     assert re.fullmatch("[0-9a-f]{64}", parameter(synthetic, "ExampleGen", "fingerprint"))
 
 
+def test_labels_and_unlabelled_photographs_of_buckets_are_looked_at_in_every_run_too():
+    job = compiled("data.labels=gs://photographs/labels.csv", "data.unlabelled=gs://photographs/more")
+    for task in ("SourceInspector", "ExampleGen"):
+        data = json.loads(parameter(job, task, "data"))
+        assert (data["labels"], data["unlabelled"]) == ("gs://photographs/labels.csv", "gs://photographs/more")
+    # What is drawn is known without a look; what lies in a bucket beside it is not.
+    assert "SourceInspector" in tasks_of(vertex.pipeline_job(configuration("gpu", ["data.unlabelled=gs://photographs/more"]), TARGET))
+
+
 def test_evaluator_and_pusher_ask_the_same_registry_when_they_run(job, tasks):
     place = "vertex://a-project/europe-west4/gs://a-bucket/flowers/registry"
     assert parameter(job, "Evaluator", "registry") == parameter(job, "Pusher", "registry_dir") == place
@@ -314,6 +323,13 @@ def test_nothing_in_the_job_is_a_path_of_this_machine(job):
 def test_what_cannot_work_is_refused_before_anything_is_built(overrides, message):
     with pytest.raises(ConfigurationError, match=re.escape(message)):
         vertex.require_compilable(configuration("gpu", [DATA, *overrides]), TARGET)
+
+
+@pytest.mark.parametrize("key", ["data.source", "data.unlabelled"])
+def test_a_tfds_data_set_is_refused_on_dataflow(key):
+    on_dataflow = dataclasses.replace(TARGET, beam_runner="dataflow")
+    with pytest.raises(ConfigurationError, match=f"{key} must be gs://BUCKET/FOLDER with --beam-runner dataflow"):
+        vertex.require_compilable(configuration("gpu", [DATA, f"{key}=tfds:stl10"]), on_dataflow)
 
 
 @pytest.mark.parametrize(("field", "value"), [

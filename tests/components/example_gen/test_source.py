@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+import tensorflow as tf
 
 import pipeline_config
 from components.errors import DataRefused, SourceNotFound
@@ -107,6 +108,30 @@ def test_a_second_source_counts_in_fingerprint_and_photographs_but_not_in_classe
     assert len(both.photographs) == len(alone.photographs) + 1 == len(set(both.photographs[:, 0].tolist()))
     (tmp_path / "more" / "lily" / "0.jpg").write_bytes(photograph_bytes(501))
     assert inspect(flowers, unlabelled=str(tmp_path / "more")).fingerprint != both.fingerprint
+
+
+def test_labels_and_a_second_source_may_be_remote(photograph_bytes):
+    """`ram://` stands for any file system that TensorFlow knows."""
+    def put(location, content):
+        tf.io.gfile.makedirs(location.rpartition("/")[0])
+        if tf.io.gfile.exists(location):
+            tf.io.gfile.remove(location)  # ram:// would keep the end of a longer file
+        with tf.io.gfile.GFile(location, "wb") as file:
+            file.write(content)
+
+    def look():
+        return inspect("ram://labelled", labels="ram://tables/labels.csv", unlabelled="ram://second")
+
+    for index in range(6):
+        put(f"ram://labelled/{index}.jpg", photograph_bytes(600 + index))
+    put("ram://second/0.jpg", photograph_bytes(606))
+    put("ram://tables/labels.csv", b"path,label\n0.jpg,rose\n1.jpg,rose\n2.jpg,lily\n3.jpg,lily\n")
+    found = look()
+    assert found.classes == ("lily", "rose") and found.photographs.shape == (7, 2)
+    put("ram://tables/labels.csv", b"path,label\n0.jpg,rose\n1.jpg,lily\n2.jpg,rose\n3.jpg,lily\n")
+    other_labels = look()
+    put("ram://second/0.jpg", photograph_bytes(607))
+    assert len({found.fingerprint, other_labels.fingerprint, look().fingerprint}) == 3
 
 
 def test_a_labels_file_is_for_a_folder():
