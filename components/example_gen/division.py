@@ -1,4 +1,4 @@
-"""Divides labelled photographs into train and eval so that the same picture is never on both sides, and keeps what eval shows out of the unlabelled ones too.
+"""Divides labelled photographs into train and eval, and keeps what eval shows out of everything that is learned from.
 
 The same picture is an identical file, or a re-encoded, scaled or converted copy. The search for near-duplicates is exact (it
 finds each pair within the threshold); 100,000 photographs take under half a minute and 1 GB. Deterministic: content decides,
