@@ -20,14 +20,14 @@ from cli.main import ENVIRONMENT
 for name, value in ENVIRONMENT.items():
     os.environ.setdefault(name, value)
 
-import pipeline_config  # noqa: E402
-from components.example_gen.source import every_image  # noqa: E402
-from components.synthetic_flowers import scene  # noqa: E402
-from contracts.content_hash import content_hash  # noqa: E402
-from inference.embed import Backbone, Registered  # noqa: E402
-from trainer import normalization  # noqa: E402
-from trainer.backbones import build_backbone  # noqa: E402
-from trainer.export import export_backbone  # noqa: E402
+import pipeline_config
+from components.example_gen.source import every_image
+from components.synthetic_flowers import scene
+from contracts.content_hash import content_hash
+from inference.embed import Backbone, Registered
+from trainer import normalization
+from trainer.backbones import build_backbone
+from trainer.export import export_backbone
 
 embed = sys.modules["inference.embed"]  # the module, which the function of the same name shadows
 

@@ -26,17 +26,17 @@ from cli.main import ENVIRONMENT
 for name, value in ENVIRONMENT.items():
     os.environ.setdefault(name, value)
 
-import numpy as np  # noqa: E402
+import numpy as np
 
-import pipeline_config  # noqa: E402
-from cli.select import backbone_of_run  # noqa: E402
-from components.example_gen import division  # noqa: E402
-from components.example_gen.source import open_source  # noqa: E402
-from contracts.content_hash import content_hash  # noqa: E402
-from inference.embed import Backbone, Registered, batches  # noqa: E402
-from inference.select import LIMIT, Known, choose  # noqa: E402
-from trainer.export import export_backbone, load_backbone, untrained_network  # noqa: E402
-from trainer.probe import fit_probe  # noqa: E402
+import pipeline_config
+from cli.select import backbone_of_run
+from components.example_gen import division
+from components.example_gen.source import open_source
+from contracts.content_hash import content_hash
+from inference.embed import Backbone, Registered, batches
+from inference.select import LIMIT, Known, choose
+from trainer.export import export_backbone, load_backbone, untrained_network
+from trainer.probe import fit_probe
 
 BUDGETS = (10, 25, 50, 100, 200)
 SETTINGS = pipeline_config.LinearEval()
