@@ -53,9 +53,12 @@ RUN apt-get update \
     && useradd --create-home --uid 10001 --key HOME_MODE=0755 flowers
 COPY --from=trimmed /opt/flowers/.venv /opt/flowers/.venv
 COPY --from=project /project /
-# The last three are for GPUs: where Google's machines have the driver, and requests to NVIDIA's container toolkit.
+# From KERAS_BACKEND on, the values of contracts/libraries.py. The last three are for GPUs: where Google's machines have the driver, and requests to NVIDIA's container toolkit.
 ENV PATH=/opt/flowers/.venv/bin:${PATH} \
     PYTHONUNBUFFERED=1 \
+    KERAS_BACKEND=tensorflow \
+    KERAS_HOME=/dev/null \
+    TF_USE_LEGACY_KERAS=0 \
     TF_ENABLE_ONEDNN_OPTS=1 \
     TF_CPP_MIN_LOG_LEVEL=2 \
     MLFLOW_DISABLE_TELEMETRY=true \

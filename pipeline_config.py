@@ -181,6 +181,9 @@ class Pretrain:
     # the last cosine schedule refined. Chosen by hand, not tuned.
     warm_start_epochs: int = how_to_run(30)
     warm_start_learning_rate: float = how_to_run(0.025)
+    # Without this many GPUs a run on this machine is refused before it begins: what `gpu` trains in hours takes a processor weeks.
+    # Vertex AI gives a job the machine that vertex.pretrain names, or none.
+    min_gpus: int = how_to_run(0)
     # Seconds between checkpoints; a killed run loses at most this much work.
     checkpoint_seconds: float = how_to_run(15.0)
     # Photographs are decoded once to squares of canvas_scale x resolution pixels, from which the views are cropped: 1.5 keeps
@@ -218,6 +221,7 @@ class Pretrain:
         require(self.projector_width >= 2, "pretrain.projector_width", "at least 2", self.projector_width)
         require(self.predictor_width >= 1, "pretrain.predictor_width", "at least 1", self.predictor_width)
         require(self.precision in PRECISIONS, "pretrain.precision", f"one of {', '.join(PRECISIONS)}", self.precision)
+        require(self.min_gpus >= 0, "pretrain.min_gpus", "0 or more", self.min_gpus)
         require(self.seed >= 0, "pretrain.seed", "0 or more", self.seed)
         require(self.checkpoint_seconds >= 0, "pretrain.checkpoint_seconds", "0 or more", self.checkpoint_seconds)
         require(1 <= self.canvas_scale <= 4, "pretrain.canvas_scale", "between 1 and 4", self.canvas_scale)
@@ -437,10 +441,14 @@ class Config:
     vertex: Vertex = field(default_factory=Vertex, metadata={"how_to_run": True})
 
 
+# On Vertex AI the presets that are made for processors train on the machine of the linear probe.
+WITHOUT_GPU = Vertex(pretrain=Worker())
+
 # The synthetic species differ by form alone, so the views change colour and light as far as they can: after 9 epochs linear
 # top-1 was 7 % above its random-init baseline with these, and 1 % with colours as mild as the paper's.
 QUICK = Config(
     preset="quick",
+    vertex=WITHOUT_GPU,
     # The side at which they are drawn, so that nothing is scaled.
     data=Data(max_side=64),
     pretrain=Pretrain(
@@ -474,6 +482,7 @@ QUICK = Config(
 
 CPU = Config(
     preset="cpu",
+    vertex=WITHOUT_GPU,
     # The embedding's photograph_side, and three times the resolution: crops of a ninth of the area still have all their pixels.
     data=Data(max_side=192),
     pretrain=Pretrain(
@@ -518,6 +527,7 @@ GPU = Config(
         precision="mixed_bfloat16",
         # Fuses the operations between convolutions.
         xla=True,
+        min_gpus=1,
     ),
     # The paper's linear evaluation: the last feature map of one view at 224 pixels, averaged.
     embedding=Embedding(),

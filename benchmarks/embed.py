@@ -15,10 +15,9 @@ import sys
 import tempfile
 import time
 
-from cli.main import ENVIRONMENT
+from contracts import libraries
 
-for name, value in ENVIRONMENT.items():
-    os.environ.setdefault(name, value)
+libraries.set_variables()
 
 import pipeline_config
 from components.example_gen.source import every_image

@@ -21,10 +21,9 @@ import os
 import pathlib
 import tempfile
 
-from cli.main import ENVIRONMENT
+from contracts import libraries
 
-for name, value in ENVIRONMENT.items():
-    os.environ.setdefault(name, value)
+libraries.set_variables()
 
 import numpy as np
 

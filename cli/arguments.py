@@ -9,7 +9,7 @@ import glob
 import os
 
 import pipeline_config
-from cli import settings
+from cli import preconditions, settings
 from contracts.layout import Layout
 from registry import mlflow_backend
 
@@ -56,15 +56,22 @@ def configuration(parsed: argparse.Namespace) -> pipeline_config.Config:
     """The configuration that the arguments of `add_configuration` name.
 
     Raises:
-      ConfigurationError: an unknown preset or key, or an invalid value.
+      ConfigurationError: an unknown preset or key, an invalid value, or no source where the preset needs one.
     """
-    return settings.configuration(parsed.preset, overrides(parsed))
+    preconditions.require_agreement(own_options(parsed), parsed.overrides)
+    config = settings.configuration(parsed.preset, overrides(parsed))
+    preconditions.require_data_named(config, overrides(parsed))
+    return config
 
 
 def overrides(parsed: argparse.Namespace) -> list[str]:
     """--data, --labels, --unlabelled and --set as one list of KEY=VALUE."""
-    given = {"data.source": parsed.data, "data.labels": parsed.labels, "data.unlabelled": parsed.unlabelled}
-    return [f"{key}={value}" for key, value in given.items() if value is not None] + parsed.overrides
+    return [f"{key}={value}" for key, value in own_options(parsed).items() if value is not None] + parsed.overrides
+
+
+def own_options(parsed: argparse.Namespace) -> dict[str, str | None]:
+    """The settings that have options of their own, with what was given."""
+    return {"data.source": parsed.data, "data.labels": parsed.labels, "data.unlabelled": parsed.unlabelled}
 
 
 def add_root(parser: argparse.ArgumentParser) -> None:

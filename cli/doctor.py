@@ -11,7 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 
 import pipeline_config
-from cli import arguments, doctor_libraries, doctor_machine
+from cli import arguments, doctor_libraries, doctor_machine, preconditions, settings
 from cli.arguments import ExitStatus, add_configuration, add_root
 from cli.doctor_machine import FAIL, OK, WARN, Finding, judge
 from contracts.layout import Layout
@@ -74,7 +74,7 @@ def findings(parsed: argparse.Namespace, layout: Layout) -> Iterator[Finding]:
     answers = doctor_libraries.ask(config.preset, overrides, str(layout.datasets), str(layout.registry))
     yield from imports(answers)
     yield gpus(answers["gpus"], config)
-    yield from source(answers["source"], config)
+    yield from source(early(config) or answers["source"], config)
     if not answers["gpus"].get("gpus"):
         yield doctor_machine.memory(*memory_needed(answers["step"], answers["source"], config))
     yield registry(answers["registry"])
@@ -99,6 +99,15 @@ def settings_of(parsed: argparse.Namespace) -> tuple[Config, Finding]:
     return config, Finding(OK, "configuration", f"preset {config.preset}, {len(parsed.overrides)} settings changed")
 
 
+def early(config: Config) -> dict | None:
+    """An answer about the source where a run would refuse it before it begins; else None."""
+    try:
+        preconditions.require_sources(settings.with_absolute_paths(config).data)
+    except pipeline_config.ConfigurationError as error:
+        return {"error": str(error)}
+    return None
+
+
 def imports(answers: dict[str, dict]) -> Iterator[Finding]:
     """Whether the libraries can be imported."""
     broken = {name: answers[name]["error"] for name in doctor_libraries.IMPORTED if "error" in answers[name]}
@@ -113,9 +122,10 @@ def gpus(answer: dict, config: Config) -> Finding:
     if "error" in answer:
         return Finding(WARN, "GPU", f"unknown: {answer['error']}", "see above")
     count = len(answer["gpus"])
-    wanted = config.preset == "gpu"
-    return judge(count > 0 or not wanted, "GPU", f"{count or 'none'} seen" + (", none needed" if not count and not wanted else ""),
-                 "install the extra `gpu` or use the image for GPUs (docs/gpu.md), or take --preset cpu", WARN)  # fmt: skip
+    wanted = config.pretrain.min_gpus
+    needed = f"pretrain.min_gpus is {wanted}" if wanted else "none needed"
+    return judge(count >= wanted, "GPU", f"{count or 'none'} seen, {needed}", "install the extra `gpu` or use the image for GPUs "
+                 f"(docs/gpu.md), take --preset cpu, or add --set pretrain.min_gpus={count}")  # fmt: skip
 
 
 def source(answer: dict, config: Config) -> Iterator[Finding]:

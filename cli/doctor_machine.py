@@ -10,13 +10,14 @@ import pathlib
 import platform
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 
 from packaging.requirements import Requirement
 
+from cli import preconditions
 from contracts.layout import Layout, active_run
+from pipeline_config import ConfigurationError
 
 # What the pinned lists are made for (pyproject.toml), and what the prepared libraries need (environment/glibc_backport.py).
 PYTHONS = ((3, 11), (3, 13))
@@ -137,13 +138,12 @@ def memory(needed_bytes: int, what_for: str, meminfo: pathlib.Path = pathlib.Pat
 
 def check(layout: Layout, mounts: pathlib.Path = pathlib.Path("/proc/self/mounts")) -> Iterator[Finding]:
     """All findings about the folder DIR, or about the one in which it would be made."""
-    folder = layout.root
-    while not folder.exists():
-        folder = folder.parent
     try:
-        written = _write(folder)
-    except OSError as error:
-        yield Finding(FAIL, "DIR", f"{folder} cannot be written to: {error.strerror}", "give another folder with --root")
+        preconditions.require_writable(layout)
+        folder, written = preconditions.write_below(layout)
+    except ConfigurationError as error:
+        says, _, fix = str(error).partition("; ")
+        yield Finding(FAIL, "DIR", says, fix)
         return
     yield Finding(OK, "DIR", f"{layout.root} can be {'written to' if folder == layout.root else f'made in {folder}'}")
     yield room(folder)
@@ -195,12 +195,3 @@ def checkpoints(layout: Layout, now: float | None = None) -> Finding:
             stale.append(str(folder))
     says = f"{sizes / 1e6:.0f} MB" + (f", {len(stale)} folders not touched for {STALE_DAYS} days" if stale else "")
     return judge(not stale, "checkpoints", says, f"rm -r {' '.join(stale)}", WARN)
-
-
-def _write(folder: pathlib.Path) -> float:
-    """Writes a file and removes it; returns the time that the file system gave it."""
-    with tempfile.NamedTemporaryFile(dir=folder, prefix=".flowers-doctor-") as file:
-        file.write(b"x")
-        file.flush()
-        os.fsync(file.fileno())
-        return os.stat(file.name).st_mtime

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import rich.text
 from rich.table import Table
 
-from cli import arguments
+from cli import arguments, preconditions
 from cli.arguments import ExitStatus, add_root, add_version
 from cli.terminal import counting, list_unreadable, mistakes, say, say_left_out, terminal
 from contracts.text import visible
@@ -43,6 +43,7 @@ def _embed(parsed: argparse.Namespace) -> ExitStatus:
 
 
 def _search(parsed: argparse.Namespace) -> ExitStatus:
+    preconditions.require_images(parsed.queries)
     return search(
         parsed.queries, parsed.index, parsed.top, parsed.page, parsed.root, parsed.registered_version, parsed.name)  # fmt: skip
 

@@ -5,12 +5,14 @@ appear at once.
 """
 
 import argparse
+import contextlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from cli import completion, doctor, embed, predict, registry, rehearse, report, run, schedule, select, submit
+from cli import completion, doctor, embed, preconditions, predict, registry, rehearse, report, run, schedule, select, submit
 from cli.arguments import EXIT_STATUSES, ExitStatus
+from contracts import libraries
 from contracts.layout import AnotherRunIsActive
 from pipeline import __version__
 from pipeline_config import ConfigurationError
@@ -21,35 +23,44 @@ from vertex import GoogleCloudError
 # in this list.
 VERBS = (run, completion, doctor, embed, predict, registry, rehearse, report, schedule, select, submit)
 
-# Read by libraries when they are imported. A value that the user has set stays.
-ENVIRONMENT = {
-    # oneDNN is off by default on some processors, where it makes a step several times as fast.
-    "TF_ENABLE_ONEDNN_OPTS": "1",
-    "TF_CPP_MIN_LOG_LEVEL": "2",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-}
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one verb and returns the exit status."""
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    libraries.set_variables()
     whole = parser()
     if "_ARGCOMPLETE" in os.environ:  # a shell asks what could follow
         import argcomplete
 
         argcomplete.autocomplete(whole)
-    parsed = whole.parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    parsed = whole.parse_args(given, argparse.Namespace(given=given))
     try:
-        return int(parsed.verb(parsed))
+        with _arguments_are_ours():
+            return int(parsed.verb(parsed))
     except (ConfigurationError, AnotherRunIsActive, RegistryError) as error:
         print(f"flowers: {error}", file=sys.stderr)
         return int(ExitStatus.BAD_ARGUMENTS)
     except GoogleCloudError as error:
         print(f"flowers: {error}", file=sys.stderr)
         return int(ExitStatus.NODE_FAILED if error.may_pass else ExitStatus.BAD_ARGUMENTS)
+    except OSError as error:
+        if error.errno not in preconditions.REFUSED_BY_SYSTEM:
+            raise
+        print(f"flowers: {preconditions.not_writable(error)}", file=sys.stderr)
+        return int(ExitStatus.BAD_ARGUMENTS)
     except KeyboardInterrupt:
         return int(ExitStatus.INTERRUPTED)
+
+
+@contextlib.contextmanager
+def _arguments_are_ours() -> Iterator[None]:
+    """Hides the arguments from libraries during the block: TFX and Beam read sys.argv, where -v means something else to absl."""
+    given = sys.argv
+    sys.argv = given[:1]
+    try:
+        yield
+    finally:
+        sys.argv = given
 
 
 def parser() -> argparse.ArgumentParser:

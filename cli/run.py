@@ -3,15 +3,15 @@
 import argparse
 import dataclasses
 import datetime
+import os
 import re
 import shlex
-import sys
 import time
 import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cli import arguments, settings
+from cli import arguments, preconditions, settings
 from cli.arguments import EXIT_STATUSES, ExitStatus, add_configuration, add_root, configuration
 from cli.console import TRAINS, Console, Output, console
 from components.errors import DataRefused, SourceNotFound
@@ -35,7 +35,8 @@ def add(verbs) -> None:
     add_root(run)
     run.add_argument("--warm-start", metavar="VERSION",
                      help="start pre-training from a registered version, a number or an alias such as champion; then "
-                     "pretrain.warm_start_epochs and pretrain.warm_start_learning_rate apply"
+                     "pretrain.warm_start_epochs and pretrain.warm_start_learning_rate apply, unless pretrain.epochs or "
+                     "pretrain.base_learning_rate is set instead"
                      ).completer = arguments.versions  # fmt: skip
     run.add_argument("--require-push", action="store_true", help="exit with 4 if the backbone is not in the registry afterwards")
     amount = run.add_mutually_exclusive_group()
@@ -45,14 +46,19 @@ def add(verbs) -> None:
 
 
 def _run(parsed: argparse.Namespace) -> ExitStatus:
-    config = settings.with_absolute_paths(configuration(parsed))
+    config = settings.for_warm_start(settings.with_absolute_paths(configuration(parsed)), parsed.overrides)
+    layout = Layout.at(parsed.root)
+    preconditions.require_sources(config.data)
+    preconditions.require_a_batch(config)
+    preconditions.require_gpu_driver(config, os.environ)
+    preconditions.require_writable(layout)
     options = Options(
         require_push=parsed.require_push,
         warm_start=parsed.warm_start,
         output=Output.QUIET if parsed.quiet else Output.VERBOSE if parsed.verbose else Output.NORMAL,
-        command=shlex.join(["flowers", *sys.argv[1:]]),
+        command=shlex.join(["flowers", *parsed.given]),
     )
-    return run(config, Layout.at(parsed.root), options)
+    return run(config, layout, options)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,7 +180,7 @@ def show(record: dict, status: ExitStatus, layout: Layout, shown: Console) -> No
     where |= {"Record": str(folder / "run.json"), "Full log": str(folder / "log.txt")}
     shown.end_live_view("interrupted" if status == ExitStatus.INTERRUPTED else "failed")
     if shown.output != Output.QUIET:
-        shown.terminal.print(summary.table(record, where))
+        shown.terminal.print(summary.table(record | {"error": None}, where))  # which is said last, below
     at = f" in {record['failing_node']}" if record["failing_node"] else ""
     if status not in (ExitStatus.FINISHED, ExitStatus.INTERRUPTED):
         shown.fail(f"Run {record['status']}{at}: {record['error']} (exit status {int(status)}; traceback in {where['Full log']})")

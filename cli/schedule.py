@@ -12,7 +12,7 @@ import rich.console
 import rich.markup
 from rich.table import Table
 
-from cli import crontab, settings
+from cli import crontab, preconditions, settings
 from cli.arguments import (
     EXIT_STATUSES,
     ExitStatus,
@@ -70,6 +70,7 @@ def _create(parsed: argparse.Namespace) -> ExitStatus:
     config = configuration(parsed)
 
     if parsed.local:
+        preconditions.require_sources(settings.with_absolute_paths(config).data)
         return create_local(parsed.name, parsed.cron, config, parsed.overrides, parsed.root)
     return create(parsed.name, parsed.cron, config, target_options(parsed))
 

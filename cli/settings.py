@@ -126,6 +126,18 @@ def _replace(section: typing.Any, values: dict[str, object]) -> typing.Any:
     return dataclasses.replace(section, **changes, **nested)
 
 
+# What a warm start takes instead of two settings of pre-training.
+OF_WARM_START = {"epochs": "warm_start_epochs", "base_learning_rate": "warm_start_learning_rate"}
+
+
+def for_warm_start(config: Config, overrides: Sequence[str]) -> Config:
+    """`config` with the epochs and the rate of `overrides` (KEY=VALUE) as those of a warm start, unless they give these too."""
+    given = {override.partition("=")[0].strip() for override in overrides}
+    values = {special: getattr(config.pretrain, usual) for usual, special in OF_WARM_START.items()
+              if f"pretrain.{usual}" in given and f"pretrain.{special}" not in given}  # fmt: skip
+    return dataclasses.replace(config, pretrain=dataclasses.replace(config.pretrain, **values))
+
+
 # Settings that can name a folder or a file of this machine.
 PATHS = ("source", "labels", "unlabelled")
 

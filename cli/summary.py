@@ -66,6 +66,7 @@ def _pretrain(pretrain: dict) -> str:
         text += f", from version {pretrain['warm_start']['version']}"
     if pretrain["images_per_second"] is not None:
         text += f" ({pretrain['images_per_second']:.0f} images/s)"
+    text += f", on {pretrain['device']}"
     if pretrain["resumed_from_step"]:
         text += f", continued from step {pretrain['resumed_from_step']:,}"
     return (f"{text}\nloss {pretrain['final_loss']:.3f}, output std ratio {pretrain['output_std_ratio']:.2f}, "

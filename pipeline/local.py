@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable
 
 import numpy as np
+import tensorflow as tf
 from tfx.dsl.compiler import compiler, constants
 from tfx.orchestration import metadata as tfx_metadata
 from tfx.orchestration.local.local_dag_runner import LocalDagRunner
@@ -52,9 +53,11 @@ def prepare(config: Config, layout: Layout) -> Prepared:
     """Inspects the source and the registry, and repairs what an interrupted run or command left in the registry.
 
     Raises:
+      ConfigurationError: fewer GPUs than the settings ask for.
       SourceNotFound: the source names no data.
       DataRefused: a class, or the whole source, has too few usable images.
     """
+    _require_gpus(config)
     inspection = inspect(config.data, str(layout.datasets))
     log.info("Source %s has %s", config.data.source,
              f"{len(inspection.classes)} classes: {', '.join(inspection.classes)}" if inspection.classes else "no labels")  # fmt: skip
@@ -72,6 +75,18 @@ def prepare(config: Config, layout: Layout) -> Prepared:
         champion=json.dumps(champion, sort_keys=True) if champion else "",
         registered={version.version: CHAMPION if CHAMPION in version.aliases else "" for version in registry.versions()},
     )
+
+
+def _require_gpus(config: Config) -> None:
+    wanted = config.pretrain.min_gpus
+    if not wanted:
+        return
+    found = len(tf.config.list_physical_devices("GPU"))
+    if found < wanted:
+        raise ConfigurationError(
+            f"pretrain.min_gpus is {wanted}, but TensorFlow sees {found or 'none'}: install the extra `gpu` or use the image for "
+            f"GPUs (docs/gpu.md), take --preset cpu, or add --set pretrain.min_gpus={found} to train on what there is all the same"
+        )
 
 
 def _warn_of_other_classes(champion: dict[str, str], classes: tuple[str, ...]) -> None:

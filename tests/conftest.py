@@ -13,11 +13,10 @@ import shared
 from fork_server import client
 from tiny import OPEN_GATE, PATIENCE_SECONDS, PROJECT, TINY
 
-from cli.main import ENVIRONMENT
+from contracts import libraries
 
 # TensorFlow as the pipeline runs it, without its wall of messages; MLflow does not call home.
-for variable, value in ENVIRONMENT.items():
-    os.environ.setdefault(variable, value)
+libraries.set_variables()
 # As many processes run as there are cores: with threads of their own on top they would only take the cores from each other.
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
     os.environ.setdefault(variable, "1")

@@ -164,11 +164,12 @@ def pretrain(
             f"all workers must continue from the same step, got step {resumed} in {checkpoint_dir} here and another elsewhere; "
             "use a folder that all workers share"
         )
+    device = replicas.device(strategy)
     log.info(
         "Pre-training %s on %d photographs: %d epochs of %d steps%s%s%s",
         settings.backbone, count, settings.epochs, steps_an_epoch,
         f", from registered version {settings.warm_start.version}" if settings.warm_start.backbone else "",
-        f" on {strategy.num_replicas_in_sync} devices" if strategy.num_replicas_in_sync > 1 else "",
+        f", on {device}",
         f", continued from step {resumed}" if resumed else "")  # fmt: skip
     writer = tf.summary.create_file_writer(log_dir) if chief else tf.summary.create_noop_writer()
     for entry in checkpoints.history:
@@ -208,7 +209,8 @@ def pretrain(
         clock.save(force=last)
         clock.stop_if_asked()
     writer.close()
-    return Result(model, make_report(checkpoints, settings, steps_an_epoch, resumed))
+    report = make_report(checkpoints, settings, steps_an_epoch, resumed)
+    return Result(model, report | {"device": device})
 
 
 def train_epoch(photographs, settings, checkpoints, step_function, clock, steps_an_epoch):

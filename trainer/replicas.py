@@ -114,6 +114,13 @@ def choose_strategy(cluster: str | None) -> tf.distribute.Strategy:
     return tf.distribute.get_strategy()
 
 
+def device(strategy: tf.distribute.Strategy) -> str:
+    """What a step runs on, such as "CPU" or "4 x NVIDIA A100-SXM4-40GB": the first GPU's name stands for all."""
+    gpus = tf.config.list_physical_devices("GPU")
+    name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU") if gpus else "CPU"
+    return name if strategy.num_replicas_in_sync == 1 else f"{strategy.num_replicas_in_sync} x {name}"
+
+
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process is the one that writes: the only one, or the first of several workers."""
     resolver = strategy.cluster_resolver

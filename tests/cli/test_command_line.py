@@ -14,7 +14,8 @@ from pipeline import __version__
 
 PROJECT = pathlib.Path(__file__).resolve().parents[2]
 
-TARGET = ("--project", "a-project", "--region", "europe-west4", "--bucket", "gs://bucket", "--image", "host/flowers:1")
+TARGET = ("--project", "a-project", "--region", "europe-west4", "--bucket", "gs://bucket", "--image", "host/flowers:1",
+          "--data", "gs://photographs/flowers")  # fmt: skip
 
 
 def flowers(*arguments):

@@ -58,8 +58,10 @@ def flowers(capsys):
 
 
 def test_the_verbs_from_creation_to_deletion(table, flowers, tmp_path):
-    root = tmp_path / "my runs"
-    said = flowers("create", "weekly", "--cron", "0 3 * * 1", "--data", "photos", "--root", str(root))
+    root, photos = tmp_path / "my runs", tmp_path / "photos"
+    photos.mkdir()
+    (photos / "rose.jpg").touch()
+    said = flowers("create", "weekly", "--cron", "0 3 * * 1", "--data", str(photos), "--root", str(root))
     assert said.startswith("Created schedule weekly: 0 3 * * 1, in this user's crontab")
     (line,) = table.read_text().splitlines()
     assert line.startswith("0 3 * * 1 cd ") and line.endswith(" # flowers schedule weekly")
@@ -88,6 +90,9 @@ def test_a_line_that_somebody_changed_is_listed_without_its_next_run(table, flow
 def test_the_command_in_the_crontab_runs_the_pipeline_as_it_was_configured(table, flowers, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     root = tmp_path / "100% runs"
+    for file in ("it's mine/rose.jpg", "more/tulip.jpg", "labels.csv"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).touch()
     flowers("create", "weekly", "--cron", "0 3 * * 1", "--data", "it's mine", "--labels", "labels.csv", "--unlabelled",
             "more", "--set", "pretrain.epochs=3", "--root", str(root))  # fmt: skip
     command = crontab.existing("weekly").command.replace(r"\%", "%")  # as cron hands it to the shell

@@ -155,7 +155,7 @@ def test_the_registry_is_judged_by_its_champion_and_files(answer, level):
 
 
 def test_the_preset_gpu_wants_a_gpu_and_no_other_does():
-    assert doctor.gpus({"gpus": []}, pipeline_config.GPU).level == "warn"
+    assert doctor.gpus({"gpus": []}, pipeline_config.GPU).level == "fail"
     assert doctor.gpus({"gpus": []}, pipeline_config.CPU).level == "ok"
     assert doctor.gpus({"gpus": ["GPU:0"]}, pipeline_config.GPU).level == "ok"
 

@@ -33,7 +33,7 @@ REPORTS = {
         "sizes": {}, "appearance": {}, "split_rule": "by content", "unused": [], "near_duplicates": {"left_out_of_train": 0},
     },
     "pretrain": {"epochs": 2, "steps": 4, "seconds": 8.0, "images_per_second": 20.5, "final_loss": -0.8, "output_std_ratio": 0.9,
-                 "effective_rank": 30.0, "resumed_from_step": 3, "warm_start": None, "history": []},
+                 "effective_rank": 30.0, "resumed_from_step": 3, "device": "CPU", "warm_start": None, "history": []},
     "linear_eval": {"top1": 0.8, "knn_top1": 0.7, "random_init_top1": 0.5, "random_init_knn_top1": 0.4,
                     "top1_at_10_percent_labels": 0.6, "label_curve": CURVE, "calibration": {
                         "stated_precision": 0.95,

@@ -17,7 +17,8 @@ from vertex.client import Connection
 HERE = Connection("a-project", "europe-west4", call_seconds=5, retry_seconds=5)
 JOB = {"displayName": "flowers", "labels": {"pipeline": "flowers"}, "pipelineSpec": {"root": {}},
        "runtimeConfig": {"gcsOutputDirectory": "gs://bucket/pipeline_root"}}  # fmt: skip
-TARGET = ["--project", "a-project", "--region", "europe-west4", "--bucket", "gs://bucket/f", "--image", "host/flowers:1"]
+TARGET = ["--project", "a-project", "--region", "europe-west4", "--bucket", "gs://bucket/f", "--image", "host/flowers:1",
+          "--data", "gs://photographs/f"]  # fmt: skip
 State, Task = PipelineState, PipelineTaskDetail
 
 
@@ -154,7 +155,7 @@ def test_submit_compiles_starts_and_waits(google, capsys, monkeypatch):
         looks(State.PIPELINE_STATE_RUNNING, task(1, "ExampleGen", Task.State.SKIPPED)),
         looks(State.PIPELINE_STATE_SUCCEEDED, task(61, "Pretrain", Task.State.SUCCEEDED)),
     ]
-    arguments = ["submit", *TARGET, "--data", "gs://photographs/f", "--set", "vertex.poll_seconds=0.01"]
+    arguments = ["submit", *TARGET, "--set", "vertex.poll_seconds=0.01"]
     assert main([*arguments, "--wait"]) == 0
     out = capsys.readouterr().out
     (job_id,) = ids(google)

@@ -14,7 +14,7 @@ HERE = Connection("a-project", "europe-west4", call_seconds=0.5, retry_seconds=1
 IMPATIENT = Connection("a-project", "europe-west4", call_seconds=0.2, retry_seconds=0.3)
 WEEKLY, DAILY = "TZ=Europe/Berlin 0 3 * * 1", "TZ=Europe/Berlin 0 3 * * *"
 PLACE = ["--project", "a-project", "--region", "europe-west4"]
-TARGET = [*PLACE, "--bucket", "gs://bucket/f", "--image", "host/flowers:1"]
+TARGET = [*PLACE, "--bucket", "gs://bucket/f", "--image", "host/flowers:1", "--data", "gs://photographs/flowers"]
 LOST = [faults.unavailable(done=True), faults.deadline_exceeded(done=True), faults.silent(done=True)]
 
 
@@ -150,7 +150,7 @@ def test_the_verbs_from_creation_to_deletion(google, capsys, compiled):
         assert main(["schedule", *arguments]) == 0
         return " ".join(capsys.readouterr().out.split())
 
-    created = flowers("create", "--cron", WEEKLY, "weekly", *TARGET, "--data", "gs://photographs/flowers")
+    created = flowers("create", "--cron", WEEKLY, "weekly", *TARGET)
     assert created.startswith(f"Created schedule weekly: {WEEKLY}, active") and "gs://bucket/f/outcomes/" in created
     assert dict(only(google).create_pipeline_job_request.pipeline_job.labels) == {"preset": "gpu", "schedule": "weekly"}
     assert flowers("create", "--cron", DAILY, "weekly", *TARGET).startswith(f"Updated schedule weekly: {DAILY}")

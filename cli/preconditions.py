@@ -1,0 +1,202 @@
+"""What can be known about a run before any library is imported: it is said within a second, and nothing has been written.
+
+Every function raises ConfigurationError, in one line that says what to do. Folders in buckets and data sets of TensorFlow Datasets
+need libraries; they are checked when the run has begun.
+"""
+
+import errno
+import itertools
+import os
+import pathlib
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+
+from contracts.layout import Layout
+from contracts.text import visible
+from pipeline_config import Config, ConfigurationError, Data
+
+# The presets for photographs of one's own. Without --data they would train for up to hours on flowers that the project draws
+# itself, which `quick` is made for.
+NEED_DATA = ("cpu", "gpu")
+
+# Where Linux shows the driver of GPUs that TensorFlow can use: NVIDIA's, the same inside of Windows (WSL 2), AMD's.
+GPU_DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
+# Variables by which devices are hidden from a process; "" and -1 hide all.
+HIDING = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
+
+
+def require_data_named(config: Config, overrides: Iterable[str]) -> None:
+    """Whether a source was named where the preset is for photographs of one's own; `overrides` are KEY=VALUE."""
+    named = any(one.partition("=")[0].strip() == "data.source" for one in overrides)
+    if config.preset in NEED_DATA and not named:
+        raise ConfigurationError(
+            f"the preset {config.preset} is for photographs of your own: add --data FOLDER, or --data tfds:tf_flowers to try it; "
+            "--preset quick learns from synthetic flowers"
+        )
+
+
+def require_sources(data: Data) -> None:
+    """Whether the folders and the labels file that the settings name are there, can be read and are not empty."""
+    if is_local(data.source):
+        _require_folder("data.source", "--data", data.source)
+    if is_local(data.unlabelled):
+        _require_folder("data.unlabelled", "--unlabelled", data.unlabelled)
+    if not is_local(data.labels):
+        return
+    name = visible(data.labels)
+    if os.path.isdir(data.labels):
+        raise ConfigurationError(f"data.labels: {name} is a folder; --labels takes a file, CSV or Label Studio's JSON export")
+    if not os.path.exists(data.labels):
+        raise ConfigurationError(f"data.labels: there is no file {name}; check the path given with --labels")
+    if not os.access(data.labels, os.R_OK):
+        raise ConfigurationError(f"data.labels: {name} may not be read by this user; change its permissions")
+
+
+def require_images(queries: Iterable[str]) -> None:
+    """Whether each of `queries`, paths of images on this machine, is there and no folder."""
+    for query in queries:
+        name = visible(query)
+        if os.path.isdir(query):
+            raise ConfigurationError(f"{name} is a folder; a query is an image file, such as those of {name.rstrip('/')}/*.jpg")
+        if "://" not in query and not os.path.exists(query):
+            raise ConfigurationError(f"there is no file {name}; a query is an image file")
+
+
+def is_local(source: str) -> bool:
+    """Whether a source or a file is on this machine; not where none is named."""
+    return source not in ("", "synthetic") and not source.startswith("tfds:") and "://" not in source
+
+
+def _require_folder(key: str, option: str, source: str) -> None:
+    folder, name = os.path.expanduser(source), visible(source)
+    if not os.path.exists(folder):
+        raise ConfigurationError(f"{key}: there is no folder {name}; check the path given with {option}" + _exists_until(folder))
+    if not os.path.isdir(folder):
+        kind = pathlib.PurePath(folder).suffix.lower()
+        what = ("unpack it, and name the folder" if kind in (".zip", ".tar", ".tgz", ".gz", ".7z") else
+                "name the folder of its photographs, and this file with --labels" if kind in (".csv", ".json") else
+                "name the folder that it is in")  # fmt: skip
+        raise ConfigurationError(f"{key}: {name} is a file, and {option} takes a folder; {what}")
+    try:
+        empty = not any(not one.name.startswith(".") for one in os.scandir(folder))
+    except OSError as error:
+        raise ConfigurationError(f"{key}: {name} cannot be read ({error.strerror}); change its permissions") from error
+    if empty:
+        raise ConfigurationError(
+            f"{key}: the folder {name} is empty; expected photographs in it, such as one folder for each class"
+        )
+
+
+def require_a_batch(config: Config) -> None:
+    """Whether there can be as many photographs as one batch has, by the number of files: no more of them are counted."""
+    batch, data = config.pretrain.batch_size, config.data
+    if data.source == "synthetic" and not data.unlabelled:
+        count = data.synthetic_images
+    elif all(map(is_local, filter(None, (data.source, data.unlabelled)))):
+        files = (one for source in filter(None, (data.source, data.unlabelled)) for one in _files_below(source))
+        count = sum(1 for _ in itertools.islice(files, batch))
+    else:
+        return
+    if count < batch:
+        raise ConfigurationError(
+            f"pretrain.batch_size is {batch}, but {visible(data.source)} has only {count:,} files: a batch must fit into the train "
+            f"split; add photographs, or lower it, such as --set pretrain.batch_size={max(2, count // 4)}"
+        )
+
+
+def _files_below(folder: str) -> Iterator[str]:
+    """The files below a folder; one behind a link to a folder counts without end, as nobody knows here how many they are."""
+    for path, folders, files in os.walk(folder):
+        if any(os.path.islink(os.path.join(path, name)) for name in folders):
+            yield from itertools.repeat(path)
+        yield from files
+
+
+def _exists_until(path: str) -> str:
+    """Which part of a path exists, where that tells where it was mistyped."""
+    above = pathlib.Path(os.path.abspath(path)).parent
+    while not above.is_dir():
+        above = above.parent
+    return f" ({visible(str(above))} exists)" if above != above.parent else ""
+
+
+def require_writable(layout: Layout) -> None:
+    """Whether a run can write below DIR, or make it."""
+    try:
+        folder, _ = write_below(layout)
+    except OSError as error:
+        raise ConfigurationError(not_writable(error)) from error
+    for one in (layout.root / "runs", layout.lock, layout.metadata, layout.artifacts, layout.registry):
+        # A container that ran as root leaves such a DIR.
+        if folder == layout.root and one.exists() and not os.access(one, os.W_OK):
+            raise ConfigurationError(not_writable(OSError(errno.EACCES, os.strerror(errno.EACCES), str(one))))
+
+
+def write_below(layout: Layout) -> tuple[pathlib.Path, float]:
+    """Writes a file into DIR, or into the folder in which it would be made, and removes it.
+
+    Returns:
+      That folder, and the time that its file system gave the file.
+
+    Raises:
+      OSError: it cannot be written to; `filename` is the folder.
+    """
+    folder = layout.root
+    while not os.path.lexists(folder):
+        folder = folder.parent
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".flowers-") as file:
+            file.write(b"x")
+            file.flush()
+            os.fsync(file.fileno())
+            return folder, os.stat(file.name).st_mtime
+    except OSError as error:
+        error.filename = str(folder)
+        raise
+
+
+# What the user can change when something cannot be written: no permission, a read-only file system, a file in place of a folder.
+REFUSED_BY_SYSTEM = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
+
+
+def not_writable(error: OSError) -> str:
+    """One line about an error whose number is one of REFUSED_BY_SYSTEM: what cannot be written, why, and what to do."""
+    where = visible(os.fspath(error.filename)) if error.filename else "a file"
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        return (f"{where} cannot be written to: a file is where a folder must be; choose another place with --root or -o, or move "
+                "that file away")  # fmt: skip
+    return (f"{where} cannot be written to: {error.strerror}; choose another place with --root or -o, or make this one writable "
+            "(`ls -ld` shows whose it is)")  # fmt: skip
+
+
+def require_gpu_driver(config: Config, environment: Mapping[str, str]) -> None:
+    """Whether the GPUs that the settings ask for can be there at all. (Whether TensorFlow sees them, only TensorFlow knows.)"""
+    wanted = config.pretrain.min_gpus
+    if not wanted:
+        return
+    hidden = next((name for name in HIDING if environment.get(name, "all").strip() in ("", "-1")), None)
+    if hidden:
+        raise ConfigurationError(too_few_gpus(wanted, f"{hidden}={environment[hidden]} hides all"))
+    if not any(map(os.path.exists, GPU_DRIVERS)):
+        raise ConfigurationError(too_few_gpus(wanted, "this machine has no driver of one"))
+
+
+def too_few_gpus(wanted: int, why: str) -> str:
+    """One line about GPUs that are missing; `why` is half a sentence."""
+    return (f"pretrain.min_gpus is {wanted}, but no GPU can be used: {why}; see docs/gpu.md, take --preset cpu, or add "
+            "--set pretrain.min_gpus=0 to train on the processor all the same")  # fmt: skip
+
+
+def require_agreement(options: Mapping[str, str | None], overrides: Iterable[str]) -> None:
+    """Whether no setting is given by its own option and by --set with another value.
+
+    Args:
+      options: option and value by setting, None where the option was not given.
+      overrides: KEY=VALUE of --set.
+    """
+    for key, _, value in (one.partition("=") for one in overrides):
+        given = options.get(key.strip())
+        if given is not None and given != value.strip():
+            raise ConfigurationError(
+                f"{key.strip()} is given twice, as {given!r} by its option and as {value.strip()!r} by --set; leave out one"
+            )

@@ -1,0 +1,191 @@
+"""What is refused before any library is imported: in one line that says what to do, with nothing written."""
+
+import errno
+import os
+import pathlib
+import sys
+
+import pytest
+from tiny import PROJECT
+
+import pipeline_config
+from cli import arguments, preconditions, settings
+from cli.main import main, parser
+from contracts.layout import Layout
+
+CRON = ("schedule", "create", "w", "--local", "--cron", "0 3 * * 1")
+
+
+@pytest.fixture
+def flowers(tmp_path, capsys, monkeypatch):
+    """Runs a verb in an empty folder, without the libraries; returns its exit status and its lines on standard error."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("tensorflow", "tfx", "apache_beam"):
+        monkeypatch.setitem(sys.modules, name, None)  # whoever imports it gets an ImportError
+
+    def run(*words):
+        status = main(words)
+        return status, capsys.readouterr().err.splitlines()
+
+    return run
+
+
+@pytest.mark.parametrize("preset", ["cpu", "gpu"])
+@pytest.mark.parametrize("verb", [("run",), ("submit", "--project", "p", "--region", "r", "--bucket", "b", "--image", "i"), CRON])
+def test_presets_for_one_s_own_photographs_need_data(flowers, verb, preset):
+    status, (line,) = flowers(*verb, "--preset", preset)
+    assert status == 2 and f"the preset {preset} is for photographs of your own: add --data FOLDER" in line
+    assert "--preset quick" in line and os.listdir() == []
+
+
+def test_data_may_be_named_by_its_option_or_by_its_setting():
+    for words in (["--data", "synthetic"], ["--set", "data.source=synthetic"]):
+        assert arguments.configuration(parser().parse_args(["run", "--preset", "cpu", *words])).data.source == "synthetic"
+
+
+@pytest.mark.parametrize(("words", "message"), [
+    (["--data", "photos/2026"],
+     "data.source: there is no folder {here}/photos/2026; check the path given with --data ({here}/photos exists)"),
+    (["--data", "roses.zip"], "roses.zip is a file, and --data takes a folder; unpack it, and name the folder"),
+    (["--data", "labels.csv"], "labels.csv is a file, and --data takes a folder; name the folder of its photographs, and this file"),
+    (["--data", "rose.jpg"], "rose.jpg is a file, and --data takes a folder; name the folder that it is in"),
+    (["--data", "empty"], "the folder {here}/empty is empty"),
+    (["--data", "photos", "--unlabelled", "nowhere"], "data.unlabelled: there is no folder {here}/nowhere; check the path"),
+    (["--data", "photos", "--labels", "l.json"], "data.labels: there is no file {here}/l.json"),
+    (["--data", "photos", "--labels", "empty"], "data.labels: {here}/empty is a folder; --labels takes a file"),
+])  # fmt: skip
+@pytest.mark.parametrize("verb", [("run", "--root", "DIR"), CRON])
+def test_a_source_that_cannot_be_read_is_named(flowers, tmp_path, verb, words, message):
+    for folder in ("photos", "empty"):
+        pathlib.Path(folder).mkdir()
+    pathlib.Path("empty/.hidden").touch()
+    for file in ("photos/rose.jpg", "roses.zip", "labels.csv", "rose.jpg"):
+        pathlib.Path(file).touch()
+    status, (line,) = flowers(*verb, *words)
+    assert status == 2 and message.format(here=tmp_path) in line
+    assert not pathlib.Path("DIR").exists()
+
+
+def test_a_refused_run_leaves_the_latest_as_it_is(flowers, tmp_path):
+    (tmp_path / "DIR" / "runs" / "one").mkdir(parents=True)
+    (tmp_path / "DIR" / "latest").symlink_to("runs/one")
+    before = sorted(tmp_path.rglob("*"))
+    assert flowers("run", "--data", "nowhere", "--root", "DIR")[0] == 2
+    assert sorted(tmp_path.rglob("*")) == before and (tmp_path / "DIR" / "latest").readlink() == pathlib.Path("runs/one")
+
+
+@pytest.mark.parametrize(("photographs", "linked", "batch", "refused"), [
+    (5, False, 6, True), (6, False, 6, False), (5, True, 6, False)])  # fmt: skip
+def test_a_batch_of_more_than_all_files_is_refused(tmp_path, photographs, linked, batch, refused):
+    (tmp_path / "photos" / "rose").mkdir(parents=True)
+    for index in range(photographs):
+        (tmp_path / "photos" / "rose" / f"{index}.jpg").touch()
+    if linked:  # what is behind a link to a folder is not counted
+        (tmp_path / "photos" / "tulip").symlink_to(tmp_path)
+    config = settings.configuration("quick", [f"data.source={tmp_path / 'photos'}", f"pretrain.batch_size={batch}"])
+    if not refused:
+        preconditions.require_a_batch(config)
+        return
+    with pytest.raises(pipeline_config.ConfigurationError, match="is 6, but .* only 5 files.*--set pretrain.batch_size=2"):
+        preconditions.require_a_batch(config)
+
+
+def test_a_folder_or_nothing_at_all_is_no_query(flowers):
+    pathlib.Path("photos").mkdir()
+    status, (line,) = flowers("search", "photos", "--index", "index.parquet")
+    assert status == 2 and line == "flowers: photos is a folder; a query is an image file, such as those of photos/*.jpg"
+    status, (line,) = flowers("search", "rose.jpg", "--index", "index.parquet")
+    assert status == 2 and line == "flowers: there is no file rose.jpg; a query is an image file"
+
+
+def test_a_setting_that_is_given_twice_must_have_one_value(flowers):
+    status, (line,) = flowers("run", "--data", "synthetic", "--set", "data.source=tfds:mnist")
+    assert status == 2 and "data.source is given twice, as 'synthetic' by its option and as 'tfds:mnist' by --set" in line
+
+
+def test_epochs_and_rate_that_are_set_count_for_a_warm_start_too():
+    def warm(*overrides):
+        pretrain = settings.for_warm_start(settings.configuration("quick", overrides), overrides).pretrain
+        return pretrain.warm_start_epochs, pretrain.warm_start_learning_rate
+
+    usual = warm()
+    assert usual == (pipeline_config.QUICK.pretrain.warm_start_epochs, pipeline_config.QUICK.pretrain.warm_start_learning_rate)
+    assert warm("pretrain.epochs=2") == (2, usual[1]) and warm("pretrain.base_learning_rate=0.25") == (usual[0], 0.25)
+    assert warm("pretrain.epochs=2", "pretrain.warm_start_epochs=3") == (3, usual[1])
+
+
+@pytest.mark.parametrize(("root", "error"), [
+    ("file", "a file is where a folder must be"), ("file/below", "a file is where a folder must be"),
+    ("gone", "No such file or directory")])  # fmt: skip
+def test_a_root_that_is_no_folder_is_refused(flowers, tmp_path, root, error):
+    pathlib.Path("file").touch()
+    pathlib.Path("gone").symlink_to("nowhere")
+    status, (line,) = flowers("run", "--root", root)
+    assert status == 2 and line.startswith(f"flowers: {tmp_path / pathlib.PurePath(root).parts[0]} cannot be written to: {error}")
+    assert "choose another place with --root" in line
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+def test_what_this_user_may_not_write_is_refused(flowers, tmp_path, monkeypatch, number):
+    def refuses(**_):
+        raise OSError(number, os.strerror(number), str(tmp_path / "secret"))
+
+    monkeypatch.setattr(preconditions.tempfile, "NamedTemporaryFile", refuses)
+    status, (line,) = flowers("run", "--root", "DIR")
+    assert status == 2 and f"{tmp_path} cannot be written to: {os.strerror(number)}; choose another place" in line
+
+
+def test_a_DIR_of_which_another_user_owns_a_part_is_refused(tmp_path, monkeypatch):
+    """As a container that ran as root leaves it; root itself may write everywhere, so what the system says is replaced."""
+    (tmp_path / "runs").mkdir()
+    monkeypatch.setattr(preconditions.os, "access", lambda path, mode: path != tmp_path / "runs")
+    with pytest.raises(pipeline_config.ConfigurationError, match=f"{tmp_path / 'runs'} cannot be written to: Permission denied"):
+        preconditions.require_writable(Layout(tmp_path))
+
+
+def test_an_error_of_the_system_later_is_one_line_too(flowers, monkeypatch):
+    def refuses(parsed):
+        raise PermissionError(errno.EACCES, "Permission denied", "/secret/file")
+
+    monkeypatch.setattr("cli.report._report", refuses)
+    status, (line,) = flowers("report")
+    assert status == 2 and line.startswith("flowers: /secret/file cannot be written to: Permission denied; ")
+
+
+@pytest.mark.parametrize(("driver", "environment", "refused"), [
+    (True, {}, ""), (False, {}, "this machine has no driver of one"),
+    (True, {"CUDA_VISIBLE_DEVICES": ""}, "CUDA_VISIBLE_DEVICES= hides all"),
+    (True, {"CUDA_VISIBLE_DEVICES": "-1"}, "hides all"), (True, {"CUDA_VISIBLE_DEVICES": "1"}, ""),
+])  # fmt: skip
+def test_the_preset_gpu_is_refused_where_there_can_be_no_gpu(tmp_path, monkeypatch, driver, environment, refused):
+    (tmp_path / "driver").touch()
+    monkeypatch.setattr(preconditions, "GPU_DRIVERS", (str(tmp_path / ("driver" if driver else "none")),))
+    preconditions.require_gpu_driver(pipeline_config.CPU, environment)
+    preconditions.require_gpu_driver(settings.configuration("gpu", ["pretrain.min_gpus=0"]), environment)
+    if not refused:
+        preconditions.require_gpu_driver(pipeline_config.GPU, environment)
+        return
+    with pytest.raises(pipeline_config.ConfigurationError, match=f"{refused}.*--set pretrain.min_gpus=0"):
+        preconditions.require_gpu_driver(pipeline_config.GPU, environment)
+
+
+def test_no_machine_with_gpus_is_asked_for_by_a_preset_for_processors():
+    for preset in pipeline_config.PRESETS.values():
+        assert (preset.vertex.pretrain.accelerators > 0) == (preset.pretrain.min_gpus > 0)
+
+
+@pytest.mark.parametrize("option", ["-v", "--verbose", "-q", "--quiet"])
+def test_libraries_do_not_see_our_arguments(monkeypatch, option):
+    """absl's flag -v takes a number; TFX lets absl read sys.argv."""
+    seen = []
+    monkeypatch.setattr(sys, "argv", ["flowers", "run", option])
+    monkeypatch.setattr("cli.run._run", lambda parsed: seen.append((list(sys.argv), parsed.given)) or 0)
+    assert main() == 0
+    assert seen == [(["flowers"], ["run", option])] and sys.argv == ["flowers", "run", option]
+
+
+def test_every_option_of_run_is_in_a_test_or_in_a_command_of_the_documents():
+    texts = "\n".join(path.read_text() for folder in ("tests", "docs") for path in (PROJECT / folder).rglob("*.[pm][yd]"))
+    (verbs,) = (action for action in parser()._actions if action.dest not in ("help", "version"))  # noqa: SLF001
+    for action in verbs.choices["run"]._actions:  # noqa: SLF001
+        assert any(option in texts for option in action.option_strings), action.option_strings
