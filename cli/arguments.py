@@ -124,6 +124,12 @@ def sources(prefix: str, **_) -> list[str]:
     return ["synthetic", "tfds:tf_flowers", "tfds:oxford_flowers102", *folders]
 
 
+def runs(parsed_args: argparse.Namespace, **_) -> list[str]:
+    """Ids of the recorded runs below --root, and `latest`."""
+    found = [path.parent.name for path in Layout.at(parsed_args.root).root.glob("runs/*/run.json")]
+    return [*sorted(found, reverse=True), "latest"] if found else []
+
+
 def versions(parsed_args: argparse.Namespace, **_) -> list[str]:
     """Numbers and aliases from the file that the registry below --root keeps for this: MLflow takes seconds to import."""
     name = getattr(parsed_args, "name", None) or pipeline_config.Registry().name

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 
-from cli import completion, doctor, embed, preconditions, predict, registry, rehearse, report, run, schedule, select, submit
+from cli import completion, doctor, embed, preconditions, predict, registry, rehearse, report, run, runs, schedule, select, submit
 from cli.arguments import EXIT_STATUSES, ExitStatus
 from contracts import libraries
 from contracts.layout import AnotherRunIsActive
@@ -21,7 +21,7 @@ from vertex import GoogleCloudError
 
 # In the order in which help shows them: what a newcomer looks for first, then by name. A new verb is a new file here and its name
 # in this list.
-VERBS = (run, completion, doctor, embed, predict, registry, rehearse, report, schedule, select, submit)
+VERBS = (run, completion, doctor, embed, predict, registry, rehearse, report, runs, schedule, select, submit)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

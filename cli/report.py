@@ -4,6 +4,7 @@ import argparse
 import sys
 import webbrowser
 
+from cli import arguments
 from cli.arguments import ExitStatus, add_root
 from contracts import files
 from contracts.layout import Layout
@@ -17,7 +18,8 @@ def add(verbs) -> None:
     reporting = verbs.add_parser(
         "report", help="print where the page of a run is",
         description="Prints the path of a run's page, and writes the page if it is missing.")  # fmt: skip
-    reporting.add_argument("run", metavar="RUN", nargs="?", help="id of the run (default: the newest)")
+    reporting.add_argument("run", metavar="RUN", nargs="?", help="id of the run (default: the newest)"
+                           ).completer = arguments.runs  # fmt: skip
     reporting.add_argument("--open", action="store_true", help="open it in the browser")
     add_root(reporting)
     reporting.set_defaults(verb=_report)

@@ -186,6 +186,6 @@ def test_libraries_do_not_see_our_arguments(monkeypatch, option):
 
 def test_every_option_of_run_is_in_a_test_or_in_a_command_of_the_documents():
     texts = "\n".join(path.read_text() for folder in ("tests", "docs") for path in (PROJECT / folder).rglob("*.[pm][yd]"))
-    (verbs,) = (action for action in parser()._actions if action.dest not in ("help", "version"))  # noqa: SLF001
-    for action in verbs.choices["run"]._actions:  # noqa: SLF001
+    (verbs,) = (action for action in parser()._actions if action.dest not in ("help", "version"))
+    for action in verbs.choices["run"]._actions:
         assert any(option in texts for option in action.option_strings), action.option_strings

@@ -50,5 +50,6 @@ def test_keras_takes_neither_variables_nor_keras_json(tmp_path):
     folder.mkdir()
     (folder / "keras.json").write_text(json.dumps(KERAS_JSON))
     environment = {**os.environ, **HOSTILE, "HOME": str(tmp_path), "KERAS_HOME": str(folder)}
-    process = subprocess.run([sys.executable, "-c", ASK], cwd=PROJECT, env=environment, capture_output=True, text=True, check=True)
+    process = subprocess.run(
+        [sys.executable, "-c", ASK], cwd=PROJECT, env=environment, capture_output=True, text=True, check=True)  # fmt: skip
     assert json.loads(process.stdout) == ["tensorflow", "float32", "channels_last", 1e-7, "channels_last", "float32", "3"]

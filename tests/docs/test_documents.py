@@ -30,7 +30,7 @@ PROJECT = documents.PROJECT
 
 # Verbs (and actions) that only read or write a file that they are told, within seconds.
 RUN = (("registry", "list"), ("registry", "show"), ("registry", "verify"), ("doctor",), ("compile",), ("completion",), ("embed",),
-       ("search",), ("predict",), ("report",))  # fmt: skip
+       ("search",), ("predict",), ("report",), ("runs",))  # fmt: skip
 # Programs whose commands are for other machines, or for an administrator of this one.
 ELSEWHERE = ("apt-get", "buildah", "cd", "cp", "curl", "debootstrap", "docker", "du", "export", "find", "gcloud", "git",
              "label-studio", "mkdir", "mlflow", "podman", "rm", "rsync", "sqlite3")  # fmt: skip
