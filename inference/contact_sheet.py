@@ -14,7 +14,7 @@ import jinja2
 from PIL import Image
 
 import pipeline_config
-from components.example_gen import folder, photograph
+from components.example_gen import listing, photograph
 from components.example_gen.photograph import Encoded
 from components.example_gen.source import TFDS_PREFIX, every_image
 from contracts import files
@@ -85,7 +85,7 @@ def pictures(source: str, wanted: dict[str, str], root: str) -> dict[str, Pictur
     A data set has no access by path: it is read until all are found. A photograph that is gone or has changed says so.
     """
     if source != "synthetic" and not source.startswith(TFDS_PREFIX):
-        return {path: picture(folder.read(folder.candidate_at(source, path), _LIMIT), wanted[path]) for path in wanted}
+        return {path: picture(listing.read(listing.candidate_at(source, path), _LIMIT), wanted[path]) for path in wanted}
     found: dict[str, Picture] = {}
     for read in every_image(source, str(Layout.at(root).datasets), _LIMIT):
         encoded = read()

@@ -9,7 +9,7 @@ import numpy as np
 import threadpoolctl
 
 import pipeline_config
-from components.example_gen import folder, photograph
+from components.example_gen import listing, photograph
 from components.example_gen.photograph import Encoded
 from inference.embed import Backbone, Registered, batches, find
 from inference.index import Index, open_index
@@ -133,8 +133,8 @@ def search(
 def read_query(path: str, max_bytes: int) -> Encoded:
     """The bytes of a query, under the given name, or why there are none. Devices and pipes are not opened."""
     if not os.path.isfile(path):
-        return Encoded(path, "", "", reason=folder.UNREADABLE, detail="there is no such file")
-    return folder.read(folder.Candidate(path, "", "", path), max_bytes)
+        return Encoded(path, "", "", reason=listing.UNREADABLE, detail="there is no such file")
+    return listing.read(listing.Candidate(path, "", "", path), max_bytes)
 
 
 def _another_backbone(opened: Index, registered: Registered) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 
 import pipeline_config
 from components.errors import DataRefused
-from components.example_gen import division, folder, photograph
+from components.example_gen import division, listing, photograph
 from components.example_gen.photograph import Encoded
 from components.example_gen.source import TFDS_PREFIX, open_source
 from contracts.layout import Layout
@@ -148,7 +148,7 @@ def _source_of(one: Selected, sources: Sequence[str]) -> str:
     """Which of the sources has the photograph. Of the last it is not asked: there it is, if it is in no other."""
     for source in sources[:-1]:
         if not is_data_set(source):
-            encoded = folder.read(folder.candidate_at(source, one.path), LIMIT)
+            encoded = listing.read(listing.candidate_at(source, one.path), LIMIT)
             if hashlib.sha256(encoded.data).hexdigest() == one.content_hash:
                 return source
     return sources[-1]

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from PIL import Image
 
-from components.example_gen import folder, label_studio, photograph
+from components.example_gen import label_studio, listing, photograph
 from components.example_gen.photograph import Encoded
 from components.example_gen.source import every_image
 from contracts import files
@@ -139,7 +139,7 @@ def _read(photographs: Sequence[Selected], root: str) -> Iterator[tuple[Selected
         if is_data_set(source):
             found = _until_found(set(wanted), every_image(source, str(Layout.at(root).datasets), LIMIT))
         else:
-            found = (folder.read(folder.candidate_at(source, path), LIMIT) for path in wanted)
+            found = (listing.read(listing.candidate_at(source, path), LIMIT) for path in wanted)
         for encoded in found:
             if hashlib.sha256(encoded.data).hexdigest() == wanted[encoded.path].content_hash:
                 yield wanted[encoded.path], encoded

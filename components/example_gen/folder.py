@@ -1,16 +1,11 @@
-"""A folder of photographs as a source: `CLASS/*`, or `train/CLASS/*` with `eval/CLASS/*` (else `val`, else `test`).
+"""A folder of photographs as a source: `CLASS/*`, or `train/CLASS/*` with `eval/CLASS/*`, under any of the usual names of splits.
 
 Unlabelled are the photographs in `unlabelled/` (or `unlabeled/`) and those beside the class folders. Where a labels file
 says which photograph shows what, folders mean nothing, and what it does not name is unlabelled.
-
-Nothing outside the folder is ever read: links that lead out are reported instead, links to folders are not followed, and devices
-and pipes are not opened.
 """
 
 import functools
 import hashlib
-import os
-import stat
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,38 +15,18 @@ import apache_beam as beam
 import numpy as np
 import tensorflow as tf
 
-from components.errors import SourceNotFound
+from components.errors import DataRefused, SourceNotFound
+from components.example_gen import names
 from components.example_gen.labels import Row
-from components.example_gen.photograph import TOO_MANY_BYTES, Encoded, printable
+from components.example_gen.listing import UNREADABLE, Candidate, Tree, candidate_at, is_folder, join, list_any, read, root_of
+from components.example_gen.photograph import Encoded, printable
 from contracts import files
-from contracts.examples import UNLABELLED
+from contracts.examples import EVAL, TRAIN, UNLABELLED
+from contracts.text import visible
 
-LINK_OUT = "link out of the folder"
-LINK_TO_FOLDER = "link to a folder"
-NOT_A_FILE = "not a regular file"
-UNREADABLE = "unreadable"
 MISSING = "in the labels file, but missing"
-
-UNLABELLED_FOLDERS = ("unlabelled", "unlabeled")  # in any case
-# Files without a class, outside of such a folder, are photographs by their names alone: a licence or a labels file is none, and
-# must not count as a damaged photograph.
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".gif")
 NAMED_FILES = 3  # of those that are not read, in a sentence
-HELD_OUT_NAMES = ("eval", "val", "test")  # the first that exists is the eval split
 HASHING_THREADS = 8
-CHUNK_BYTES = 1 << 20
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One file: `location` is what to open; `reason` is set if it must not be opened. Unlabelled ones have the class ""."""
-
-    path: str
-    class_name: str
-    split: str
-    location: str
-    reason: str = ""
-    detail: str = ""
 
 
 @dataclass(frozen=True)
@@ -108,21 +83,19 @@ def open_folder(source: str, eval_fraction: float, labels: Mapping[str, Row] | N
 
     Raises:
       SourceNotFound: there is no such folder, or nothing in it that could be a photograph.
+      DataRefused: its folders are splits by their names, but cannot be used as such.
     """
-    root = _root(source)
-    if not _is_folder(root):
+    root = root_of(source)
+    if not is_folder(root):
         raise SourceNotFound(
             f"data.source: there is no folder {source!r}; expected `synthetic`, `tfds:NAME`, or a folder of photographs"
         )
     if labels is not None:
-        candidates, unused = _by_labels(source, root, labels), []
+        candidates, unused = _by_labels(source, labels), []
         classes = {row.label for row in labels.values()}
-        splits = any(row.split for row in labels.values())
-        rule = "the column `split` of the labels file" if splits else ""
+        rule = "the column `split` of the labels file" if any(row.split for row in labels.values()) else ""
     else:
-        classes, candidates, held_out, unused = _by_folders(root)
-        splits = bool(held_out)
-        rule = f"train/ and {held_out}/ of the folder" if splits else ""
+        classes, candidates, rule, unused = _by_folders(Tree(root))
     if not classes and not candidates:
         raise SourceNotFound(
             f"data.source: {source!r} has no photographs; expected one folder of images for each class, images at its top or in "
@@ -132,7 +105,7 @@ def open_folder(source: str, eval_fraction: float, labels: Mapping[str, Row] | N
         name=source,
         classes=tuple(sorted(classes)),
         candidates=tuple(sorted(candidates, key=lambda candidate: (candidate.path, candidate.location))),
-        given_splits=splits,
+        given_splits=bool(rule),
         split_rule=rule
         or f"{100 * eval_fraction:g} % of each class held out, more where photographs are few, divided by content",
         unused=tuple(unused),
@@ -151,37 +124,61 @@ def unlabelled_folder(source: str) -> Folder:
     return Folder(source, (), candidates, False, "", ())
 
 
-def _by_folders(root: str) -> tuple[set[str], list[Candidate], str, list[str]]:
-    """Class names and files of a folder whose class folders say what they show, its held-out folder's name, and what is not read."""
-    top = [name for name in _folders(root) if name.lower() not in UNLABELLED_FOLDERS]
-    held_out = next((name for name in HELD_OUT_NAMES if name in top), "")
-    # A class may be called train: it is a split beside a held-out folder, or alone.
-    divided = ("train" in top and (held_out or len(top) == 1) and not _is_link(_join(root, "train"))
-               and _folders(_join(root, "train")))  # fmt: skip
-    if not divided:
-        held_out, split_of = "", {"": ""}
-    else:
-        split_of = {"train/": "train", f"{held_out}/": "eval"} if held_out else {"train/": ""}
+def _by_folders(tree: Tree) -> tuple[set[str], list[Candidate], str, list[str]]:
+    """Class names and files of a folder whose class folders say what they show, the rule of its splits, and what is not read.
+
+    Raises:
+      DataRefused: the folders are splits by their names, but cannot be used as such.
+    """
+    split_of, rule = _splits(tree)
     classes, candidates, unused, not_photographs = set(), [], [], []
     for place in dict.fromkeys(("", *split_of)):  # its top, and the splits
-        for name in _names(_join(root, place)):
-            path = place + name
-            if not _is_folder(_join(root, path)):
-                if _looks_like_a_photograph(name):
-                    candidates += _list_below(root, [path], split=UNLABELLED)
+        for name in tree.names(place):
+            path = join(place, name)
+            if not tree.is_folder(path):
+                if names.looks_like_a_photograph(name):
+                    candidates += tree.files([path], split=UNLABELLED)
                 else:
                     not_photographs.append(path)
-            elif name.lower() in UNLABELLED_FOLDERS:
-                candidates += _list_below(root, [path], split=UNLABELLED)
+            elif names.is_unlabelled(name):
+                candidates += tree.files([path], split=UNLABELLED)
             elif place in split_of:
                 classes.add(printable(name))
-                candidates += _list_below(root, [path], printable(name), split_of[place])
-            elif f"{path}/" not in split_of:
+                candidates += tree.files([path], printable(name), split_of[place])
+            elif path not in split_of:
                 unused.append(f"{printable(path)}/")
-    return classes, candidates, held_out, unused + _not_read(not_photographs)
+    if names.look_like_splits(classes):
+        raise DataRefused(
+            f"data.source: {_listed(sorted(classes))} in {visible(tree.root)!r} are names of splits, not of classes; expected "
+            "train/CLASS/* with eval/CLASS/* (or val, test, …), a folder for each class in both, or a labels file (--labels)")  # fmt: skip
+    return classes, candidates, rule, unused + _not_read(not_photographs)
 
 
-def _by_labels(source: str, root: str, labels: Mapping[str, Row]) -> list[Candidate]:
+def _splits(tree: Tree) -> tuple[dict[str, str], str]:
+    """The folders that hold class folders, each with its split ("" if it has none), and the rule of the splits ("" if none).
+
+    Raises:
+      DataRefused: two folders are train by their names.
+    """
+    top = [name for name in tree.folders() if not names.is_unlabelled(name)]
+    train = [name for name in top if names.split_of(name) == TRAIN]
+    held_out = sorted((name for name in top if names.split_of(name) == EVAL), key=names.preference)
+    # A class may be called train: it is a split beside a held-out folder, or alone.
+    if not train or not _has_classes(tree, train[0]) or not (held_out or len(top) == 1):
+        return {"": ""}, ""
+    if len(train) > 1:
+        raise DataRefused(f"data.source: {_listed(train)} in {visible(tree.root)!r} are both names of the train split; keep one")
+    for name in held_out:
+        if _has_classes(tree, name):
+            return {train[0]: TRAIN, name: EVAL}, f"{printable(train[0])}/ and {printable(name)}/ of the folder"
+    return {train[0]: ""}, ""
+
+
+def _has_classes(tree: Tree, split: str) -> bool:
+    return not tree.is_link(split) and any(not names.is_unlabelled(name) for name in tree.folders(split))
+
+
+def _by_labels(source: str, labels: Mapping[str, Row]) -> list[Candidate]:
     """Every file of a folder, at any depth, with the label that the labels file gives it, and those that are missing."""
     named = dict(labels)
     # Systems spell accents in two ways; a table that was written on one of them names files of the other.
@@ -192,7 +189,7 @@ def _by_labels(source: str, root: str, labels: Mapping[str, Row]) -> list[Candid
         row = named.pop(path, None)
         if row is not None:
             found.append(replace(candidate, class_name=row.label, split=row.split))
-        elif _looks_like_a_photograph(candidate.path):
+        elif names.looks_like_a_photograph(candidate.path):
             found.append(replace(candidate, split=UNLABELLED))
     for path, row in named.items():
         missing = replace(candidate_at(source, path), class_name=row.label, split=row.split)
@@ -200,95 +197,17 @@ def _by_labels(source: str, root: str, labels: Mapping[str, Row]) -> list[Candid
     return found
 
 
-def _looks_like_a_photograph(name: str) -> bool:
-    return name.lower().endswith(IMAGE_ENDINGS)
+def _listed(folders: Sequence[str]) -> str:
+    return " and ".join(f"{visible(printable(name))}/" for name in folders)
 
 
-def _not_read(names: Sequence[str]) -> list[str]:
+def _not_read(paths: Sequence[str]) -> list[str]:
     """One sentence part about files at the top that are not photographs by their names."""
-    if not names:
+    if not paths:
         return []
-    shown = ", ".join(printable(name) for name in names[:NAMED_FILES])
-    more = f" and {len(names) - NAMED_FILES} more" if len(names) > NAMED_FILES else ""
+    shown = ", ".join(printable(name) for name in paths[:NAMED_FILES])
+    more = f" and {len(paths) - NAMED_FILES} more" if len(paths) > NAMED_FILES else ""
     return [f"files without the ending of an image: {shown}{more}"]
-
-
-def read(candidate: Candidate, max_bytes: int) -> Encoded:
-    """The candidate's bytes, or why there are none: marked when it was listed, larger than `max_bytes`, or unreadable."""
-    encoded = Encoded(candidate.path, candidate.class_name, candidate.split, b"", candidate.reason, candidate.detail)
-    if candidate.reason:
-        return encoded
-    try:
-        size = _size(candidate.location)
-        if size > max_bytes:
-            return replace(encoded, reason=TOO_MANY_BYTES, detail=f"{size} bytes; at most {max_bytes} are read")
-        return replace(encoded, data=b"".join(_chunks(candidate.location)))
-    except (OSError, tf.errors.OpError) as error:
-        return replace(encoded, reason=UNREADABLE, detail=_short(error))
-
-
-def list_any(source: str) -> Iterator[Candidate]:
-    """The files of a folder of any layout, at any depth and sorted by name, or the file `source` itself; local or remote.
-
-    Candidates have no class and no split. Memory holds only the names in the folders that lead to the current one.
-
-    Raises:
-      SourceNotFound: there is neither folder nor file.
-    """
-    root = _root(source)
-    if _is_folder(root):
-        yield from _list_below(root, _names(root))
-    elif os.path.isfile(root) if _is_local(root) else tf.io.gfile.exists(root):
-        yield Candidate(printable(root.rsplit("/", 1)[-1]), "", "", root)
-    else:
-        raise SourceNotFound(f"there is no folder or file {source!r}; expected `synthetic`, `tfds:NAME`, a folder or an image")
-
-
-def candidate_at(source: str, path: str) -> Candidate:
-    """The file of a source that `list_any` listed as `path`; marked as not to be opened if `path` leads out of the source."""
-    root = _root(source)
-    if not _is_folder(root):
-        found = Candidate(printable(root.rsplit("/", 1)[-1]), "", "", root)
-        return found if found.path == path else replace(found, path=path, reason=UNREADABLE, detail="no such file")
-    found = Candidate(path, "", "", _join(root, path))
-    inside = all(part not in ("", ".", "..") for part in path.split("/"))
-    if inside and _is_local(root):
-        inside = os.path.commonpath([root, os.path.realpath(found.location)]) == root
-    if not inside:
-        return replace(found, reason=LINK_OUT, detail="it is not inside the folder")
-    if _is_local(root) and os.path.exists(found.location) and not os.path.isfile(found.location):
-        return replace(found, reason=NOT_A_FILE, detail="a folder, device, pipe or socket")
-    return found
-
-
-def _list_below(root: str, paths: list[str], class_name: str = "", split: str = "") -> Iterator[Candidate]:
-    """The files at and below `paths` of `root`, at any depth, except names that begin with a dot."""
-    waiting = paths[::-1]
-    while waiting:
-        path = waiting.pop()
-        found = Candidate(printable(path), class_name, split, _join(root, path))
-        if _is_link(found.location):
-            yield _follow(root, found)
-        elif _is_folder(found.location):
-            try:
-                waiting += [f"{path}/{name}" for name in reversed(_names(found.location))]
-            except OSError as error:
-                yield replace(found, reason=UNREADABLE, detail=_short(error))
-        elif _is_local(root) and not stat.S_ISREG(os.lstat(found.location).st_mode):
-            yield replace(found, reason=NOT_A_FILE, detail="a device, pipe or socket")
-        else:
-            yield found
-
-
-def _follow(root: str, link: Candidate) -> Candidate:
-    target = os.path.realpath(link.location)
-    if os.path.commonpath([root, target]) != root:
-        return replace(link, reason=LINK_OUT, detail="links are followed only inside the folder")
-    if os.path.isdir(target):
-        return replace(link, reason=LINK_TO_FOLDER, detail="only links to files are followed")
-    if not os.path.isfile(target):
-        return replace(link, reason=UNREADABLE, detail="a broken link")
-    return replace(link, location=target)
 
 
 def _first_64_bits(text: str) -> int:
@@ -304,49 +223,3 @@ def _content(candidate: Candidate) -> str:
         return files.sha256(candidate.location)
     except (OSError, tf.errors.OpError):
         return UNREADABLE
-
-
-def _chunks(location: str) -> Iterator[bytes]:
-    with open(location, "rb") if _is_local(location) else tf.io.gfile.GFile(location, "rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            yield chunk
-
-
-def _root(source: str) -> str:
-    return os.path.realpath(os.path.expanduser(source)) if _is_local(source) else source.rstrip("/")
-
-
-def _folders(path: str) -> list[str]:
-    return [name for name in _names(path) if _is_folder(_join(path, name))]
-
-
-def _names(path: str) -> list[str]:
-    names = os.listdir(path) if _is_local(path) else [name.rstrip("/") for name in tf.io.gfile.listdir(path)]
-    return sorted(name for name in names if name and not name.startswith("."))
-
-
-# Local paths go through os, not tf.io.gfile: file names need not be UTF-8, and only os tells links from files.
-
-
-def _is_local(path: str) -> bool:
-    return "://" not in path
-
-
-def _is_folder(path: str) -> bool:
-    return os.path.isdir(path) if _is_local(path) else tf.io.gfile.isdir(path)
-
-
-def _is_link(path: str) -> bool:
-    return _is_local(path) and os.path.islink(path)
-
-
-def _size(path: str) -> int:
-    return os.path.getsize(path) if _is_local(path) else tf.io.gfile.stat(path).length
-
-
-def _join(root: str, path: str) -> str:
-    return f"{root.rstrip('/')}/{path}"
-
-
-def _short(error: Exception) -> str:
-    return f"{type(error).__name__}: {getattr(error, 'strerror', None) or error}".splitlines()[0][:200]

@@ -11,15 +11,12 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from components.errors import DataRefused, SourceNotFound
-from components.example_gen import label_studio
+from components.example_gen import label_studio, names
 from contracts import files
 from contracts.text import visible
 
 PATH, LABEL, SPLIT = "path", "label", "split"
 COLUMNS = (PATH, LABEL, SPLIT)
-# What a labels file may call the two splits.
-SPLIT_NAMES = {"train": "train", "training": "train", "eval": "eval", "val": "eval", "validation": "eval", "valid": "eval",
-               "test": "eval", "": ""}  # fmt: skip
 # A row has some hundred bytes, so this is room for a million photographs; more would exhaust a small machine.
 MAX_BYTES = 1 << 28
 
@@ -103,9 +100,10 @@ def _row(location: str, number: int, header: list[str], cells: list[str]) -> Row
         raise _refused(location, number, "", f"has {len(cells)} columns, the first row has {len(header)}; "
                                              "put a path that contains the separator in quotation marks")  # fmt: skip
     values = dict(zip(header, (cell.strip() for cell in cells), strict=True))
-    split = SPLIT_NAMES.get(values.get(SPLIT, "").lower())
-    if split is None:
-        raise _refused(location, number, SPLIT, f"must be train, eval (or val, test) or empty, got {visible(values[SPLIT])!r}")
+    called = values.get(SPLIT, "")
+    split = names.split_of(called)
+    if called and not split:
+        raise _refused(location, number, SPLIT, f"must be train, eval (or val, test) or empty, got {visible(called)!r}")
     return Row(_path(location, number, values[PATH]), values[LABEL], split)
 
 

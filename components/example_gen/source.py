@@ -13,7 +13,7 @@ import numpy as np
 
 import pipeline_config
 from components.errors import DataRefused
-from components.example_gen import data_set, folder, photograph
+from components.example_gen import data_set, folder, listing, photograph
 from components.example_gen.data_set import DataSet
 from components.example_gen.folder import Folder
 from components.example_gen.labels import read_labels
@@ -151,7 +151,7 @@ def every_image(source: str, datasets_dir: str, max_bytes: int) -> Iterator[Call
         name = source.removeprefix(TFDS_PREFIX)
         builder = _synthetic(pipeline_config.Data(), datasets_dir) if synthetic else data_set.prepare(name)
         return ((lambda encoded=encoded: encoded) for encoded in data_set.images(source, builder))
-    return (functools.partial(folder.read, candidate, max_bytes) for candidate in folder.list_any(source))
+    return (functools.partial(listing.read, candidate, max_bytes) for candidate in listing.list_any(source))
 
 
 def _require_usable_images(source: Folder | DataSet | Extended, data: pipeline_config.Data) -> None:

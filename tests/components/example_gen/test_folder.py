@@ -6,8 +6,9 @@ import time
 
 import pytest
 
-from components.errors import SourceNotFound
-from components.example_gen.folder import candidate_at, list_any, open_folder, read, unlabelled_folder
+from components.errors import DataRefused, SourceNotFound
+from components.example_gen.folder import open_folder, unlabelled_folder
+from components.example_gen.listing import candidate_at, list_any, read
 from contracts.examples import UNLABELLED
 
 
@@ -54,6 +55,43 @@ def test_of_eval_val_and_test_the_first_is_the_eval_split(flowers, tmp_path, nam
     assert folder.split_rule == f"train/ and {held_out}/ of the folder"
     assert folder.unused == unused
     assert {c.path.split("/")[0]: c.split for c in folder.candidates} == {"train": "train", held_out: "eval"}
+
+
+@pytest.mark.parametrize(("train", "held_out"), [
+    ("Train", "Test"), ("training", "testing"), ("train", "valid"), ("TRAIN_SET", "Validation-Set"), ("train", "dev"), ("train", "hold-out")])
+def test_splits_are_found_under_their_usual_names(flowers, tmp_path, train, held_out):
+    for name in (train, held_out):
+        shutil.copytree(flowers, tmp_path / "split" / name)
+    folder = opened(tmp_path / "split")
+    assert folder.classes == ("daisy", "rose") and folder.given_splits and folder.unused == ()
+    assert folder.split_rule == f"{train}/ and {held_out}/ of the folder"
+    assert {candidate.path.split("/")[0]: candidate.split for candidate in folder.candidates} == {train: "train", held_out: "eval"}
+
+
+@pytest.mark.parametrize("layout", [("valid", "testing"), ("Train", "Test"), ("seg_train", "seg_test"), ("test",)])
+def test_splits_without_class_folders_are_not_taken_for_classes(tmp_path, photograph_bytes, layout):
+    for name in layout:
+        (tmp_path / "data" / name).mkdir(parents=True)
+        (tmp_path / "data" / name / "a.jpg").write_bytes(photograph_bytes(1))
+    with pytest.raises(DataRefused, match="are names of splits, not of classes; expected train/CLASS") as error:
+        opened(tmp_path / "data")
+    assert all(f"{name}/" in str(error.value) for name in layout) and "--labels" in str(error.value)
+
+
+def test_two_folders_that_could_both_be_train_are_refused(flowers, tmp_path):
+    for name in ("train", "training_set", "val"):
+        shutil.copytree(flowers, tmp_path / "data" / name)
+    with pytest.raises(DataRefused, match="train/ and training_set/ .* keep one"):
+        opened(tmp_path / "data")
+
+
+def test_a_held_out_folder_without_class_folders_holds_nothing_out(flowers, tmp_path, photograph_bytes):
+    shutil.copytree(flowers, tmp_path / "data" / "train")
+    (tmp_path / "data" / "test").mkdir()
+    (tmp_path / "data" / "test" / "1.jpg").write_bytes(photograph_bytes(1))
+    folder = opened(tmp_path / "data")
+    assert folder.classes == ("daisy", "rose") and not folder.given_splits and folder.unused == ("test/",)
+    assert {candidate.split for candidate in folder.candidates} == {""}
 
 
 def test_a_class_may_be_called_train(tmp_path, photograph_bytes):

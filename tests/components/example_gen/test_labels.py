@@ -24,6 +24,11 @@ def table(tmp_path):
     return write
 
 
+@pytest.mark.parametrize(("written", "split"), [("Training", "train"), ("validation_set", "eval"), ("DEV", "eval"), ("holdout", "eval")])
+def test_splits_have_the_names_that_folders_may_have(table, written, split):
+    assert read_labels(table(f"path,label,split\na.jpg,rose,{written}\n"))["a.jpg"].split == split
+
+
 def test_paths_labels_and_splits_are_read_in_any_order_of_columns(table):
     found = read_labels(table("label,split,path\nrose,train,a/1.jpg\ndaisy,val,b.jpg\nrose,Test,c.jpg\n"))
     assert found == {"a/1.jpg": Row("a/1.jpg", "rose", "train"), "b.jpg": Row("b.jpg", "daisy", "eval"), "c.jpg": Row("c.jpg", "rose", "eval")}
