@@ -47,6 +47,10 @@ class Data:
     labels: str = ""
     # A second source, `tfds:NAME` or a folder, whose photographs are all used without labels; empty: none.
     unlabelled: str = ""
+    # Glob patterns of files and folders in these folders that are passed over: `*.psd`, `drafts`, `rose/old*`.
+    exclude: tuple[str, ...] = ()
+    # Whether links that lead out of these folders are followed, to regular files. Off: an untrusted folder could name any file.
+    follow_links: bool = False
     # Licence of the photographs, free text for the model card; empty: what TFDS states, or that it was not stated.
     licence: str = ""
     # How many flowers `synthetic` draws, the side of each picture in pixels, and the seed that determines all of them.
@@ -78,6 +82,10 @@ class Data:
         is_folder = self.source != "synthetic" and not self.source.startswith("tfds:")
         require(is_folder or not self.labels, "data.labels", f"empty, as data.source is {self.source}: a labels file is for a folder",
                 self.labels)  # fmt: skip
+        folders = is_folder or (self.unlabelled and not self.unlabelled.startswith("tfds:"))
+        require(bool(folders) or not self.exclude, "data.exclude", "empty, as no folder is read", self.exclude)
+        require(all(pattern.strip("/") for pattern in self.exclude), "data.exclude", "glob patterns that are not empty", self.exclude)
+        require(bool(folders) or not self.follow_links, "data.follow_links", "false, as no folder is read", self.follow_links)
         require(self.unlabelled != "synthetic", "data.unlabelled", "tfds:NAME or a folder", self.unlabelled)
         require(self.synthetic_labelled >= 10, "data.synthetic_labelled", "at least 10", self.synthetic_labelled)
         require(self.synthetic_images >= 20, "data.synthetic_images", "at least 20", self.synthetic_images)
@@ -558,6 +566,8 @@ def ingest(data: Data) -> dict:
     values = {key: value for key, value in identity(data).items() if key not in ("max_bad_fraction", "licence")}
     if data.source == "synthetic" or data.source.startswith("tfds:"):
         del values["min_eval"]  # these have splits already
+        if not data.unlabelled or data.unlabelled.startswith("tfds:"):
+            del values["exclude"], values["follow_links"]  # no folder is read
     if data.source == "synthetic":
         return values
     return {key: value for key, value in values.items() if not key.startswith("synthetic_")}

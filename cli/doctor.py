@@ -142,6 +142,16 @@ def source(answer: dict, config: Config) -> Iterator[Finding]:
     small = sorted(label for label, count in classes.items() if count is not None and count < SMALLEST_CLASS)
     unlabelled = answer["unlabelled"]
     says = f"{name}: {answer['images']:,} files of {len(classes)} classes" + (f", {unlabelled:,} unlabelled" if unlabelled else "")
+    for part in answer.get("not_read", ()):
+        yield Finding(OK, "data", f"not read: {part}")
+    refused = answer.get("refused", [])
+    if refused:
+        count = sum(one[0] for one in refused)
+        share = count / (count + answer["images"] + unlabelled)
+        reasons = ", ".join(f"{number:,} {reason} ({detail})" for number, reason, detail in refused)
+        yield judge(share <= config.data.max_bad_fraction, "data", f"{count:,} files cannot be used: {reasons}",
+                    "mend or remove them, or set data.follow_links or data.exclude as it says; at most "
+                    f"data.max_bad_fraction={config.data.max_bad_fraction:g} of the files may be unusable")  # fmt: skip
     if small or len(classes) < 2:
         yield Finding(FAIL, "data", f"{says}; {len(small)} classes with fewer than {SMALLEST_CLASS}: {', '.join(small[:5])}",
                       f"each of two or more classes needs at least {SMALLEST_CLASS} photographs")  # fmt: skip

@@ -6,6 +6,7 @@ that the request names. A check that failed has the answer {"error": …}.
 """
 
 import collections
+import dataclasses
 import importlib
 import json
 import os
@@ -70,10 +71,11 @@ def _gpus() -> dict:
 
 
 def _source(data, datasets: str) -> dict:
-    from components.example_gen import division, folder, labels, source
+    from components.example_gen import division, folder, source
 
     if data.unlabelled and not data.unlabelled.startswith(source.TFDS_PREFIX):
-        more = len(folder.unlabelled_folder(data.unlabelled).candidates)
+        unlabelled = folder.unlabelled_folder(data.unlabelled, data.exclude, data.follow_links)
+        more = sum(not candidate.reason for candidate in unlabelled.candidates)
     else:
         more = 0
     if data.source == "synthetic":
@@ -82,14 +84,18 @@ def _source(data, datasets: str) -> dict:
         return {"classes": {name: None for name in species.NAMES}, "images": data.synthetic_images, "unlabelled": more}
     if data.source.startswith(source.TFDS_PREFIX):
         return _data_set(data) | {"unlabelled": more}
-    found = folder.open_folder(data.source, data.eval_fraction, labels.read_labels(data.labels) if data.labels else None)
-    sizes = collections.Counter(candidate.class_name for candidate in found.candidates)
+    found = source.open_source(dataclasses.replace(data, unlabelled=""), datasets)
+    readable = [candidate for candidate in found.candidates if not candidate.reason]
+    sizes = collections.Counter(candidate.class_name for candidate in readable)
     more += sizes.pop("", 0)
     if found.given_splits:
-        train = sum(candidate.split == TRAIN for candidate in found.candidates)
+        train = sum(candidate.split == TRAIN for candidate in readable)
     else:
         train = sizes.total() - sum(division.held_out(sizes, data.eval_fraction, data.min_eval).values())
-    return {"classes": dict.fromkeys(found.classes, 0) | sizes, "images": sizes.total(), "train": train, "unlabelled": more}
+    refused = {candidate.reason: candidate.detail for candidate in found.candidates if candidate.reason}
+    counts = collections.Counter(candidate.reason for candidate in found.candidates if candidate.reason)
+    return {"classes": dict.fromkeys(found.classes, 0) | sizes, "images": sizes.total(), "train": train, "unlabelled": more,
+            "not_read": found.unused, "refused": [[counts[reason], reason, detail] for reason, detail in refused.items()]}  # fmt: skip
 
 
 def _data_set(data) -> dict:

@@ -43,13 +43,17 @@ def _too_many_quarantined(report: dict, max_bad_fraction: float) -> Iterator[str
         return
     quarantined = report["quarantined"]
     files = report["images"] + quarantined["total"]
-    reasons = ", ".join(f"{count} {reason}" for reason, count in quarantined["by_reason"].items())
+    details = {file["reason"]: file["detail"] for file in reversed(quarantined["files"])}
+    reasons = ", ".join(
+        f"{count} {reason}" + (f" (for example {details[reason]})" if details[reason] else "")
+        for reason, count in quarantined["by_reason"].items())  # fmt: skip
     named = ", ".join(f"{file['path']!r}" for file in quarantined["files"][:NAMED_FILES])
     more = quarantined["total"] - NAMED_FILES
     and_more = f" and {more} more" if more > 0 else ""
     yield (
         f"{quarantined['total']} of {files} files ({report['bad_fraction']:.2%}) cannot be used, "
-        f"more than data.max_bad_fraction={max_bad_fraction:g} allows: {reasons}; {named}{and_more}"
+        f"more than data.max_bad_fraction={max_bad_fraction:g} allows: {reasons}; {named}{and_more}. "
+        "Mend or remove them, or name what is no photograph in data.exclude"
     )
 
 

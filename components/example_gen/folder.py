@@ -25,7 +25,6 @@ from contracts.examples import EVAL, TRAIN, UNLABELLED
 from contracts.text import visible
 
 MISSING = "in the labels file, but missing"
-NAMED_FILES = 3  # of those that are not read, in a sentence
 HASHING_THREADS = 8
 
 
@@ -73,13 +72,16 @@ class Folder:
         return beam.Create(self.candidates) | beam.Map(read, max_bytes=max_bytes)
 
 
-def open_folder(source: str, eval_fraction: float, labels: Mapping[str, Row] | None = None) -> Folder:
+def open_folder(
+    source: str, eval_fraction: float, labels: Mapping[str, Row] | None = None, exclude: Sequence[str] = (), follow_links: bool = False
+) -> Folder:
     """Lists a folder, local or remote.
 
     Args:
       source: the folder.
       eval_fraction: share of the labelled photographs that is held out if the source has no splits, for the sentence about it.
       labels: of a labels file, by path; None: class folders say what a photograph shows.
+      exclude, follow_links: as in `pipeline_config.Data`.
 
     Raises:
       SourceNotFound: there is no such folder, or nothing in it that could be a photograph.
@@ -90,12 +92,13 @@ def open_folder(source: str, eval_fraction: float, labels: Mapping[str, Row] | N
         raise SourceNotFound(
             f"data.source: there is no folder {source!r}; expected `synthetic`, `tfds:NAME`, or a folder of photographs"
         )
+    tree = Tree(root, exclude, follow_links)
     if labels is not None:
-        candidates, unused = _by_labels(source, labels), []
+        candidates, unused = _by_labels(tree, labels), []
         classes = {row.label for row in labels.values()}
         rule = "the column `split` of the labels file" if any(row.split for row in labels.values()) else ""
     else:
-        classes, candidates, rule, unused = _by_folders(Tree(root))
+        classes, candidates, rule, unused = _by_folders(tree)
     if not classes and not candidates:
         raise SourceNotFound(
             f"data.source: {source!r} has no photographs; expected one folder of images for each class, images at its top or in "
@@ -108,30 +111,31 @@ def open_folder(source: str, eval_fraction: float, labels: Mapping[str, Row] | N
         given_splits=bool(rule),
         split_rule=rule
         or f"{100 * eval_fraction:g} % of each class held out, more where photographs are few, divided by content",
-        unused=tuple(unused),
+        unused=(*unused, *names.not_read(tree.passed_over)),
     )
 
 
-def unlabelled_folder(source: str) -> Folder:
+def unlabelled_folder(source: str, exclude: Sequence[str] = (), follow_links: bool = False) -> Folder:
     """Lists a folder, local or remote, whose photographs are all unlabelled, at any depth.
 
     Raises:
       SourceNotFound: there is no such folder, or nothing in it.
     """
-    candidates = tuple(replace(one, split=UNLABELLED) for one in list_any(source))
+    tree = Tree(root_of(source), exclude, follow_links)
+    candidates = tuple(replace(one, split=UNLABELLED) for one in list_any(source, tree))
     if not candidates:
         raise SourceNotFound(f"data.unlabelled: there is no file in {source!r}")
-    return Folder(source, (), candidates, False, "", ())
+    return Folder(source, (), candidates, False, "", tuple(names.not_read(tree.passed_over)))
 
 
 def _by_folders(tree: Tree) -> tuple[set[str], list[Candidate], str, list[str]]:
-    """Class names and files of a folder whose class folders say what they show, the rule of its splits, and what is not read.
+    """Class names and files of a folder whose class folders say what they show, the rule of its splits, and folders that are not read.
 
     Raises:
       DataRefused: the folders are splits by their names, but cannot be used as such.
     """
     split_of, rule = _splits(tree)
-    classes, candidates, unused, not_photographs = set(), [], [], []
+    classes, candidates, unused = set(), [], []
     for place in dict.fromkeys(("", *split_of)):  # its top, and the splits
         for name in tree.names(place):
             path = join(place, name)
@@ -139,19 +143,23 @@ def _by_folders(tree: Tree) -> tuple[set[str], list[Candidate], str, list[str]]:
                 if names.looks_like_a_photograph(name):
                     candidates += tree.files([path], split=UNLABELLED)
                 else:
-                    not_photographs.append(path)
+                    tree.passed_over[path] = names.NO_IMAGE
             elif names.is_unlabelled(name):
                 candidates += tree.files([path], split=UNLABELLED)
             elif place in split_of:
-                classes.add(printable(name))
-                candidates += tree.files([path], printable(name), split_of[place])
+                found = list(tree.files([path], names.class_called(name), split_of[place]))
+                if found:
+                    classes.add(names.class_called(name))
+                    candidates += found
+                else:
+                    tree.passed_over[f"{path}/"] = names.EMPTY
             elif path not in split_of:
                 unused.append(f"{printable(path)}/")
     if names.look_like_splits(classes):
         raise DataRefused(
             f"data.source: {_listed(sorted(classes))} in {visible(tree.root)!r} are names of splits, not of classes; expected "
             "train/CLASS/* with eval/CLASS/* (or val, test, …), a folder for each class in both, or a labels file (--labels)")  # fmt: skip
-    return classes, candidates, rule, unused + _not_read(not_photographs)
+    return classes, candidates, rule, unused
 
 
 def _splits(tree: Tree) -> tuple[dict[str, str], str]:
@@ -178,36 +186,43 @@ def _has_classes(tree: Tree, split: str) -> bool:
     return not tree.is_link(split) and any(not names.is_unlabelled(name) for name in tree.folders(split))
 
 
-def _by_labels(source: str, labels: Mapping[str, Row]) -> list[Candidate]:
+def _by_labels(tree: Tree, labels: Mapping[str, Row]) -> list[Candidate]:
     """Every file of a folder, at any depth, with the label that the labels file gives it, and those that are missing."""
     named = dict(labels)
     # Systems spell accents in two ways; a table that was written on one of them names files of the other.
     spelt = {unicodedata.normalize("NFC", path): path for path in labels}
     found = []
-    for candidate in list_any(source):
+    for candidate in tree.files(tree.names()):
         path = candidate.path if candidate.path in named else spelt.get(unicodedata.normalize("NFC", candidate.path), "")
         row = named.pop(path, None)
         if row is not None:
             found.append(replace(candidate, class_name=row.label, split=row.split))
         elif names.looks_like_a_photograph(candidate.path):
             found.append(replace(candidate, split=UNLABELLED))
-    for path, row in named.items():
-        missing = replace(candidate_at(source, path), class_name=row.label, split=row.split)
-        found.append(missing if missing.reason else replace(missing, reason=MISSING, detail="there is no such file"))
+        else:
+            tree.passed_over[candidate.path] = names.NO_IMAGE
+    return found + [_unlisted(tree, path, row) for path, row in named.items() if not _excluded_above(tree, path)]
+
+
+def _unlisted(tree: Tree, path: str, row: Row) -> Candidate:
+    """What a labels file names, but the listing does not have: it is missing, outside, or passed over as junk. Named is read."""
+    found = replace(candidate_at(tree.root, path, tree.follow_links), class_name=row.label, split=row.split)
+    if found.reason:
+        return found
+    if not tf.io.gfile.exists(found.location):
+        return replace(found, reason=MISSING, detail="there is no such file")
+    tree.passed_over.pop(path, None)
     return found
+
+
+def _excluded_above(tree: Tree, path: str) -> bool:
+    """Whether `data.exclude` leaves out a path, or a folder above it."""
+    parts = path.split("/")
+    return any(names.excluded("/".join(parts[:count]), tree.exclude) for count in range(1, len(parts) + 1))
 
 
 def _listed(folders: Sequence[str]) -> str:
     return " and ".join(f"{visible(printable(name))}/" for name in folders)
-
-
-def _not_read(paths: Sequence[str]) -> list[str]:
-    """One sentence part about files at the top that are not photographs by their names."""
-    if not paths:
-        return []
-    shown = ", ".join(printable(name) for name in paths[:NAMED_FILES])
-    more = f" and {len(paths) - NAMED_FILES} more" if len(paths) > NAMED_FILES else ""
-    return [f"files without the ending of an image: {shown}{more}"]
 
 
 def _first_64_bits(text: str) -> int:

@@ -104,7 +104,7 @@ def _row(location: str, number: int, header: list[str], cells: list[str]) -> Row
     split = names.split_of(called)
     if called and not split:
         raise _refused(location, number, SPLIT, f"must be train, eval (or val, test) or empty, got {visible(called)!r}")
-    return Row(_path(location, number, values[PATH]), values[LABEL], split)
+    return Row(_path(location, number, values[PATH]), names.class_called(values[LABEL]), split)
 
 
 def _path(location: str, number: int, path: str) -> str:
@@ -115,7 +115,7 @@ def _path(location: str, number: int, path: str) -> str:
 
 def _from_json(location: str) -> list[tuple[int, Row]]:
     rows = label_studio.read_labels(location)
-    return [(number, Row(_path(location, number, path), label)) for number, (path, label) in enumerate(rows, 1)]
+    return [(number, Row(_path(location, number, path), names.class_called(label))) for number, (path, label) in enumerate(rows, 1)]
 
 
 def _refused(location: str, row: int, column: str, problem: str) -> DataRefused:

@@ -1,17 +1,18 @@
 """The files of a folder, local or remote, and of what each is: to be read, or set aside with a reason. No image is decoded.
 
-Nothing outside the folder is ever read: links that lead out are reported instead, links to folders are not followed, and devices
-and pipes are not opened.
+Nothing outside the folder is read, unless `data.follow_links` allows it for regular files: links that lead out are reported instead,
+links to folders are not followed, and devices and pipes are not opened. Known junk is passed over, see `names`.
 """
 
 import os
 import stat
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import tensorflow as tf
 
 from components.errors import SourceNotFound
+from components.example_gen import names
 from components.example_gen.photograph import TOO_MANY_BYTES, Encoded, printable
 
 LINK_OUT = "link out of the folder"
@@ -36,15 +37,27 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Tree:
-    """The folder `root` as files and folders in which photographs may be; paths are relative to it, "" is the folder itself."""
+    """The folder `root` as files and folders in which photographs may be; paths are relative to it, "" is the folder itself.
+
+    exclude, follow_links: as in `pipeline_config.Data`.
+    passed_over: the kind of each path that was passed over so far, as in `names.passed_over`; folders end in a slash.
+    """
 
     root: str
+    exclude: Sequence[str] = ()
+    follow_links: bool = False
+    passed_over: dict[str, str] = field(default_factory=dict)
 
     def names(self, path: str = "") -> list[str]:
-        """What is in a folder, sorted, except names that begin with a dot."""
+        """What is in a folder, sorted, except what is passed over."""
         location = self.at(path)
-        found = os.listdir(location) if is_local(location) else [name.rstrip("/") for name in tf.io.gfile.listdir(location)]
-        return sorted(name for name in found if name and not name.startswith("."))
+        listed = os.listdir(location) if is_local(location) else [name.rstrip("/") for name in tf.io.gfile.listdir(location)]
+        listed = sorted(filter(None, listed))
+        left_out = names.passed_over(listed, path, self.exclude)
+        for name, kind in left_out.items():
+            one = join(path, name)
+            self.passed_over[f"{one}/" if kind != names.SIDECAR and self.is_folder(one) else one] = kind
+        return [name for name in listed if name not in left_out]
 
     def folders(self, path: str = "") -> list[str]:
         """The names of the folders in a folder, sorted; links to folders are among them."""
@@ -63,7 +76,10 @@ class Tree:
         return join(self.root, path) if path else self.root
 
     def files(self, paths: list[str], class_name: str = "", split: str = "") -> Iterator[Candidate]:
-        """The files at and below `paths`, at any depth, sorted by name. Memory holds only names in folders that lead to the current one."""
+        """The files at and below `paths`, at any depth, sorted by name.
+
+        Memory holds only the names in the folders that lead to the current one, and what was passed over.
+        """
         waiting = paths[::-1]
         while waiting:
             path = waiting.pop()
@@ -82,26 +98,33 @@ class Tree:
 
     def _followed(self, link: Candidate) -> Candidate:
         target = os.path.realpath(link.location)
-        if os.path.commonpath([self.root, target]) != self.root:
-            return replace(link, reason=LINK_OUT, detail="links are followed only inside the folder")
+        if os.path.commonpath([self.root, target]) != self.root and not self.follow_links:
+            return replace(link, reason=LINK_OUT, detail="only data.follow_links=true follows links out of the folder, to files")
         if os.path.isdir(target):
             return replace(link, reason=LINK_TO_FOLDER, detail="only links to files are followed")
         if not os.path.isfile(target):
+            if os.path.exists(target):
+                return replace(link, reason=NOT_A_FILE, detail="a link to a device, pipe or socket")
             return replace(link, reason=UNREADABLE, detail="a broken link")
         return replace(link, location=target)
 
 
-def list_any(source: str) -> Iterator[Candidate]:
+def list_any(source: str, tree: Tree | None = None) -> Iterator[Candidate]:
     """The files of a folder of any layout, at any depth and sorted by name, or the file `source` itself; local or remote.
 
-    Candidates have no class and no split. Memory holds only the names in the folders that lead to the current one.
+    Candidates have no class and no split. Memory holds only the names in the folders that lead to the current one, and what was
+    passed over.
+
+    Args:
+      source: the folder or file.
+      tree: the folder with the rules by which it is listed, which also keeps what was passed over; None: the default rules.
 
     Raises:
       SourceNotFound: there is neither folder nor file.
     """
     root = root_of(source)
     if is_folder(root):
-        tree = Tree(root)
+        tree = tree or Tree(root)
         yield from tree.files(tree.names())
     elif os.path.isfile(root) if is_local(root) else tf.io.gfile.exists(root):
         yield Candidate(printable(root.rsplit("/", 1)[-1]), "", "", root)
@@ -109,8 +132,11 @@ def list_any(source: str) -> Iterator[Candidate]:
         raise SourceNotFound(f"there is no folder or file {source!r}; expected `synthetic`, `tfds:NAME`, a folder or an image")
 
 
-def candidate_at(source: str, path: str) -> Candidate:
-    """The file of a source that `list_any` listed as `path`; marked as not to be opened if `path` leads out of the source."""
+def candidate_at(source: str, path: str, follow_links: bool = False) -> Candidate:
+    """The file of a source that `list_any` listed as `path`; marked as not to be opened if `path` leads out of the source.
+
+    follow_links: whether the path may be a link out of the source, to a regular file.
+    """
     root = root_of(source)
     if not is_folder(root):
         found = Candidate(printable(root.rsplit("/", 1)[-1]), "", "", root)
@@ -118,7 +144,9 @@ def candidate_at(source: str, path: str) -> Candidate:
     found = Candidate(path, "", "", join(root, path))
     inside = all(part not in ("", ".", "..") for part in path.split("/"))
     if inside and is_local(root):
-        inside = os.path.commonpath([root, os.path.realpath(found.location)]) == root
+        # A link to a folder is never followed, so the folder that the file is in must be inside.
+        followed = os.path.dirname(found.location) if follow_links else found.location
+        inside = os.path.commonpath([root, os.path.realpath(followed)]) == root
     if not inside:
         return replace(found, reason=LINK_OUT, detail="it is not inside the folder")
     if is_local(root) and os.path.exists(found.location) and not os.path.isfile(found.location):

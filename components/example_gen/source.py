@@ -72,7 +72,7 @@ def open_source(data: pipeline_config.Data, datasets_dir: str) -> "Folder | Data
       SourceNotFound, DataRefused: as `inspect`.
     """
     source = _labelled_source(data, datasets_dir)
-    return Extended(source, _unlabelled_source(data.unlabelled)) if data.unlabelled else source
+    return Extended(source, _unlabelled_source(data)) if data.unlabelled else source
 
 
 def _labelled_source(data: pipeline_config.Data, datasets_dir: str) -> Folder | DataSet:
@@ -81,13 +81,14 @@ def _labelled_source(data: pipeline_config.Data, datasets_dir: str) -> Folder | 
     if data.source.startswith(TFDS_PREFIX):
         builder = data_set.prepare(data.source.removeprefix(TFDS_PREFIX))
         return data_set.open_data_set(data.source, "tfds", builder, data.eval_fraction)
-    return folder.open_folder(data.source, data.eval_fraction, read_labels(data.labels) if data.labels else None)
+    labels = read_labels(data.labels) if data.labels else None
+    return folder.open_folder(data.source, data.eval_fraction, labels, data.exclude, data.follow_links)
 
 
-def _unlabelled_source(source: str) -> Folder | DataSet:
-    if source.startswith(TFDS_PREFIX):
-        return data_set.open_unlabelled(source, "tfds", data_set.prepare(source.removeprefix(TFDS_PREFIX)))
-    return folder.unlabelled_folder(source)
+def _unlabelled_source(data: pipeline_config.Data) -> Folder | DataSet:
+    if data.unlabelled.startswith(TFDS_PREFIX):
+        return data_set.open_unlabelled(data.unlabelled, "tfds", data_set.prepare(data.unlabelled.removeprefix(TFDS_PREFIX)))
+    return folder.unlabelled_folder(data.unlabelled, data.exclude, data.follow_links)
 
 
 class Extended:

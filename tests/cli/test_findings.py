@@ -8,6 +8,7 @@ import pytest
 
 import pipeline_config
 from cli import doctor, doctor_libraries, doctor_machine
+from cli.settings import configuration
 from contracts.layout import Layout, run_lock
 
 
@@ -121,6 +122,17 @@ def test_checkpoints_that_nobody_touched_for_a_month_are_stale(tmp_path):
 def test_the_source_is_judged_by_its_classes(answer, level, words):
     finding, *_ = doctor.source(answer, pipeline_config.QUICK)
     assert finding.level == level and words in finding.says
+
+
+def test_what_of_the_source_is_not_read_is_said_and_too_many_unusable_files_fail():
+    answer = {"classes": {"rose": 40, "tulip": 59}, "images": 99, "unlabelled": 0, "not_read": ["folders without photographs (1): lily/"],
+              "refused": [[1, "link out of the folder", "only data.follow_links=true follows it"]]}  # fmt: skip
+    small = configuration("quick", ["data.source=x", "pretrain.batch_size=8"])
+    assert [finding.level for finding in doctor.source(answer, small)] == ["ok", "ok", "ok", "ok"]  # one of 100 is allowed
+    answer["refused"][0][0] = 2
+    said = list(doctor.source(answer, small))
+    assert said[0].says == "not read: folders without photographs (1): lily/"
+    assert said[1].level == "fail" and "data.follow_links=true" in said[1].says and "data.max_bad_fraction=0.01" in said[1].fix
 
 
 def test_a_batch_larger_than_the_train_split_names_one_that_fits():

@@ -34,12 +34,18 @@ def test_two_percent_damaged_is_refused_with_count_reason_and_paths():
     (sentence,) = refusals(report(2), NONE, 0.01)
     assert sentence == (
         "2 of 100 files (2.00%) cannot be used, more than data.max_bad_fraction=0.01 allows: 2 zero bytes; "
-        "'daisy/0.jpg', 'daisy/1.jpg'")  # fmt: skip
+        "'daisy/0.jpg', 'daisy/1.jpg'. Mend or remove them, or name what is no photograph in data.exclude")  # fmt: skip
+
+
+def test_the_detail_of_the_first_file_of_a_reason_says_what_to_do():
+    found = report(2)
+    found["quarantined"]["files"][0]["detail"] = "only data.follow_links=true reads it"
+    assert "2 zero bytes (for example only data.follow_links=true reads it); 'daisy/0.jpg'" in refusals(found, NONE, 0.01)[0]
 
 
 def test_only_the_first_paths_are_named():
     (sentence,) = refusals(report(20), NONE, 0.01)
-    assert sentence.endswith("'daisy/3.jpg', 'daisy/4.jpg' and 15 more")
+    assert "'daisy/3.jpg', 'daisy/4.jpg' and 15 more. " in sentence
 
 
 @pytest.mark.parametrize("split", ["train", "eval"])

@@ -127,7 +127,7 @@ def test_what_has_no_class_folder_is_unlabelled(flowers, tmp_path, name, divided
     unlabelled = {candidate.path for candidate in folder.candidates if candidate.split == UNLABELLED}
     assert unlabelled == {f"{name}/2019/a.jpg", f"{name}/notes.txt", "loose.JPEG"}
     assert {candidate.class_name for candidate in folder.candidates if candidate.split == UNLABELLED} == {""}
-    assert folder.unused == ("files without the ending of an image: LICENSE.txt",)
+    assert folder.unused == ("files without the ending of an image (1): LICENSE.txt",)
 
 
 @pytest.mark.parametrize("held_out", ["", "test"])
@@ -143,7 +143,7 @@ def test_what_has_no_class_folder_inside_a_split_is_unlabelled_too(flowers, tmp_
     assert folder.classes == ("daisy", "rose") and folder.given_splits is bool(held_out)
     unlabelled = {candidate.path for candidate in folder.candidates if candidate.split == UNLABELLED}
     assert unlabelled == {"train/Unlabelled/a.jpg", "train/loose.png"}
-    assert folder.unused == ("files without the ending of an image: train/list.csv",)
+    assert folder.unused == ("files without the ending of an image (1): train/list.csv",)
 
 
 def test_a_folder_without_any_label_has_no_classes(flowers, tmp_path):
@@ -206,6 +206,99 @@ def test_links_are_followed_inside_the_folder_only_and_special_files_are_never_o
     assert bytes_of["daisy/relative.jpg"] == (flowers / "rose" / "1.jpg").read_bytes()
     assert bytes_of["daisy/out.jpg"] == b""
     assert folder.classes == ("daisy", "rose", "tulip")
+
+
+JUNK = ("rose/Thumbs.db", "daisy/desktop.ini", "__MACOSX/rose/._1.jpg", "rose/@eaDir/0.jpg/SYNOPHOTO_THUMB_M.jpg", "$RECYCLE.BIN/a.jpg",
+        "lost+found/b.jpg", "rose/.DS_Store")  # fmt: skip
+
+
+def add_junk(flowers):
+    for path in JUNK:
+        (flowers / path).parent.mkdir(parents=True, exist_ok=True)
+        (flowers / path).write_bytes(b"junk")
+    for index in range(10):
+        (flowers / "rose" / f"{index}.jpg.json").write_text("{}")
+        (flowers / "daisy" / f"{index}.xmp").write_text("<x/>")
+    (flowers / "tulip" / "2019").mkdir(parents=True)
+
+
+def test_junk_is_passed_over_and_counted_as_such(flowers):
+    before = opened(flowers)
+    add_junk(flowers)
+    folder = opened(flowers)
+    assert folder.classes == before.classes and folder.candidates == before.candidates and not before.unused
+    assert folder.fingerprint() == before.fingerprint()
+    assert folder.unused == (
+        "files about a photograph beside them (20): daisy/0.xmp, daisy/1.xmp, daisy/2.xmp and 17 more",
+        "folders without photographs (1): tulip/",
+        "hidden and system files and folders (7): $RECYCLE.BIN/, __MACOSX/, daisy/desktop.ini and 4 more",
+    )
+
+
+def test_junk_is_passed_over_in_a_folder_of_any_layout_too(flowers):
+    listed = [candidate.path for candidate in list_any(str(flowers))]
+    add_junk(flowers)
+    assert [candidate.path for candidate in list_any(str(flowers))] == listed
+    assert {candidate.path for candidate in unlabelled_folder(str(flowers)).candidates} == set(listed)
+    assert "(20)" in unlabelled_folder(str(flowers)).unused[0]
+    assert [candidate.path for candidate in list_any(str(flowers / "rose" / "Thumbs.db"))] == ["Thumbs.db"]  # asked for by name
+
+
+def test_junk_beside_splits_and_in_them_does_not_matter(flowers, tmp_path):
+    for split in ("train", "val"):
+        shutil.copytree(flowers, tmp_path / "data" / split)
+        add_junk(tmp_path / "data" / split)
+    for name in ("__MACOSX", "@eaDir"):
+        (tmp_path / "data" / name).mkdir()
+    folder = opened(tmp_path / "data")
+    assert folder.given_splits and folder.classes == ("daisy", "rose") and len(folder.candidates) == 40
+
+
+def test_what_a_pattern_matches_is_passed_over(flowers):
+    (flowers / "drafts").mkdir()
+    shutil.copy(flowers / "rose" / "0.jpg", flowers / "drafts" / "a.jpg")
+    (flowers / "rose" / "layers.psd").write_bytes(b"8BPS")
+    folder = open_folder(str(flowers), 0.15, exclude=("*.psd", "Drafts", "rose/1.*"))
+    assert folder.classes == ("daisy", "rose") and len(folder.candidates) == 19 and not reasons(folder)
+    assert folder.unused == ("excluded by data.exclude (3): drafts/, rose/1.jpg, rose/layers.psd",)
+    assert len(unlabelled_folder(str(flowers), exclude=("*.psd", "drafts")).candidates) == 20
+
+
+def test_two_spellings_of_a_class_are_one_class(flowers, tmp_path):
+    for split, spelt in (("train", "\u00e9t\u00e9"), ("val", "e\u0301te\u0301")):
+        for name, target in (("rose", "rose"), ("daisy", spelt)):
+            shutil.copytree(flowers / name, tmp_path / "data" / split / target)
+    folder = opened(tmp_path / "data")
+    assert folder.classes == ("rose", "\u00e9t\u00e9") and len(folder.candidates) == 40
+    (flowers / "daisy").rename(flowers / "\u00e9t\u00e9")
+    shutil.copytree(flowers / "\u00e9t\u00e9", flowers / "e\u0301te\u0301")
+    folder = opened(flowers)
+    assert folder.classes == ("rose", "\u00e9t\u00e9")
+    assert len(folder.candidates) == 30 and len({candidate.path for candidate in folder.candidates}) == 30
+    assert all(read(candidate, 10_000).data for candidate in folder.candidates)
+
+
+def test_links_out_of_the_folder_are_followed_to_files_alone_where_it_is_allowed(flowers, tmp_path):
+    linked = tmp_path / "linked"
+    for photograph in flowers.rglob("*.jpg"):
+        link = linked / photograph.relative_to(flowers)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(photograph)
+    (linked / "tulip").symlink_to(flowers / "rose")
+    os.mkfifo(tmp_path / "pipe")
+    (linked / "rose" / "pipe.jpg").symlink_to(tmp_path / "pipe")
+    (linked / "rose" / "null.jpg").symlink_to("/dev/null")
+    (linked / "rose" / "gone.jpg").symlink_to(tmp_path / "gone.jpg")
+    refused = opened(linked)
+    assert set(reasons(refused).values()) == {"link out of the folder"} and len(reasons(refused)) == 24
+    assert all("data.follow_links=true" in candidate.detail for candidate in refused.candidates)
+    for folder in (open_folder(str(linked), 0.15, follow_links=True), unlabelled_folder(str(linked), follow_links=True)):
+        assert reasons(folder) == {"tulip": "link to a folder", "rose/pipe.jpg": "not a regular file",
+                                   "rose/null.jpg": "not a regular file", "rose/gone.jpg": "unreadable"}  # fmt: skip
+        assert sum(bool(read(candidate, 10_000).data) for candidate in folder.candidates) == 20
+    assert read(candidate_at(str(linked), "rose/0.jpg", follow_links=True), 10_000).data
+    for path in ("tulip/0.jpg", "rose/null.jpg", "../flowers/rose/0.jpg"):
+        assert read(candidate_at(str(linked), path, follow_links=True), 10_000).reason, path
 
 
 def test_a_linked_root_is_fine(flowers, tmp_path):

@@ -113,6 +113,33 @@ def test_a_labelled_file_that_is_missing_is_listed_and_one_outside_is_not_opened
     assert reasons == {"rose/none.jpg": MISSING, "../secret.jpg": "link out of the folder", "/etc/passwd": "link out of the folder"}
 
 
+def test_what_a_labels_file_names_is_read_even_if_its_name_is_that_of_junk_but_not_if_it_is_excluded(flowers):
+    (flowers / "@eaDir").mkdir()
+    shutil.copy(flowers / "rose" / "0.jpg", flowers / "@eaDir" / "a.jpg")
+    (flowers / "rose" / "0.jpg.json").write_text("{}")
+    rows = {path: Row(path, "red") for path in ("@eaDir/a.jpg", "rose/0.jpg", "daisy/0.jpg", "daisy/gone.jpg")}
+    folder = open_folder(str(flowers), 0.15, rows, exclude=("daisy",))
+    assert {path for path, (name, _) in by_path(folder).items() if name} == {"@eaDir/a.jpg", "rose/0.jpg"}
+    assert not any(candidate.reason for candidate in folder.candidates)
+    assert [part.split(" (")[0] for part in folder.unused] == [
+        "excluded by data.exclude", "files about a photograph beside them", "hidden and system files and folders"]  # fmt: skip
+
+
+def test_labelled_links_are_followed_out_of_the_folder_where_it_is_allowed(flowers, tmp_path):
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "a.jpg").symlink_to(flowers / "rose" / "0.jpg")
+    (tmp_path / "linked" / ".b.jpg").symlink_to(flowers / "rose" / "1.jpg")  # hidden, so not listed
+    rows = {path: Row(path, "red") for path in ("a.jpg", ".b.jpg")}
+    reasons = {follow: {candidate.reason for candidate in open_folder(str(tmp_path / "linked"), 0.15, rows, (), follow).candidates}
+               for follow in (False, True)}  # fmt: skip
+    assert reasons == {False: {"link out of the folder"}, True: {""}}
+
+
+def test_labels_that_differ_in_the_spelling_of_accents_are_one_class(table):
+    found = read_labels(table("path,label\na.jpg,\u00e9t\u00e9\nb.jpg,e\u0301te\u0301\n"))
+    assert {row.label for row in found.values()} == {"\u00e9t\u00e9"}
+
+
 def test_names_match_however_their_accents_are_spelt(flowers):
     shutil.copy(flowers / "rose" / "0.jpg", flowers / "e\u0301te\u0301.jpg")  # as macOS spells them
     folder = open_folder(str(flowers), 0.15, {"\u00e9t\u00e9.jpg": Row("\u00e9t\u00e9.jpg", "red")})

@@ -30,3 +30,41 @@ def test_classes_that_can_only_be_splits_are_recognised(classes, splits):
 
 def test_a_class_has_one_spelling_of_its_accents():
     assert names.class_called("e\u0301te\u0301") == names.class_called("\u00e9t\u00e9") == "\u00e9t\u00e9"
+
+
+@pytest.mark.parametrize("name", ["Thumbs.db", "THUMBS.DB", "desktop.ini", ".DS_Store", "._a.jpg", "a.jpg:Zone.Identifier", "$RECYCLE.BIN",
+                                  "System Volume Information", "found.000", "__MACOSX", "lost+found", "@eaDir", "#recycle", "Icon\r",
+                                  "Catalogue Previews.lrdata", ".ipynb_checkpoints"])  # fmt: skip
+def test_what_systems_leave_in_folders_is_known(name):
+    assert names.passed_over([name, "a.jpg"], "rose") == {name: names.SYSTEM}
+
+
+@pytest.mark.parametrize("name", ["a.json", "A.JPG.json", "a.jpg.supplemental-metadata.json", "a.jpg(1).json", "a.xml", "a.txt", "a.xmp",
+                                  "a.jpg.xmp", "A.AAE", "a.THM", "a.mov", "a.NEF", "a.jpg.md5"])  # fmt: skip
+def test_a_file_about_a_photograph_is_known_by_the_photograph_beside_it(name):
+    assert names.passed_over([name, "a.jpg"], "") == {name: names.SIDECAR}
+    assert names.passed_over([name, "b.jpg"], "") == {}
+    assert names.passed_over([name], "") == {}
+
+
+def test_no_photograph_and_no_class_is_passed_over():
+    listed = ["a.jpg", "a.png", "a", "rose", "Thumbs", "database.db.jpg", "json.jpg", "txt", "recycled", "@home", "lost", "train"]
+    assert names.passed_over(listed, "") == {}
+
+
+@pytest.mark.parametrize(("pattern", "path", "matches"), [
+    ("*.psd", "rose/a.PSD", True), ("*.psd", "a.psd", True), ("*.psd", "a.psd.jpg", False), ("drafts", "rose/Drafts", True),
+    ("drafts/", "drafts", True), ("drafts", "drafts2", False), ("rose/old*", "rose/old 1", True), ("rose/old*", "lily/rose/old", False),
+    ("/rose/*.png", "rose/2019/a.png", True), ("\u00e9t\u00e9", "e\u0301te\u0301", True), ("img_[0-9].jpg", "img_7.jpg", True),
+])  # fmt: skip
+def test_patterns_are_compared_with_names_or_with_slashes_with_paths(pattern, path, matches):
+    assert names.excluded(path, [pattern]) is matches
+    assert not names.excluded(path, [])
+
+
+def test_what_is_not_read_is_counted_by_kind_and_the_first_are_named():
+    paths = {f"rose/{i}.json": names.SIDECAR for i in range(1200)} | {"lily/": names.EMPTY}
+    assert names.not_read(paths) == [
+        "files about a photograph beside them (1,200): rose/0.json, rose/1.json, rose/10.json and 1,197 more",
+        "folders without photographs (1): lily/"]  # fmt: skip
+    assert names.not_read({}) == []

@@ -39,8 +39,7 @@ def test_a_class_with_fewer_than_two_usable_images_is_refused_by_name(flowers, p
         inspect(flowers)
     shutil.rmtree(flowers / "tulip")
     (flowers / "tulip").mkdir()
-    with pytest.raises(DataRefused, match="'tulip' has 0 usable images"):
-        inspect(flowers)
+    assert inspect(flowers).classes == ("daisy", "rose")  # an empty folder is no class
 
 
 def test_a_class_with_two_usable_images_among_damaged_ones_passes_the_check(flowers, photograph_bytes):
@@ -80,11 +79,14 @@ def test_nothing_is_drawn_to_inspect_synthetic_flowers(tmp_path):
 
 def test_only_settings_that_matter_to_ingest_are_its_parameter():
     folder = pipeline_config.ingest(pipeline_config.Data(source="x", max_side=99))
-    assert folder == {"source": "x", "labels": "", "unlabelled": "", "max_side": 99, "max_pixels": 64_000_000, "eval_fraction": 0.15,
-                      "min_eval": 150}  # fmt: skip
+    assert folder == {"source": "x", "labels": "", "unlabelled": "", "exclude": (), "follow_links": False, "max_side": 99,
+                      "max_pixels": 64_000_000, "eval_fraction": 0.15, "min_eval": 150}  # fmt: skip
     assert pipeline_config.ingest(pipeline_config.Data(source="x", synthetic_seed=3)) == pipeline_config.ingest(
         pipeline_config.Data(source="x", max_bad_fraction=0.5))  # fmt: skip
     assert "synthetic_seed" in pipeline_config.ingest(pipeline_config.Data())
+    # What of a folder is read: only where there is one.
+    assert "exclude" not in pipeline_config.ingest(pipeline_config.Data(source="tfds:x"))
+    assert "exclude" in pipeline_config.ingest(pipeline_config.Data(source="tfds:x", unlabelled="more"))
     # Least photographs of eval: only where a folder is divided.
     assert not any("min_eval" in pipeline_config.ingest(pipeline_config.Data(source=name)) for name in ("synthetic", "tfds:x"))
 
@@ -137,3 +139,14 @@ def test_labels_and_a_second_source_may_be_remote(photograph_bytes):
 def test_a_labels_file_is_for_a_folder():
     with pytest.raises(pipeline_config.ConfigurationError, match="data.labels must be empty, as data.source is synthetic"):
         pipeline_config.Data(labels="labels.csv")
+
+
+@pytest.mark.parametrize("setting", [{"exclude": ("*.psd",)}, {"follow_links": True}])
+def test_what_of_a_folder_is_read_needs_a_folder(setting):
+    (name,) = setting
+    for source_name in ("synthetic", "tfds:x"):
+        with pytest.raises(pipeline_config.ConfigurationError, match=f"data.{name} must be .* as no folder is read"):
+            pipeline_config.Data(source=source_name, **setting)
+    pipeline_config.Data(source="tfds:x", unlabelled="more", **setting)
+    with pytest.raises(pipeline_config.ConfigurationError, match="data.exclude must be glob patterns that are not empty"):
+        pipeline_config.Data(source="x", exclude=("/",))
