@@ -7,6 +7,7 @@ order and views of a step follow from the seed and the step. TensorFlow writes t
 
 import json
 import logging
+import posixpath
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -34,8 +35,9 @@ class Checkpoints:
         self.seconds = 0.0
         self.history: list[dict] = []
         self._writes = writes
+        self._variables = list(variables)
         self._progress = tf.Variable("", dtype=tf.string)
-        self._checkpoint = tf.train.Checkpoint(variables=list(variables), progress=self._progress)
+        self._checkpoint = tf.train.Checkpoint(variables=self._variables, progress=self._progress)
         self._manager = tf.train.CheckpointManager(self._checkpoint, directory, max_to_keep=KEPT)
 
     def restore(self) -> int:
@@ -68,3 +70,18 @@ class Checkpoints:
         self._progress.assign(json.dumps(progress))
         self._manager.save(checkpoint_number=self.step)
         self.saved_step = self.step
+
+    def are_finite(self) -> bool:
+        """Whether every value that a checkpoint would hold is a finite number."""
+        return all(bool(tf.reduce_all(tf.math.is_finite(one))) for one in self._variables if one.dtype.is_floating)
+
+    def remove(self) -> None:
+        """Removes all checkpoints: the next start begins at step 0."""
+        directory = self._manager.directory
+        if self._writes and tf.io.gfile.exists(directory):
+            # First, so that a process that is killed here leaves no record that names what is gone.
+            record = posixpath.join(directory, "checkpoint")
+            if tf.io.gfile.exists(record):
+                tf.io.gfile.remove(record)
+            tf.io.gfile.rmtree(directory)
+        self.saved_step = 0

@@ -5,6 +5,7 @@ Its clock measures the speed and the time left, and says when a checkpoint is du
 
 import dataclasses
 import logging
+import math
 import time
 from collections.abc import Callable
 
@@ -38,6 +39,10 @@ class Progress:
     saved_step: int
     images_per_second: float | None
     seconds_left: float | None
+
+
+# After a step whose loss is finite they can still be none: it is computed before they change.
+WEIGHTS = "weights are no finite numbers"
 
 
 class Clock:
@@ -91,8 +96,15 @@ class Clock:
     def save(self, force: bool = False) -> None:
         """Writes a checkpoint if the last is settings.checkpoint_seconds old, or if `force`."""
         if force or time.monotonic() - self.last_save >= self.settings.checkpoint_seconds:
+            self.check(self.checkpoints.are_finite(), WEIGHTS)
             self.checkpoints.save()
             self.last_save = time.monotonic()
+
+    def check(self, finite: bool, what: str) -> None:
+        """Removes the checkpoints and raises DivergenceError, which says `what`, unless `finite`."""
+        if not finite:
+            self.checkpoints.remove()
+            raise monitors.diverged(what, step=self.checkpoints.step, settings=self.settings)
 
     def stop_if_asked(self) -> None:
         """Writes a checkpoint and raises KeyboardInterrupt if the process was asked to end (contracts.interruption)."""
@@ -139,7 +151,8 @@ def pretrain(
       ConfigurationError: fewer photographs than one batch, or a batch that the replicas cannot share.
       export.BackboneChanged: the backbone to start from is not the one that was chosen.
       replicas.WorkerLost: another worker ended.
-      monitors.CollapseError: the outputs collapsed or the loss diverged.
+      monitors.CollapseError: the outputs collapsed.
+      monitors.DivergenceError: loss, weights or outputs are no finite numbers; the checkpoints are removed.
       KeyboardInterrupt: SIGINT or SIGTERM arrived; the steps until then are in a checkpoint.
     """
     count = len(photographs.labels)
@@ -183,7 +196,9 @@ def pretrain(
     while checkpoints.step < steps:
         epoch = checkpoints.step // steps_an_epoch
         losses, ratios, outputs = train_epoch(photographs, settings, checkpoints, step_function, clock, steps_an_epoch)
+        clock.check(checkpoints.are_finite(), WEIGHTS)
         outputs = np.concatenate(outputs)[-RANK_OUTPUTS:]
+        clock.check(bool(np.isfinite(outputs).all()), "outputs are no finite numbers")
         entry = {
             "epoch": epoch + 1,
             "step": checkpoints.step,
@@ -202,7 +217,7 @@ def pretrain(
             min_rank=min(settings.min_effective_rank, min(outputs.shape) / 4))  # fmt: skip
         last = checkpoints.step == steps
         if chief and (last or settings.knn_epochs and (epoch + 1) % settings.knn_epochs == 0):
-            entry["knn_train_top1"] = train_knn(embed, photographs, settings, neighbours)
+            entry["knn_train_top1"] = train_knn(embed, photographs, settings, neighbours, clock)
         checkpoints.history.append(entry)
         write_scalars(writer, entry)
         clock.report(entry, force=last or entry["knn_train_top1"] is not None)
@@ -226,6 +241,7 @@ def train_epoch(photographs, settings, checkpoints, step_function, clock, steps_
         outputs = outputs[-(RANK_OUTPUTS // settings.batch_size + 1) :]
         checkpoints.step += 1
         clock.tick()
+        clock.check(math.isfinite(losses[-1]), f"the loss is {losses[-1]}")
         if index + 1 < steps_an_epoch:
             clock.report({"epoch": epoch + 1, "loss": losses[-1], "output_std_ratio": ratios[-1]})
             clock.save()
@@ -233,7 +249,7 @@ def train_epoch(photographs, settings, checkpoints, step_function, clock, steps_
     return losses, ratios, outputs
 
 
-def train_knn(embed: Callable, photographs: TrainSplit, settings: Pretrain, neighbours: int) -> float | None:
+def train_knn(embed: Callable, photographs: TrainSplit, settings: Pretrain, neighbours: int, clock: Clock) -> float | None:
     """kNN accuracy on settings.knn_images labelled photographs, each left out once; None if there are not two."""
     labelled = np.flatnonzero(photographs.labels >= 0)
     if len(labelled) < 2:
@@ -241,7 +257,9 @@ def train_knn(embed: Callable, photographs: TrainSplit, settings: Pretrain, neig
     order = np.random.default_rng(settings.seed).permutation(len(labelled))
     chosen = np.sort(labelled[order[: settings.knn_images]])
     views = photographs.views(chosen, settings.resolution, BATCH)
-    return knn_accuracy(embed(views)[0], photographs.labels[chosen], neighbours)
+    features = embed(views)[0]
+    clock.check(bool(np.isfinite(features).all()), "features are no finite numbers")
+    return knn_accuracy(features, photographs.labels[chosen], neighbours)
 
 
 def write_scalars(writer: tf.summary.SummaryWriter, entry: dict) -> None:

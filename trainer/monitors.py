@@ -1,4 +1,4 @@
-"""Detects a collapse (arXiv 2011.10566, section 4.1; Garrido et al., arXiv 2210.02885).
+"""Detects a collapse (arXiv 2011.10566, section 4.1; Garrido et al., arXiv 2210.02885), and a divergence.
 
 The standard deviation detects a complete collapse (all outputs equal), the effective rank also a partial one (all outputs on a
 few lines). Neither needs a label.
@@ -7,9 +7,15 @@ few lines). Neither needs a label.
 import numpy as np
 import tensorflow as tf
 
+from pipeline_config import Pretrain
+
 
 class CollapseError(RuntimeError):
     """Pre-training ended because the outputs collapsed; the message says what to change."""
+
+
+class DivergenceError(CollapseError):
+    """Pre-training ended because something is no finite number any more; the message says what to change."""
 
 
 def output_std_ratio(z: tf.Tensor) -> tf.Tensor:
@@ -43,12 +49,24 @@ def effective_rank(z: np.ndarray) -> float:
     return float(np.exp(-np.sum(share * np.log(share))))
 
 
+def diverged(what: str, *, step: int, settings: Pretrain) -> DivergenceError:
+    """The error of a divergence.
+
+    Args:
+      what: the sentence that says what is no finite number.
+      step: steps done.
+      settings: those that the message advises to change.
+    """
+    rate = "warm_start_learning_rate" if settings.warm_start.backbone else "base_learning_rate"
+    float16 = ", or set pretrain.precision to float32" if settings.precision == "mixed_float16" else ""
+    return DivergenceError(
+        f"pre-training diverged at step {step}: {what}. Lower pretrain.{rate} (it is {settings.base_learning_rate:g}; try a third "
+        f"of it){float16}. Its checkpoints are removed: continued from them it would diverge again."
+    )
+
+
 def check_collapse(std_ratio: float, rank: float, loss: float, *, min_std_ratio: float, min_rank: float, epoch: int) -> None:
-    """Raises CollapseError if a monitor is below its limit or the loss is not finite."""
-    if not np.isfinite(loss):
-        raise CollapseError(
-            f"pre-training diverged in epoch {epoch}: the loss is {loss}. Lower pretrain.base_learning_rate (try a third of it)."
-        )
+    """Raises CollapseError if a monitor is below its limit."""
     if std_ratio < min_std_ratio or rank < min_rank:
         raise CollapseError(
             f"pre-training collapsed in epoch {epoch}: output std ratio {std_ratio:.3f} (limit pretrain.min_output_std_ratio "

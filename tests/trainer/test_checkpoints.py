@@ -55,6 +55,21 @@ def test_a_damaged_newest_checkpoint_is_passed_over(tmp_path, caplog):
     assert "ckpt-6 cannot be read" in caplog.text
 
 
+@pytest.mark.parametrize("directory", ["local", "ram://checkpoints/removed"])
+def test_what_was_removed_is_never_continued(tmp_path, directory):
+    directory = directory if "://" in directory else tmp_path / directory
+    saved(directory, (5, 6))
+    checkpoints, step, _ = reopen(directory)
+    checkpoints.remove()
+    checkpoints.remove()  # also where there is nothing
+    assert step == 6 and reopen(directory)[1] == 0
+
+
+@pytest.mark.parametrize(("value", "finite"), [(1e30, True), (float("inf"), False), (float("nan"), False)])
+def test_values_that_are_no_numbers_are_known(tmp_path, value, finite):
+    assert Checkpoints(str(tmp_path), [tf.Variable([0.0, value]), tf.Variable(3)]).are_finite() is finite
+
+
 def test_where_none_can_be_read_the_error_says_what_to_do(tmp_path):
     saved(tmp_path)
     for data in pathlib.Path(tmp_path).glob("*.data*"):

@@ -1,8 +1,11 @@
+import re
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer.monitors import CollapseError, check_collapse, effective_rank, output_std_ratio
+from pipeline_config import Pretrain, WarmStart
+from trainer.monitors import CollapseError, check_collapse, diverged, effective_rank, output_std_ratio
 
 
 def test_outputs_all_alike_have_ratio_0():
@@ -41,6 +44,12 @@ def test_a_collapse_says_what_to_change(ratio, rank):
         check_collapse(ratio, rank, -1.0, **LIMITS)
 
 
-def test_a_loss_that_is_no_number_is_named():
-    with pytest.raises(CollapseError, match="diverged.*nan"):
-        check_collapse(0.9, 20.0, float("nan"), **LIMITS)
+@pytest.mark.parametrize(("settings", "advice"), [
+    (Pretrain(base_learning_rate=0.9), r"Lower pretrain.base_learning_rate \(it is 0.9; try a third of it\)\. Its checkpoints"),
+    # The rate of a warm start is another setting, and the one that counts.
+    (Pretrain(base_learning_rate=0.6, warm_start=WarmStart("3", "/backbone", "c0")), r"Lower pretrain.warm_start_learning_rate \(it is 0.6"),
+    (Pretrain(precision="mixed_float16"), "or set pretrain.precision to float32"),
+])  # fmt: skip
+def test_a_divergence_says_what_to_change(settings, advice):
+    error = diverged("the loss is nan", step=7, settings=settings)
+    assert re.match(f"pre-training diverged at step 7: the loss is nan. .*{advice}", str(error))

@@ -11,7 +11,7 @@ from pipeline_config import ConfigurationError
 from trainer import checkpoints as checkpoints_module
 from trainer import loop
 from trainer.loop import pretrain
-from trainer.monitors import CollapseError
+from trainer.monitors import CollapseError, DivergenceError
 
 
 def run(photographs, settings, tmp_path, name="run"):
@@ -119,6 +119,23 @@ def test_a_collapse_ends_the_run(photographs, settings, tmp_path):
                                 grey_probability=0, blur_probability=0)  # fmt: skip
     with pytest.raises(CollapseError, match="collapsed in epoch 1.*pretrain.base_learning_rate"):
         run(same, dataclasses.replace(settings, views=still), tmp_path)
+
+
+# The rate overflows float32 in the weights, or only what is computed from them.
+@pytest.mark.parametrize("rate", [1e20, pytest.param(1e38, marks=pytest.mark.slow)])
+def test_a_divergence_ends_the_run_at_its_step_and_nothing_can_continue_it(photographs, settings, tmp_path, monkeypatch, rate):
+    """The first step's loss is finite, as it is computed before the weights change: its checkpoint is of weights that are lost."""
+    monkeypatch.setattr(loop.monitors, "effective_rank", lambda outputs: pytest.fail("the singular values of no numbers"))
+    with pytest.raises(DivergenceError, match="diverged at step [12]: .*Lower pretrain.base_learning_rate"):
+        run(photographs, dataclasses.replace(settings, base_learning_rate=rate), tmp_path)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_a_divergence_in_the_last_step_is_seen_before_its_network_is_used(photographs, settings, tmp_path):
+    settings = dataclasses.replace(settings, epochs=1, batch_size=28, base_learning_rate=1e20)
+    with pytest.raises(DivergenceError, match="diverged at step 1: (weights|features) are no finite numbers"):
+        run(photographs, settings, tmp_path)
 
 
 def test_fewer_photographs_than_a_batch_are_refused(photographs, settings, tmp_path):
