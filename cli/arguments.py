@@ -35,6 +35,19 @@ EXIT_STATUSES = """exit status:
 """
 
 
+class _KeepsLines(argparse.HelpFormatter):
+    """Folds running text, and keeps the lines of a text that has several."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if "\n" in text else super()._fill_text(text, width, indent)
+
+
+def examples(*commands: str, after: str = "") -> dict[str, object]:
+    """Arguments of `add_parser` with which a verb's help ends in examples and `after`; a command is what follows the verb."""
+    lines = "".join(f"  %(prog)s {command}".rstrip() + "\n" for command in commands)
+    return {"formatter_class": _KeepsLines, "epilog": f"examples:\n{lines}" + (f"\n{after}" if after else "")}
+
+
 def add_configuration(parser: argparse.ArgumentParser, preset: str | None, data: str) -> None:
     """Adds --preset, --data, --labels, --unlabelled and --set, which `configuration` reads. `data` lists the possible sources. `preset` is the default;
     with None the verb chooses `gpu`, or `quick` with --local."""

@@ -2,7 +2,7 @@
 
 import argparse
 
-from cli.arguments import ExitStatus
+from cli.arguments import ExitStatus, examples
 
 # Each shell with the line that switches completion on for good.
 SHELLS = {
@@ -15,9 +15,9 @@ SHELLS = {
 def add(verbs) -> None:
     """Adds the verb to what `argparse.ArgumentParser.add_subparsers` returned."""
     completion = verbs.add_parser(
-        "completion", help="print the code for shell completion", formatter_class=argparse.RawDescriptionHelpFormatter,
+        "completion", help="print the code for shell completion",
         description="Prints the code that makes a shell complete verbs, options, presets, settings and registered versions.",
-        epilog="switch it on with\n" + "\n".join(f"  {line}" for line in SHELLS.values()))  # fmt: skip
+        **examples("bash", "zsh", after="switch it on with\n" + "\n".join(f"  {line}" for line in SHELLS.values())))  # fmt: skip
     completion.add_argument("shell", choices=tuple(SHELLS), help="for which shell")
     completion.set_defaults(verb=_completion)
 

@@ -17,6 +17,7 @@ import rich.console
 from absl import logging as absl_logging
 
 from cli.live_view import TRAINS, LiveView
+from cli.program import as_typed
 from contracts import interruption
 from contracts.text import visible
 from pipeline.identity import FIRST
@@ -200,7 +201,7 @@ class Console:
 
     def fail(self, line: str) -> None:
         """Prints one paragraph on standard error."""
-        self.errors.print(line, markup=False, highlight=False, soft_wrap=True)
+        self.errors.print(as_typed(line), markup=False, highlight=False, soft_wrap=True)
 
     def interrupting(self, name: str) -> None:
         """Says that the run was asked to end. Safe in a signal handler: touches no stream that might be in use."""

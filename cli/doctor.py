@@ -12,8 +12,9 @@ from collections.abc import Iterator
 
 import pipeline_config
 from cli import arguments, doctor_libraries, doctor_machine, preconditions, settings
-from cli.arguments import ExitStatus, add_configuration, add_root
+from cli.arguments import ExitStatus, add_configuration, add_root, examples
 from cli.doctor_machine import FAIL, OK, WARN, Finding, judge
+from cli.program import as_typed
 from contracts.layout import Layout
 from contracts.text import visible
 from pipeline_config import Config
@@ -35,7 +36,8 @@ def add(verbs) -> None:
     doctor = verbs.add_parser(
         "doctor", help="check this machine and configuration, and say how to fix what is wrong",
         description="Checks the machine, the installation, DIR and the configuration of a run, changes nothing, and prints a "
-        "line for each finding: ok, warn or fail, and how to fix it. Exit status 1 if anything fails.")  # fmt: skip
+        "line for each finding: ok, warn or fail, and how to fix it. Exit status 1 if anything fails.",
+        **examples("--preset cpu --data FOLDER", "--root runs/mine"))  # fmt: skip
     add_configuration(doctor, preset="quick", data="the source that the run will use")
     add_root(doctor)
     doctor.set_defaults(verb=_doctor)
@@ -86,7 +88,7 @@ def line(finding: Finding, coloured: bool) -> str:
     if coloured:
         level = f"\x1b[{COLOURS[finding.level]}m{level}\x1b[0m"
     text = f"{finding.subject:<17} {finding.says}" + (f" -> {finding.fix}" if finding.fix else "")
-    return f"{level}  {visible(text)}"
+    return f"{level}  {visible(as_typed(text))}"
 
 
 def settings_of(parsed: argparse.Namespace) -> tuple[Config, Finding]:
@@ -186,7 +188,7 @@ def registry(answer: dict) -> Finding:
                        "restore DIR/registry/versions from a back-up (docs/operations.md)")  # fmt: skip
     return judge(answer["champion"] is not None, "registry",
                  f"{answer['versions']} versions, champion {answer['champion'] or 'none'}",
-                 "flowers registry promote VERSION", WARN)  # fmt: skip
+                 "`flowers registry promote VERSION`", WARN)  # fmt: skip
 
 
 def memory_needed(step: dict, source_answer: dict, config: Config) -> tuple[float, str]:

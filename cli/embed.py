@@ -7,7 +7,7 @@ import rich.text
 from rich.table import Table
 
 from cli import arguments, preconditions
-from cli.arguments import ExitStatus, add_root, add_version
+from cli.arguments import ExitStatus, add_root, add_version, examples
 from cli.terminal import counting, list_unreadable, mistakes, say, say_left_out, terminal
 from contracts.text import visible
 
@@ -17,7 +17,8 @@ def add(verbs) -> None:
     embedding = verbs.add_parser(
         "embed", help="compute the champion's vectors (embeddings) of images",
         description="Writes the vectors (embeddings) of all images of SOURCE by the champion of the registry, with their paths "
-        "and content hashes. Images that cannot be read are listed and left out.")  # fmt: skip
+        "and content hashes. Images that cannot be read are listed and left out.",
+        **examples("FOLDER -o photographs.parquet", "FOLDER -o photographs.npy --version 3"))  # fmt: skip
     embedding.add_argument(
         "source", metavar="SOURCE", help="a folder of any layout, an image, tfds:NAME or synthetic").completer = arguments.sources  # fmt: skip
     embedding.add_argument("-o", "--output", required=True, metavar="FILE", help="FILE.parquet, or FILE.npy for millions of images")
@@ -28,7 +29,8 @@ def add(verbs) -> None:
     searching = verbs.add_parser(
         "search", help="find the photographs most similar to an image",
         description="Finds the photographs of an index that are most similar to each QUERY, by exact cosine similarity of the "
-        "champion's vectors.")  # fmt: skip
+        "champion's vectors.",
+        **examples("rose.jpg --index photographs.parquet", "*.jpg --index photographs.parquet --top 3 --page nearest.html"))  # fmt: skip
     searching.add_argument("queries", metavar="QUERY", nargs="+", help="an image file")
     searching.add_argument("--index", required=True, metavar="FILE", help="what `flowers embed` wrote")
     searching.add_argument("--top", type=int, default=10, metavar="K", help="matches for each query (default: %(default)s)")

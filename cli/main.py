@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from cli import completion, doctor, embed, preconditions, predict, registry, rehearse, report, run, runs, schedule, select, submit
 from cli.arguments import EXIT_STATUSES, ExitStatus
+from cli.program import as_typed, typed
 from contracts import libraries
 from contracts.layout import AnotherRunIsActive
 from pipeline import __version__
@@ -38,10 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with _arguments_are_ours():
             return int(parsed.verb(parsed))
     except (ConfigurationError, AnotherRunIsActive, RegistryError) as error:
-        print(f"flowers: {error}", file=sys.stderr)
+        print(as_typed(f"flowers: {error}"), file=sys.stderr)
         return int(ExitStatus.BAD_ARGUMENTS)
     except GoogleCloudError as error:
-        print(f"flowers: {error}", file=sys.stderr)
+        print(as_typed(f"flowers: {error}"), file=sys.stderr)
         return int(ExitStatus.NODE_FAILED if error.may_pass else ExitStatus.BAD_ARGUMENTS)
     except OSError as error:
         if error.errno not in preconditions.REFUSED_BY_SYSTEM:
@@ -66,7 +67,7 @@ def _arguments_are_ours() -> Iterator[None]:
 def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line; what it returns has the function to call in `verb`."""
     whole = argparse.ArgumentParser(
-        prog="flowers", description="Learns a flower backbone without labels and registers it if a linear probe proves it good.",
+        prog=typed(), description="Learns a flower backbone without labels and registers it if a linear probe proves it good.",
         formatter_class=argparse.RawDescriptionHelpFormatter, epilog=EXIT_STATUSES)  # fmt: skip
     whole.add_argument("--version", action="version", version=f"flowers {__version__}")
     verbs = whole.add_subparsers(title="verbs", required=True, metavar="VERB")

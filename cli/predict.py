@@ -8,7 +8,7 @@ import rich.text
 from rich.table import Table
 
 from cli import arguments
-from cli.arguments import ExitStatus, add_root, add_version
+from cli.arguments import ExitStatus, add_root, add_version, examples
 from cli.terminal import counting, list_unreadable, mistakes, say, say_left_out, terminal
 from contracts.text import visible
 
@@ -24,7 +24,8 @@ def add(verbs) -> None:
     predicting = verbs.add_parser(
         "predict", help="say what photographs show",
         description="Writes the champion's class for each image of SOURCE, with a calibrated probability. Below a threshold, which "
-        "was chosen on the train split, a prediction is marked as unsure. Images that cannot be read are listed and left out.")  # fmt: skip
+        "was chosen on the train split, a prediction is marked as unsure. Images that cannot be read are listed and left out.",
+        **examples("FOLDER -o predictions.csv", "FOLDER -o tasks.json --page predictions.html"))  # fmt: skip
     predicting.add_argument(
         "source", metavar="SOURCE", help="a folder of any layout, an image, tfds:NAME or synthetic").completer = arguments.sources  # fmt: skip
     predicting.add_argument("-o", "--output", required=True, metavar="FILE",

@@ -17,8 +17,9 @@ from rich.text import Text
 
 import pipeline_config
 from cli import arguments
-from cli.arguments import ExitStatus, add_root
+from cli.arguments import ExitStatus, add_root, examples
 from cli.console import without_library_noise
+from cli.program import as_typed
 from contracts.layout import Layout
 from contracts.text import visible
 from pipeline_config import require
@@ -46,7 +47,8 @@ PORT = 5000
 def add(verbs) -> None:
     """Adds the verb to what `argparse.ArgumentParser.add_subparsers` returned."""
     registry = verbs.add_parser("registry", help="show the model registry, choose its champion",
-                                description="Shows the model registry and chooses its champion.")  # fmt: skip
+                                description="Shows the model registry and chooses its champion.",
+                                **examples("list", 'promote 3 --reason "better on roses"'))  # fmt: skip
     actions = registry.add_subparsers(title="actions", required=True, metavar="ACTION")
 
     listing = actions.add_parser("list", help="a table of all versions, and the history of champions")
@@ -200,7 +202,7 @@ def list_versions(registry: Backend) -> ExitStatus:
     """Prints a table of all versions, oldest first, and the history of champions."""
     versions = registry.versions()
     if not versions:
-        print(f"No versions of {registry.name} at {registry.place} yet; `flowers run` registers the first.")
+        print(as_typed(f"No versions of {registry.name} at {registry.place} yet; `flowers run` registers the first."))
         return ExitStatus.FINISHED
     history = champions.history_of(registry.model_tags(), reading.champion_of(versions))
     columns = ("version", "standing", *(title for title, _ in LISTED), "registered (UTC)")

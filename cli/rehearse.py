@@ -9,7 +9,7 @@ import traceback
 from typing import TYPE_CHECKING
 
 from cli import run
-from cli.arguments import EXIT_STATUSES, ExitStatus, add_root
+from cli.arguments import EXIT_STATUSES, ExitStatus, add_root, examples
 from cli.console import Console, console, without_library_noise
 from cli.run import show, write_page
 from contracts import files
@@ -29,8 +29,9 @@ NO_CACHE = "a rehearsal has no cache"
 def add(verbs) -> None:
     """Adds the verb to what `argparse.ArgumentParser.add_subparsers` returned."""
     rehearse = verbs.add_parser(
-        "rehearse", help="run a compiled pipeline on this machine", formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Runs a file of `flowers compile` on this machine, task by task.", epilog=EXIT_STATUSES)  # fmt: skip
+        "rehearse", help="run a compiled pipeline on this machine",
+        description="Runs a file of `flowers compile` on this machine, task by task.",
+        **examples("flowers.json --data FOLDER", "flowers.json --data FOLDER --in-image flowers:cpu", after=EXIT_STATUSES))  # fmt: skip
     rehearse.add_argument("file", metavar="FILE", help="what `flowers compile` wrote")
     rehearse.add_argument("--data", metavar="DIR", help="the folder that stands for the gs:// folder of photographs")
     rehearse.add_argument("--in-image", metavar="IMAGE",

@@ -5,7 +5,8 @@ import sys
 import webbrowser
 
 from cli import arguments
-from cli.arguments import ExitStatus, add_root
+from cli.arguments import ExitStatus, add_root, examples
+from cli.program import as_typed
 from contracts import files
 from contracts.layout import Layout
 from contracts.model_files import RUN_PAGE
@@ -17,7 +18,8 @@ def add(verbs) -> None:
     """Adds the verb to what `argparse.ArgumentParser.add_subparsers` returned."""
     reporting = verbs.add_parser(
         "report", help="print where the page of a run is",
-        description="Prints the path of a run's page, and writes the page if it is missing.")  # fmt: skip
+        description="Prints the path of a run's page, and writes the page if it is missing.",
+        **examples("--open", "20260131-184502-3fa9"))  # fmt: skip
     reporting.add_argument("run", metavar="RUN", nargs="?", help="id of the run (default: the newest)"
                            ).completer = arguments.runs  # fmt: skip
     reporting.add_argument("--open", action="store_true", help="open it in the browser")
@@ -42,7 +44,7 @@ def report(layout: Layout, run_id: str | None, show: bool) -> ExitStatus:
     if "/" in (run_id or "") or not (folder / "run.json").is_file():
         known = sorted((path.parent.name for path in layout.root.glob("runs/*/run.json")), reverse=True)[:NEWEST]
         there = f"the newest are {', '.join(known)}" if known else "`flowers run` makes the first"
-        print(f"flowers: there is no recorded run {run_id or 'yet'} below {layout.root}; {there}", file=sys.stderr)
+        print(as_typed(f"flowers: there is no recorded run {run_id or 'yet'} below {layout.root}; {there}"), file=sys.stderr)
         return ExitStatus.BAD_ARGUMENTS
     path = folder / RUN_PAGE
     if not path.exists():

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cli import arguments, preconditions, settings
-from cli.arguments import EXIT_STATUSES, ExitStatus, add_configuration, add_root, configuration
+from cli.arguments import EXIT_STATUSES, ExitStatus, add_configuration, add_root, configuration, examples
 from cli.console import TRAINS, Console, Output, console
+from cli.program import typed
 from components.errors import DataRefused, SourceNotFound
 from contracts import files, interruption
 from contracts.layout import Layout, new_run_id, point_latest_at, run_lock
@@ -30,7 +31,8 @@ def add(verbs) -> None:
     """Adds the verb to what `argparse.ArgumentParser.add_subparsers` returned."""
     run = verbs.add_parser(
         "run", help="run the whole pipeline on this machine", description="Runs the whole pipeline on this machine.",
-        formatter_class=argparse.RawDescriptionHelpFormatter, epilog=EXIT_STATUSES)  # fmt: skip
+        **examples("--preset cpu --data FOLDER --set pretrain.epochs=5 --root runs/mine",
+                   "--preset cpu --data FOLDER --warm-start champion", after=EXIT_STATUSES))  # fmt: skip
     add_configuration(run, preset="quick", data="synthetic, tfds:NAME, or a folder")
     add_root(run)
     run.add_argument("--warm-start", metavar="VERSION",
@@ -56,7 +58,7 @@ def _run(parsed: argparse.Namespace) -> ExitStatus:
         require_push=parsed.require_push,
         warm_start=parsed.warm_start,
         output=Output.QUIET if parsed.quiet else Output.VERBOSE if parsed.verbose else Output.NORMAL,
-        command=shlex.join(["flowers", *parsed.given]),
+        command=shlex.join([typed(), *parsed.given]),
     )
     return run(config, layout, options)
 

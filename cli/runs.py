@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from cli import arguments
-from cli.arguments import ExitStatus, add_root
+from cli.arguments import ExitStatus, add_root, examples
+from cli.program import as_typed
 from cli.terminal import WIDTH_OF_FILES
 from contracts import files
 from contracts.layout import Layout
@@ -26,7 +27,8 @@ def add(verbs) -> None:
     runs = verbs.add_parser(
         "runs", help="list the runs below DIR with their figures, or compare two",
         description="Lists all runs below DIR, the newest last: how each ended, its accuracy beside its random-init baseline, its "
-        "data. With two RUN: their figures side by side, and the settings in which they differ.")  # fmt: skip
+        "data. With two RUN: their figures side by side, and the settings in which they differ.",
+        **examples("", "20260131-184502-3fa9 latest"))  # fmt: skip
     runs.add_argument("runs", metavar="RUN", nargs="*", help=f"two ids of runs, or {LATEST}").completer = arguments.runs
     add_root(runs)
     runs.set_defaults(verb=_runs)
@@ -54,7 +56,7 @@ def list_all(layout: Layout) -> ExitStatus:
         table.add_row(Text(record["run_id"]), record.get("started_at", "")[:10], outcome(record), _percent(linear.get("top1")),
                       _percent(linear.get("random_init_top1")), Text(visible(data.get("source", ""))))  # fmt: skip
     if not table.row_count:
-        print(f"No recorded run below {layout.root}; `flowers run` makes the first.")
+        print(as_typed(f"No recorded run below {layout.root}; `flowers run` makes the first."))
         return ExitStatus.FINISHED
     _console().print(table)
     return ExitStatus.FINISHED

@@ -21,9 +21,11 @@ from cli.arguments import (
     add_root,
     add_target,
     configuration,
+    examples,
     target_options,
 )
 from cli.console import without_library_noise
+from cli.program import as_typed
 from contracts.layout import Layout
 from contracts.source_code import PROJECT
 from pipeline_config import Config, require
@@ -42,9 +44,9 @@ ACTIONS = {
 def add(verbs) -> None:
     """Adds the verb to what `argparse.ArgumentParser.add_subparsers` returned."""
     schedule = verbs.add_parser(
-        "schedule", help="run the pipeline at fixed times", formatter_class=argparse.RawDescriptionHelpFormatter,
+        "schedule", help="run the pipeline at fixed times",
         description="Runs the pipeline at fixed times, on Vertex AI or with --local by this machine's cron.",
-        epilog=EXIT_STATUSES)  # fmt: skip
+        **examples('create weekly --cron "0 3 * * 1" --local --preset cpu --data FOLDER', "list --local", after=EXIT_STATUSES))  # fmt: skip
     actions = schedule.add_subparsers(title="actions", required=True, metavar="ACTION")
     creating = actions.add_parser("create", help="schedule the pipeline; an existing schedule is updated")
     creating.add_argument("name", metavar="NAME", help="of the schedule: lower-case letters, digits and '-'")
@@ -204,7 +206,7 @@ def _done(action: str, name: str) -> ExitStatus:
 
 def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> ExitStatus:
     if not rows:
-        print("No schedules yet; `flowers schedule create` makes one.")
+        print(as_typed("No schedules yet; `flowers schedule create` makes one."))
         return ExitStatus.FINISHED
     table = Table(title=title, title_justify="left")
     for column in columns:

@@ -8,7 +8,7 @@ import rich.text
 from rich.table import Table
 
 from cli import arguments
-from cli.arguments import ExitStatus, add_root, add_version
+from cli.arguments import ExitStatus, add_root, add_version, examples
 from cli.terminal import counting, list_unreadable, mistakes, say, say_left_out, terminal
 from contracts.layout import Layout
 from contracts.text import visible
@@ -28,7 +28,8 @@ def add(verbs) -> None:
         "select", help="choose which photographs to label next",
         description="Ranks the photographs of SOURCE that are worth labelling next, with the reason of each: typical of many "
         "others and unlike what is labelled; once there are labels, also of uncertain class. One that has a label is never chosen, and of "
-        "near-duplicates only one.")  # fmt: skip
+        "near-duplicates only one.",
+        **examples("FOLDER --count 25 -o next.csv", "FOLDER --count 25 -o next.csv --page next.html"))  # fmt: skip
     selecting.add_argument(
         "source", metavar="SOURCE", help="as `flowers run --data`: a folder, tfds:NAME or synthetic").completer = arguments.sources  # fmt: skip
     selecting.add_argument("--count", required=True, type=int, metavar="N", help="how many photographs")

@@ -4,27 +4,31 @@ import argparse
 import json
 import os
 
-from cli.arguments import EXIT_STATUSES, ExitStatus, add_configuration, add_target, configuration, target_options
+from cli.arguments import EXIT_STATUSES, ExitStatus, add_configuration, add_target, configuration, examples, target_options
 from cli.console import without_library_noise
 from contracts import files
 from pipeline_config import Config, Worker, require
 from vertex.target import DATAFLOW, Target
+
+# Where, in examples.
+PLACE = "--project PROJECT --region europe-west4 --bucket gs://BUCKET --image IMAGE"
 
 
 def add(verbs) -> None:
     """Adds both verbs to what `argparse.ArgumentParser.add_subparsers` returned."""
     compiling = verbs.add_parser(
         "compile", help="write the pipeline as a file for Vertex AI Pipelines",
-        description="Writes the pipeline as a PipelineJob for Vertex AI Pipelines. Needs no network and no account.")  # fmt: skip
+        description="Writes the pipeline as a PipelineJob for Vertex AI Pipelines. Needs no network and no account.",
+        **examples(f"--data gs://BUCKET/photographs {PLACE} -o flowers.json", f"--preset quick {PLACE} -o flowers.json"))  # fmt: skip
     add_configuration(compiling, preset="gpu", data="gs://BUCKET/FOLDER, tfds:NAME or synthetic")
     add_target(compiling)
     compiling.add_argument("-o", "--output", required=True, metavar="FILE", help="the file to write, FILE.json")
     compiling.set_defaults(verb=_compile)
 
     submitting = verbs.add_parser(
-        "submit", help="run the pipeline on Vertex AI Pipelines", formatter_class=argparse.RawDescriptionHelpFormatter,
+        "submit", help="run the pipeline on Vertex AI Pipelines",
         description="Compiles the pipeline and starts it on Vertex AI Pipelines, unless the same job is running there already.",
-        epilog=EXIT_STATUSES)  # fmt: skip
+        **examples(f"--data gs://BUCKET/photographs {PLACE} --wait", f"--preset quick {PLACE}", after=EXIT_STATUSES))  # fmt: skip
     add_configuration(submitting, preset="gpu", data="gs://BUCKET/FOLDER, tfds:NAME or synthetic")
     add_target(submitting)
     submitting.add_argument("--wait", action=argparse.BooleanOptionalAction, default=False,

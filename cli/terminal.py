@@ -10,6 +10,7 @@ import rich.progress
 
 from cli.arguments import ExitStatus
 from cli.console import without_library_noise
+from cli.program import as_typed
 from components.errors import DataRefused, SourceNotFound
 from contracts.text import visible
 from registry.backend import RegistryError
@@ -72,4 +73,4 @@ def say_left_out(out: rich.console.Console, unreadable: Mapping[str, int]) -> No
 
 def say(console: rich.console.Console, line: str) -> None:
     """Prints one line as it is: not folded, square brackets are no markup."""
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print(as_typed(line), markup=False, highlight=False, soft_wrap=True)
