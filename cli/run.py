@@ -48,8 +48,11 @@ def add(verbs) -> None:
 
 
 def _run(parsed: argparse.Namespace) -> ExitStatus:
-    config = settings.for_warm_start(settings.with_absolute_paths(configuration(parsed)), parsed.overrides)
+    config = settings.with_absolute_paths(configuration(parsed))
+    if parsed.warm_start is not None:
+        config = settings.for_warm_start(config, parsed.overrides)
     layout = Layout.at(parsed.root)
+    preconditions.require_warm_start(parsed.warm_start, parsed.overrides)
     preconditions.require_sources(config.data)
     preconditions.require_a_batch(config)
     preconditions.require_gpu_driver(config, os.environ)
