@@ -1,10 +1,12 @@
 """The help of every verb ends in two examples that the parser takes; hints name the command as the user typed it."""
 
+import argparse
 import re
 import shlex
 import sys
 
 import pytest
+from tiny import PROJECT
 
 from cli import arguments, program
 from cli.main import main, parser
@@ -14,6 +16,22 @@ def verbs():
     """The parser of each verb, by name."""
     (found,) = (action for action in parser()._actions if action.dest not in ("help", "version"))
     return found.choices
+
+
+def options(of, verb):
+    """The names of each option of a verb and of its actions, with the verb."""
+    for action in of._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, inner in action.choices.items():
+                yield from options(inner, f"{verb} {name}")
+        elif action.option_strings:
+            yield verb, action.option_strings
+
+
+def test_every_option_is_in_a_test_or_in_a_command_of_the_documents():
+    texts = "\n".join(path.read_text() for folder in ("tests", "docs") for path in (PROJECT / folder).rglob("*.[pm][yd]"))
+    missing = [(verb, names) for verb, names in options(parser(), "flowers") if not any(name in texts for name in names)]
+    assert missing == []
 
 
 @pytest.mark.parametrize("verb", sorted(verbs()))

@@ -6,7 +6,6 @@ import pathlib
 import sys
 
 import pytest
-from tiny import PROJECT
 
 import pipeline_config
 from cli import arguments, preconditions, settings
@@ -187,10 +186,3 @@ def test_libraries_do_not_see_our_arguments(monkeypatch, option):
     monkeypatch.setattr("cli.run._run", lambda parsed: seen.append((list(sys.argv), parsed.given)) or 0)
     assert main() == 0
     assert seen == [(["flowers"], ["run", option])] and sys.argv == ["flowers", "run", option]
-
-
-def test_every_option_of_run_is_in_a_test_or_in_a_command_of_the_documents():
-    texts = "\n".join(path.read_text() for folder in ("tests", "docs") for path in (PROJECT / folder).rglob("*.[pm][yd]"))
-    (verbs,) = (action for action in parser()._actions if action.dest not in ("help", "version"))
-    for action in verbs.choices["run"]._actions:
-        assert any(option in texts for option in action.option_strings), action.option_strings
