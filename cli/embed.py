@@ -21,7 +21,9 @@ def add(verbs) -> None:
         **examples("FOLDER -o photographs.parquet", "FOLDER -o photographs.npy --version 3"))  # fmt: skip
     embedding.add_argument(
         "source", metavar="SOURCE", help="a folder of any layout, an image, tfds:NAME or synthetic").completer = arguments.sources  # fmt: skip
-    embedding.add_argument("-o", "--output", required=True, metavar="FILE", help="FILE.parquet, or FILE.npy for millions of images")
+    embedding.add_argument(
+        "-o", "--output", required=True, metavar="FILE", help="FILE.parquet, or FILE.npy for millions of images"
+    )
     add_version(embedding)
     add_root(embedding)
     embedding.set_defaults(verb=_embed)
@@ -41,11 +43,12 @@ def add(verbs) -> None:
 
 
 def _embed(parsed: argparse.Namespace) -> ExitStatus:
+    preconditions.require_any_source(parsed.source)
     return embed(parsed.source, parsed.output, parsed.root, parsed.registered_version, parsed.name)
 
 
 def _search(parsed: argparse.Namespace) -> ExitStatus:
-    preconditions.require_images(parsed.queries)
+    preconditions.require_search(parsed.queries, parsed.index)
     return search(
         parsed.queries, parsed.index, parsed.top, parsed.page, parsed.root, parsed.registered_version, parsed.name)  # fmt: skip
 

@@ -52,14 +52,24 @@ def require_sources(data: Data) -> None:
         raise ConfigurationError(f"data.labels: {name} may not be read by this user; change its permissions")
 
 
-def require_images(queries: Iterable[str]) -> None:
-    """Whether each of `queries`, paths of images on this machine, is there and no folder."""
+def require_any_source(source: str) -> None:
+    """Whether a source of any layout, which may also be a single image, is there."""
+    if is_local(source) and not os.path.exists(os.path.expanduser(source)):
+        raise ConfigurationError(
+            f"there is no folder or file {visible(source)!r}; expected `synthetic`, `tfds:NAME`, a folder or an image"
+        )
+
+
+def require_search(queries: Iterable[str], index: str) -> None:
+    """Whether the index is there, and each query is a file."""
+    if is_local(index) and not os.path.exists(index):
+        raise ConfigurationError(f"there is no index {visible(index)}; `flowers embed SOURCE -o {visible(index)}` makes one")
     for query in queries:
         name = visible(query)
         if os.path.isdir(query):
             raise ConfigurationError(f"{name} is a folder; a query is an image file, such as those of {name.rstrip('/')}/*.jpg")
-        if "://" not in query and not os.path.exists(query):
-            raise ConfigurationError(f"there is no file {name}; a query is an image file")
+        if is_local(query) and not os.path.exists(query):
+            raise ConfigurationError(f"{name}: there is no such file; a query is an image file")
 
 
 def is_local(source: str) -> bool:

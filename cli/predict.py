@@ -7,7 +7,7 @@ import rich.console
 import rich.text
 from rich.table import Table
 
-from cli import arguments
+from cli import arguments, preconditions
 from cli.arguments import ExitStatus, add_root, add_version, examples
 from cli.terminal import counting, list_unreadable, mistakes, say, say_left_out, terminal
 from contracts.text import visible
@@ -47,6 +47,7 @@ def probability(text: str) -> float:
 
 
 def _predict(parsed: argparse.Namespace) -> ExitStatus:
+    preconditions.require_any_source(parsed.source)
     return predict(parsed.source, parsed.output, parsed.page, parsed.threshold, parsed.root, parsed.registered_version, parsed.name)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import rich.text
 from rich.table import Table
 
-from cli import arguments
+from cli import arguments, preconditions
 from cli.arguments import ExitStatus, add_root, add_version, examples
 from cli.terminal import counting, list_unreadable, mistakes, say, say_left_out, terminal
 from contracts.layout import Layout
@@ -54,6 +54,8 @@ def add(verbs) -> None:
 
 def _select(parsed: argparse.Namespace) -> ExitStatus:
     """Writes the choice, and prints it with what is left out (on standard error)."""
+    for source in (parsed.source, parsed.unlabelled):
+        preconditions.require_any_source(source)
     with terminal() as (out, err), mistakes(err) as status, counting(err) as progress:
         from inference import selection_files
         from inference.select import select

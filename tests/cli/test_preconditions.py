@@ -91,10 +91,22 @@ def test_a_batch_of_more_than_all_files_is_refused(tmp_path, photographs, linked
 
 def test_a_folder_or_nothing_at_all_is_no_query(flowers):
     pathlib.Path("photos").mkdir()
+    status, (line,) = flowers("search", "rose.jpg", "--index", "index.parquet")
+    assert status == 2 and line == "flowers: there is no index index.parquet; `flowers embed SOURCE -o index.parquet` makes one"
+    pathlib.Path("index.parquet").touch()
     status, (line,) = flowers("search", "photos", "--index", "index.parquet")
     assert status == 2 and line == "flowers: photos is a folder; a query is an image file, such as those of photos/*.jpg"
     status, (line,) = flowers("search", "rose.jpg", "--index", "index.parquet")
-    assert status == 2 and line == "flowers: there is no file rose.jpg; a query is an image file"
+    assert status == 2 and line == "flowers: rose.jpg: there is no such file; a query is an image file"
+
+
+@pytest.mark.parametrize("words", [
+    ("embed", "nowhere", "-o", "i.parquet"), ("predict", "nowhere", "-o", "p.csv"), ("select", "nowhere", "--count", "3", "-o", "s.csv"),
+    ("select", ".", "--unlabelled", "nowhere", "--count", "3", "-o", "s.csv"),
+])  # fmt: skip
+def test_a_source_to_be_used_must_be_there(flowers, words):
+    status, (line,) = flowers(*words)
+    assert status == 2 and "there is no folder or file 'nowhere'" in line and os.listdir() == []
 
 
 def test_a_setting_that_is_given_twice_must_have_one_value(flowers):
