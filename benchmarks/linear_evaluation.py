@@ -13,12 +13,13 @@ candidate for C fitted on all folds together or on one after another, on one thr
 import argparse
 import contextlib
 import itertools
-import os
 import pathlib
 import tempfile
 import time
 
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+from contracts import libraries
+
+libraries.set_variables()
 
 WARM_UP_STEPS = 3
 

@@ -4,10 +4,14 @@ import os
 import subprocess
 import sys
 
+from contracts import libraries
+
 
 def last_line(script: str, *options: str) -> str:
     """The last line that `script` prints with `options`, or the error that ended it."""
-    environment = {"TF_ENABLE_ONEDNN_OPTS": "1"} | os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment = dict(os.environ)
+    libraries.set_variables(environment)
+    environment["TF_CPP_MIN_LOG_LEVEL"] = "3"
     done = subprocess.run([sys.executable, script, *options], env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         return f"  failed: {(done.stderr.strip().splitlines() or ['no message'])[-1][:200]}"

@@ -10,11 +10,12 @@ time from its start to its end. Two can run at once, such as those of the two vi
 import argparse
 import collections
 import glob
-import os
 import tempfile
 import time
 
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+from contracts import libraries
+
+libraries.set_variables()
 
 WARM_UP_STEPS = 3
 
