@@ -24,6 +24,8 @@ COLOURS = {OK: "32", WARN: "33", FAIL: "31"}
 
 SMALLEST_CLASS = 2  # one photograph for train and one for eval, as every source requires
 
+SHOWN = 3  # examples in a line
+
 # Resident memory of a whole run on 60 photographs with a network of 4 channels: 1.2 GB, nearly all of it the libraries.
 LIBRARIES_BYTES = 1.2e9
 
@@ -154,6 +156,10 @@ def source(answer: dict, config: Config) -> Iterator[Finding]:
         yield judge(share <= config.data.max_bad_fraction, "data", f"{count:,} files cannot be used: {reasons}",
                     "mend or remove them, or set data.follow_links or data.exclude as it says; at most "
                     f"data.max_bad_fraction={config.data.max_bad_fraction:g} of the files may be unusable")  # fmt: skip
+    if twice := answer.get("in_two_classes"):
+        shown = "; ".join(" = ".join(paths[:SHOWN]) for paths in twice[:SHOWN]) + ("; …" if len(twice) > SHOWN else "")
+        yield Finding(WARN, "data", f"the same file is in more than one class, {len(twice):,} times: {shown}",
+                      "delete those in the wrong class; copies that were saved again are listed by a run")  # fmt: skip
     if small or len(classes) < 2:
         yield Finding(FAIL, "data", f"{says}; {len(small)} classes with fewer than {SMALLEST_CLASS}: {', '.join(small[:5])}",
                       f"each of two or more classes needs at least {SMALLEST_CLASS} photographs")  # fmt: skip

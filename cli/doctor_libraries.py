@@ -95,7 +95,8 @@ def _source(data, datasets: str) -> dict:
     refused = {candidate.reason: candidate.detail for candidate in found.candidates if candidate.reason}
     counts = collections.Counter(candidate.reason for candidate in found.candidates if candidate.reason)
     return {"classes": dict.fromkeys(found.classes, 0) | sizes, "images": sizes.total(), "train": train, "unlabelled": more,
-            "not_read": found.unused, "refused": [[counts[reason], reason, detail] for reason, detail in refused.items()]}  # fmt: skip
+            "not_read": found.unused, "in_two_classes": folder.files_in_two_classes(found.candidates),
+            "refused": [[counts[reason], reason, detail] for reason, detail in refused.items()]}  # fmt: skip
 
 
 def _data_set(data) -> dict:

@@ -54,6 +54,9 @@ def _data(data: dict) -> str:
             f"{data['train']:,} train and {data['eval']:,} eval")  # fmt: skip
     if data["unlabelled"]:
         text += f" with labels, {data['unlabelled']:,} unlabelled"
+    # Records of earlier releases do not have it.
+    if pictures := len(data["near_duplicates"].get("in_two_classes", ())):
+        text += f"\n{pictures:,} picture{'s are' if pictures > 1 else ' is'} in more than one class: look at the labels"
     if not data["quarantined"]:
         return text
     reasons = ", ".join(f"{count} {reason}" for reason, count in data["quarantined_by_reason"].items())

@@ -45,7 +45,7 @@ def _too_many_quarantined(report: dict, max_bad_fraction: float) -> Iterator[str
     files = report["images"] + quarantined["total"]
     details = {file["reason"]: file["detail"] for file in reversed(quarantined["files"])}
     reasons = ", ".join(
-        f"{count} {reason}" + (f" (for example {details[reason]})" if details[reason] else "")
+        f"{count} {reason}" + (f" (for example {details[reason]})" if details.get(reason) else "")
         for reason, count in quarantined["by_reason"].items())  # fmt: skip
     named = ", ".join(f"{file['path']!r}" for file in quarantined["files"][:NAMED_FILES])
     more = quarantined["total"] - NAMED_FILES

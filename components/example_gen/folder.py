@@ -6,6 +6,7 @@ says which photograph shows what, folders mean nothing, and what it does not nam
 
 import functools
 import hashlib
+import os
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,18 @@ import tensorflow as tf
 from components.errors import DataRefused, SourceNotFound
 from components.example_gen import names
 from components.example_gen.labels import Row
-from components.example_gen.listing import UNREADABLE, Candidate, Tree, candidate_at, is_folder, join, list_any, read, root_of
+from components.example_gen.listing import (
+    UNREADABLE,
+    Candidate,
+    Tree,
+    candidate_at,
+    is_folder,
+    is_local,
+    join,
+    list_any,
+    read,
+    root_of,
+)
 from components.example_gen.photograph import Encoded, printable
 from contracts import files
 from contracts.examples import EVAL, TRAIN, UNLABELLED
@@ -126,6 +138,27 @@ def unlabelled_folder(source: str, exclude: Sequence[str] = (), follow_links: bo
     if not candidates:
         raise SourceNotFound(f"data.unlabelled: there is no file in {source!r}")
     return Folder(source, (), candidates, False, "", tuple(names.not_read(tree.passed_over)))
+
+
+def files_in_two_classes(candidates: Sequence[Candidate]) -> list[list[str]]:
+    """The paths of local files of the same content that more than one class has, a list for each content, sorted.
+
+    Only files whose size occurs in two classes are read, so this costs far less than a fingerprint.
+    """
+    by_size: dict[int, list[Candidate]] = {}
+    for candidate in candidates:
+        if candidate.class_name and not candidate.reason and is_local(candidate.location):
+            by_size.setdefault(os.path.getsize(candidate.location), []).append(candidate)
+    by_content: dict[str, list[Candidate]] = {}
+    for alike in filter(_of_two_classes, by_size.values()):
+        for candidate in alike:
+            by_content.setdefault(_content(candidate), []).append(candidate)
+    by_content.pop(UNREADABLE, None)
+    return sorted(sorted(one.path for one in alike) for alike in by_content.values() if _of_two_classes(alike))
+
+
+def _of_two_classes(candidates: Sequence[Candidate]) -> bool:
+    return len({candidate.class_name for candidate in candidates}) > 1
 
 
 def _by_folders(tree: Tree) -> tuple[set[str], list[Candidate], str, list[str]]:

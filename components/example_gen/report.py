@@ -84,7 +84,7 @@ def build(
     - `appearance`: for train, eval and unlabelled, see `appearance`;
     - `split_rule`: a sentence; `unused`: parts of the source that were not read;
     - `near_duplicates`: `groups` of two or more photographs that show the same picture, `images` in them, `left_out_of_train`
-      (or of the unlabelled) because they show one of eval, and the paths of those as `files`.
+      (or of the unlabelled) because they show one of eval, the paths of those as `files`, and `in_two_classes`: see `in_two_classes`.
     """
     sizes = Counter(divided.groups)
     left_out = sorted(d.path for d, split in zip(divided.usable, divided.splits, strict=True) if split == LEFT_OUT)
@@ -121,8 +121,24 @@ def build(
             "images": sum(size for size in sizes.values() if size > 1),
             "left_out_of_train": len(left_out),
             "files": left_out,
+            "in_two_classes": in_two_classes(divided),
         },
     }
+
+
+def in_two_classes(divided: Divided) -> list[list[dict]]:
+    """Pictures that more than one class has, one of which is wrong: for each its photographs, `path` and `class`, sorted by path.
+
+    The same picture is what `division.group` takes for it.
+    """
+    members: dict[int, list[Any]] = {}
+    for description, group in zip(divided.usable, divided.groups, strict=True):
+        if description.class_name:
+            members.setdefault(group, []).append(description)
+    return sorted((
+        sorted(({"path": d.path, "class": d.class_name} for d in found), key=lambda one: one["path"])
+        for found in members.values() if len({d.class_name for d in found}) > 1
+    ), key=lambda picture: picture[0]["path"])  # fmt: skip
 
 
 def _spread(values: Sequence[int]) -> dict:
@@ -147,6 +163,8 @@ def summary(found: dict) -> str:
         words += f", {unlabelled:,} unlabelled"
     if left_out := found["near_duplicates"]["left_out_of_train"]:
         words += f", {left_out:,} left out of training because eval has the same picture"
+    if pictures := len(found["near_duplicates"]["in_two_classes"]):
+        words += f"; {pictures:,} picture{'s are' if pictures > 1 else ' is'} in more than one class: look at the labels"
     if quarantined := found["quarantined"]["total"]:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in found["quarantined"]["by_reason"].items())
         words += f"; {quarantined:,} files quarantined ({reasons})"

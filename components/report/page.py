@@ -165,6 +165,7 @@ def _sections(found: Artifacts) -> dict[str, Any]:
         "appearance": of(ingest, lambda: sections.appearance(ingest)),
         "mean_colours": of(ingest, lambda: sections.mean_colours(ingest)),
         "quarantined": of(ingest, lambda: sections.quarantined(ingest)),
+        "in_two_classes": of(ingest, lambda: sections.in_two_classes(ingest)),
         "differences": of(found.configuration, lambda: sections.differences(found.configuration, found.preset)),
         "versions": sections.versions(found),
         "lineage": sections.lineage(found),

@@ -143,6 +143,7 @@ def confusions(verdict: dict) -> dict:
 
 # Most files in a list; run.json has all.
 FILES = 50
+SHOWN = 5  # photographs of one picture
 DESCRIBED = {
     "brightness": "mean luma; 0 is black, 1 is white",
     "contrast": "spread of the luma; 0 is one plain grey",
@@ -180,6 +181,12 @@ def quarantined(ingest: dict) -> dict:
     """As in the ingest report, with at most FILES `files`, `of` all."""
     found = ingest["quarantined"]
     return found | {"files": found["files"][:FILES], "of": len(found["files"])}
+
+
+def in_two_classes(ingest: dict) -> dict:
+    """`pictures` that more than one class has, at most FILES, each a list of photographs with `path` and `class`; `of` all."""
+    found = ingest["near_duplicates"]["in_two_classes"]
+    return {"pictures": [picture[:SHOWN] for picture in found[:FILES]], "of": len(found)}
 
 
 MEASURES = ("brightness", "contrast", "saturation")

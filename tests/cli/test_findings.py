@@ -129,6 +129,9 @@ def test_what_of_the_source_is_not_read_is_said_and_too_many_unusable_files_fail
               "refused": [[1, "link out of the folder", "only data.follow_links=true follows it"]]}  # fmt: skip
     small = configuration("quick", ["data.source=x", "pretrain.batch_size=8"])
     assert [finding.level for finding in doctor.source(answer, small)] == ["ok", "ok", "ok", "ok"]  # one of 100 is allowed
+    twice = {"in_two_classes": [[f"lily/{index}.jpg", f"rose/{index}.jpg"] for index in range(4)]}
+    finding = next(finding for finding in doctor.source(answer | twice, small) if finding.level == "warn")
+    assert "in more than one class, 4 times: lily/0.jpg = rose/0.jpg; " in finding.says and finding.says.endswith("; …")
     answer["refused"][0][0] = 2
     said = list(doctor.source(answer, small))
     assert said[0].says == "not read: folders without photographs (1): lily/"

@@ -30,7 +30,8 @@ REPORTS = {
                         "files": [{"path": "a.jpg", "reason": "truncated", "detail": ""}]},
         "bad_fraction": 0.03, "splits": {"train": {"images": 82, "by_class": {"[rose]": 40, "tulip": 42}},
                                          "eval": {"images": 15, "by_class": {"[rose]": 7, "tulip": 8}}, "unlabelled": {"images": 0}},
-        "sizes": {}, "appearance": {}, "split_rule": "by content", "unused": [], "near_duplicates": {"left_out_of_train": 0},
+        "sizes": {}, "appearance": {}, "split_rule": "by content", "unused": [],
+        "near_duplicates": {"left_out_of_train": 0, "in_two_classes": [[]]},
     },
     "pretrain": {"epochs": 2, "steps": 4, "seconds": 8.0, "images_per_second": 20.5, "final_loss": -0.8, "output_std_ratio": 0.9,
                  "effective_rank": 30.0, "resumed_from_step": 3, "device": "CPU", "warm_start": None, "history": []},
@@ -129,7 +130,7 @@ def test_the_table_shows_accuracy_with_its_random_init_baseline_and_the_verdict_
     text = text_of(build())
     for part in ("80.0%; random-init baseline (the same network untrained): 50.0%", "70.0%; random-init baseline: 40.0%",
                  "calibration error 3.1%; random-init baseline: 5.2%", "sure: 62.0%, 97.0% of them right; random-init baseline: 0.0%",
-                 "continued from step 3", "2 truncated, 1 zero bytes", "blessed, judged against champion version 1", "good enough",
+                 "continued from step 3", "2 truncated, 1 zero bytes", "1 picture is in more than one class", "blessed, judged against champion version 1", "good enough",
                  "8 labels: 50.0% ± 5.0%; random-init baseline: 40.0% ± 5.0%; champion: 40.0% ± 5.0%",
                  "82 labels: 80.0%; random-init baseline: 50.0%; champion: 50.0%",
                  "not sure which is better", "flowers-backbone version 2, alias champion", "1 of 3 nodes cached", "/x/[log].txt"):  # fmt: skip

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from components.errors import DataRefused, SourceNotFound
-from components.example_gen.folder import open_folder, unlabelled_folder
+from components.example_gen.folder import files_in_two_classes, open_folder, unlabelled_folder
 from components.example_gen.listing import candidate_at, list_any, read
 from contracts.examples import UNLABELLED
 
@@ -383,3 +383,14 @@ def test_a_path_that_leads_out_of_the_folder_is_not_opened(flowers):
     single = str(flowers / "rose" / "0.jpg")
     assert read(candidate_at(single, "0.jpg"), 10_000).data
     assert read(candidate_at(single, "1.jpg"), 10_000).reason
+
+
+def test_identical_files_in_two_classes_are_found_by_content(flowers, photograph_bytes):
+    assert files_in_two_classes(opened(flowers).candidates) == []
+    shutil.copy(flowers / "rose" / "3.jpg", flowers / "daisy" / "copy.jpg")
+    shutil.copy(flowers / "rose" / "4.jpg", flowers / "rose" / "again.jpg")  # twice in one class is no wrong label
+    shutil.copy(flowers / "rose" / "5.jpg", flowers / "loose.jpg")  # and neither is one without a class
+    other = bytearray((flowers / "rose" / "6.jpg").read_bytes())
+    other[-3] ^= 1  # of the same size
+    (flowers / "daisy" / "other.jpg").write_bytes(other)
+    assert files_in_two_classes(opened(flowers).candidates) == [["daisy/copy.jpg", "rose/3.jpg"]]

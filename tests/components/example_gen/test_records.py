@@ -13,6 +13,7 @@ from PIL import Image
 
 from components.example_gen import data_set, records
 from components.example_gen.folder import open_folder
+from components.example_gen.report import summary
 from contracts import examples
 
 
@@ -202,3 +203,18 @@ def test_unlabelled_photographs_get_a_split_of_their_own_and_what_eval_shows_is_
     assert report["near_duplicates"]["files"] == ["unlabelled/copy.png"]
     assert [file["path"] for file in report["quarantined"]["files"]] == ["unlabelled/broken.jpg"]
     assert sum(report["appearance"]["unlabelled"]["brightness"]) == 5
+
+
+def test_the_same_picture_in_two_classes_is_listed_however_it_was_saved(flowers, tmp_path):
+    shutil.copy(flowers / "rose" / "3.jpg", flowers / "daisy" / "copy.jpg")
+    with Image.open(flowers / "rose" / "4.jpg") as image:
+        image.resize((96, 72)).save(flowers / "daisy" / "larger.png")
+    shutil.copy(flowers / "rose" / "5.jpg", flowers / "rose" / "again.jpg")
+    shutil.copy(flowers / "rose" / "6.jpg", flowers / "loose.jpg")
+    report = ingest(flowers, tmp_path / "out")
+    assert report["near_duplicates"]["groups"] == 4
+    assert report["near_duplicates"]["in_two_classes"] == [
+        [{"path": "daisy/copy.jpg", "class": "daisy"}, {"path": "rose/3.jpg", "class": "rose"}],
+        [{"path": "daisy/larger.png", "class": "daisy"}, {"path": "rose/4.jpg", "class": "rose"}],
+    ]
+    assert "; 2 pictures are in more than one class: look at the labels" in summary(report)
