@@ -75,9 +75,9 @@ def _source(data, datasets: str) -> dict:
 
     if data.unlabelled and not data.unlabelled.startswith(source.TFDS_PREFIX):
         unlabelled = folder.unlabelled_folder(data.unlabelled, data.exclude, data.follow_links)
-        more = sum(not candidate.reason for candidate in unlabelled.candidates)
+        more, not_read = sum(not candidate.reason for candidate in unlabelled.candidates), unlabelled.unused
     else:
-        more = 0
+        more, not_read = 0, ()
     if data.source == "synthetic":
         from components.synthetic_flowers import species
 
@@ -95,7 +95,7 @@ def _source(data, datasets: str) -> dict:
     refused = {candidate.reason: candidate.detail for candidate in found.candidates if candidate.reason}
     counts = collections.Counter(candidate.reason for candidate in found.candidates if candidate.reason)
     return {"classes": dict.fromkeys(found.classes, 0) | sizes, "images": sizes.total(), "train": train, "unlabelled": more,
-            "not_read": found.unused, "in_two_classes": folder.files_in_two_classes(found.candidates),
+            "not_read": [*found.unused, *not_read], "in_two_classes": folder.files_in_two_classes(found.candidates),
             "refused": [[counts[reason], reason, detail] for reason, detail in refused.items()]}  # fmt: skip
 
 

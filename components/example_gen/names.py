@@ -18,7 +18,7 @@ IMAGE_ENDINGS = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".gif")
 
 # What people call the two splits. Of several held-out folders, the one whose word comes first here is the eval split.
 SPLIT_WORDS = {
-    "train": TRAIN, "training": TRAIN,
+    "train": TRAIN, "training": TRAIN, "trainval": TRAIN,
     "eval": EVAL, "evaluation": EVAL,
     "val": EVAL, "valid": EVAL, "validation": EVAL, "validate": EVAL,
     "dev": EVAL, "development": EVAL,

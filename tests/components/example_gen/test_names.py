@@ -6,7 +6,8 @@ from components.example_gen import names
 
 
 @pytest.mark.parametrize(("name", "split"), [
-    *((name, "train") for name in ("train", "Train", "TRAINING", "train_set", "training-data", "Training Images", "TrainSet", "train2017")),
+    *((name, "train") for name in ("train", "Train", "TRAINING", "train_set", "training-data",
+                                   "Training Images", "TrainSet", "train2017", "trainval")),
     *((name, "eval") for name in ("eval", "Evaluation", "val", "VAL", "valid", "validation_set", "Validation", "ValData", "dev", "dev-set",
                                   "holdout", "Hold-Out", "held_out", "test", "Test", "testing", "test set", "test1", "test_images")),
     *((name, "") for name in ("", "trainer", "trains", "steam train", "evaluated", "valley", "value", "device", "testudo", "contest", "rose")),
