@@ -18,7 +18,7 @@ from contracts.content_hash import content_hash
 from trainer.evaluation import Features, evaluate, predictions, settings_from_json
 from trainer.export import export_probe, folded, load_backbone, untrained_network, write_arrays
 from trainer.features import BATCH, embedder
-from trainer.photographs import evaluation_view, list_records, paths_of, read_records, record_bytes
+from trainer.photographs import evaluation_view, list_records, naming_undecodable, paths_of, read_records, record_bytes
 
 log = logging.getLogger(__name__)
 
@@ -49,10 +49,11 @@ def run_fn(fn_args: FnArgs) -> None:
     train, train_labels, classes = read_views(fn_args.train_files, record["photograph_side"])
     held_out, eval_labels, _ = read_views(fn_args.eval_files, record["photograph_side"])
     embed = embedder([folded(one, record) for one in (network, untrained)])
-    features, random_init_features = (
-        Features(on_train, train_labels, on_eval, eval_labels)
-        for on_train, on_eval in zip(embed(train), embed(held_out))
-    )
+    with naming_undecodable([*fn_args.train_files, *fn_args.eval_files]):
+        features, random_init_features = (
+            Features(on_train, train_labels, on_eval, eval_labels)
+            for on_train, on_eval in zip(embed(train), embed(held_out))
+        )
     probe, random_init, report = evaluate(features, random_init_features, settings)
     log.info("Linear probe on %d photographs of %d classes, fitted on the frozen backbone", len(train_labels), len(classes))
 

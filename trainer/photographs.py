@@ -5,6 +5,7 @@ StreamedPhotographs have the same methods (the batches of an epoch; views of cho
 not know which of the two it has.
 """
 
+import contextlib
 import dataclasses
 import logging
 from collections.abc import Iterator, Sequence
@@ -125,6 +126,37 @@ def decode(serialized: tf.Tensor, side: int) -> tuple[tf.Tensor, tf.Tensor]:
     photograph = tf.io.decode_jpeg(image, channels=3)
     shape = tf.cast(tf.shape(photograph), tf.float32)
     return canvas(photograph, side), shape[1] / shape[0]
+
+
+@contextlib.contextmanager
+def naming_undecodable(files: Sequence[str]) -> Iterator[None]:
+    """Names the photograph if one of `files` (patterns) cannot be decoded inside: TensorFlow's own error does not.
+
+    Raises:
+      ValueError: there is such a record.
+    """
+    try:
+        yield
+    except Exception as error:
+        about_images = isinstance(error, tf.errors.InvalidArgumentError) or "decode" in str(error)
+        if about_images and (found := first_undecodable(files)):
+            raise ValueError(f"{found}. ExampleGen proves every record before it writes it: this file has changed "
+                             "since. Delete it, and run again, so that ExampleGen writes it anew") from error  # fmt: skip
+        raise
+
+
+def first_undecodable(files: Sequence[str]) -> str:
+    """Says which is the first record of `files` whose photograph cannot be decoded, and where it is; "" if all can."""
+    spec = {name: examples.parsing_spec()[name] for name in (examples.IMAGE, examples.SOURCE_PATH)}
+    for path in paths_of(files):
+        for number, serialized in enumerate(record_bytes([path])):
+            record = tf.io.parse_single_example(serialized, spec)
+            try:
+                tf.io.decode_jpeg(record[examples.IMAGE], channels=3)
+            except tf.errors.InvalidArgumentError as error:
+                name = record[examples.SOURCE_PATH].numpy().decode("utf-8", "replace")
+                return f"{path}, record {number}, the photograph {name!r}, cannot be decoded: {error.message.splitlines()[0]}"
+    return ""
 
 
 def canvas_bytes(side: int) -> int:

@@ -22,7 +22,7 @@ from pipeline_config import LinearEval, Pretrain, Views, WarmStart
 from trainer import photographs, replicas
 from trainer.export import export_backbone, write_arrays
 from trainer.loop import pretrain
-from trainer.photographs import open_train_split
+from trainer.photographs import naming_undecodable, open_train_split
 from trainer.views import random_view
 
 # Enough to show what varies, and fits one screen.
@@ -62,10 +62,11 @@ def run_fn(fn_args: FnArgs) -> None:
     origin = read_origin(fn_args.train_files)
     key = checkpoint_key(settings, origin, config["code_version"])
     side = round(settings.resolution * settings.canvas_scale)
-    photographs = open_train_split(fn_args.train_files, side, settings.memory_megabytes)
-    result = pretrain(
-        photographs, settings, checkpoint_dir=posixpath.join(config["checkpoint_dir"], key), log_dir=fn_args.model_run_dir,
-        neighbours=neighbours, strategy=strategy)  # fmt: skip
+    with naming_undecodable(fn_args.train_files):
+        photographs = open_train_split(fn_args.train_files, side, settings.memory_megabytes)
+        result = pretrain(
+            photographs, settings, checkpoint_dir=posixpath.join(config["checkpoint_dir"], key), log_dir=fn_args.model_run_dir,
+            neighbours=neighbours, strategy=strategy)  # fmt: skip
     record = {
         "schema_version": 1,
         "backbone": settings.backbone,

@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from contracts import examples
 from trainer import photographs as module
 
 
@@ -21,6 +22,28 @@ def test_records_come_back_decoded(record_files, photographs):
     # JPEG halves the resolution of colour, which these fine stripes feel; another photograph would be 50 grey levels off.
     assert np.abs(read.canvases.astype(int) - photographs.canvases[:20]).mean() < 8
     np.testing.assert_array_equal(read.aspects, np.ones(20))
+
+
+def test_a_record_that_cannot_be_decoded_is_named(record_files, tmp_path):
+    records = list(tf.data.TFRecordDataset(record_files["eval"], "GZIP").as_numpy_iterator())
+    damaged = tf.train.Example.FromString(records[2])
+    image = damaged.features.feature[examples.IMAGE].bytes_list
+    image.value[0] = image.value[0][:-60]
+    records[2] = damaged.SerializeToString()
+    path = str(tmp_path / "records.gz")
+    with tf.io.TFRecordWriter(path, "GZIP") as writer:
+        for record in records:
+            writer.write(record)
+    # The third of the eval photographs, which are those from 20 on.
+    with pytest.raises(ValueError, match="record 2, the photograph '22.jpg', cannot be decoded"), module.naming_undecodable([path]):
+        module.read_photographs([path], 24)
+
+
+def test_other_errors_stay_as_they_are(record_files):
+    error = tf.errors.InvalidArgumentError(None, None, "of something else")
+    with pytest.raises(tf.errors.InvalidArgumentError) as raised, module.naming_undecodable([record_files["eval"]]):
+        raise error
+    assert raised.value is error
 
 
 def test_a_canvas_keeps_the_aspect_beside_it():
