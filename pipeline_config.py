@@ -62,6 +62,9 @@ class Data:
     synthetic_seed: int = 7
     # Pixels of the shorter side beyond which a photograph is scaled down at ingest.
     max_side: int = 256
+    # Pixels of the shorter side below which a photograph is refused: 16 is the least resolution that anything here trains or
+    # embeds at, so that a smaller picture (an icon, a bullet, a page's counter) has less to show than the smallest backbone sees.
+    min_side: int = 16
     # Pixels (width x height) beyond which a file is refused before it is decoded: 64 megapixels admit every
     # ordinary camera and keep one decoded image under 200 MB.
     max_pixels: int = 64_000_000
@@ -91,6 +94,7 @@ class Data:
         require(self.synthetic_images >= 20, "data.synthetic_images", "at least 20", self.synthetic_images)
         require(16 <= self.synthetic_side <= 1024, "data.synthetic_side", "between 16 and 1024", self.synthetic_side)
         require(self.max_side >= 16, "data.max_side", "at least 16", self.max_side)
+        require(1 <= self.min_side <= self.max_side, "data.min_side", "between 1 and data.max_side", self.min_side)
         require(self.max_pixels >= 1024, "data.max_pixels", "at least 1024", self.max_pixels)
         require(0 <= self.max_bad_fraction <= 1, "data.max_bad_fraction", "between 0 and 1", self.max_bad_fraction)
         require(0 < self.eval_fraction < 1, "data.eval_fraction", "between 0 and 1, both excluded", self.eval_fraction)

@@ -13,8 +13,6 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from PIL import Image
-
 from components.example_gen import label_studio, listing, photograph
 from components.example_gen.photograph import Encoded
 from components.example_gen.source import every_image
@@ -170,9 +168,7 @@ def _name_of_copy(one: Selected, data: bytes) -> str:
     """The beginning of the photograph's own name, its content, and what kind of file it is."""
     stem = os.path.splitext(os.path.basename(one.path))[0]
     plain = re.sub(r"[^\w-]+", "_", stem)[:KEPT].strip("_") or "photograph"
-    with Image.open(io.BytesIO(data), formats=photograph.FORMATS) as image:
-        kind = {"JPEG": "jpg", "MPO": "jpg"}.get(image.format, image.format.lower())
-    return f"{plain}-{one.content_hash[:8]}.{kind}"
+    return f"{plain}-{one.content_hash[:8]}{photograph.ending(data)}"
 
 
 def _write_new(name: str, data: bytes, inside: int) -> None:

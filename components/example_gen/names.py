@@ -4,17 +4,19 @@ Upper and lower case never matter. Only names are looked at, so the rules are th
 """
 
 import fnmatch
+import itertools
 import re
 import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 
 from components.example_gen.photograph import printable
+from components.example_gen.recognise import ENDINGS
 from contracts.examples import EVAL, TRAIN
 
 UNLABELLED_FOLDERS = ("unlabelled", "unlabeled")
 # Files without a class, outside of such a folder, are photographs by their names alone: a licence or a labels file is none, and
 # must not count as a damaged photograph.
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".gif")
+IMAGE_ENDINGS = tuple(itertools.chain.from_iterable(ENDINGS.values()))
 
 # What people call the two splits. Of several held-out folders, the one whose word comes first here is the eval split.
 SPLIT_WORDS = {

@@ -15,6 +15,7 @@ import apache_beam as beam
 import tensorflow as tf
 from tfx.dsl.io import fileio
 
+import pipeline_config
 from components.example_gen import division, photograph, report
 from components.example_gen.data_set import DataSet
 from components.example_gen.folder import Folder
@@ -39,6 +40,7 @@ class Description:
     width: int = 0
     height: int = 0
     thumbnail: bytes = b""
+    profile: str = ""
     part: str = ""
     offset: int = 0
     length: int = 0
@@ -54,7 +56,7 @@ class Shard:
 
 def ingest(
     pipeline: beam.Pipeline, source: Folder | DataSet, max_side: int, max_pixels: int, eval_fraction: float, min_eval: int,
-    fingerprint: str, examples_uri: str, report_path: str,
+    fingerprint: str, examples_uri: str, report_path: str, min_side: int = pipeline_config.Data.min_side,
 ) -> None:  # fmt: skip
     """Runs `pipeline` to its end: writes a folder `Split-SPLIT/` for each split below `examples_uri`, and the report.
 
@@ -70,7 +72,7 @@ def ingest(
             divided = (
                 p
                 | "Read" >> source.read_all(photograph.max_file_bytes(max_pixels))
-                | "Normalise" >> beam.ParDo(Normalise(scratch, source.classes, max_side, max_pixels))
+                | "Normalise" >> beam.ParDo(Normalise(scratch, source.classes, max_side, max_pixels, min_side))
                 | "Gather" >> beam.combiners.ToList()
                 | "Divide" >> beam.Map(divide, source.given_splits, eval_fraction, min_eval)
             )
@@ -87,11 +89,12 @@ def ingest(
 class Normalise(beam.DoFn):
     """Turns encoded files into descriptions; the records go to scratch files, one for each bundle of work."""
 
-    def __init__(self, scratch: str, classes: tuple[str, ...], max_side: int, max_pixels: int):
+    def __init__(self, scratch: str, classes: tuple[str, ...], max_side: int, max_pixels: int, min_side: int):
         self.scratch = scratch
         self.labels = {name: label for label, name in enumerate(classes)} | {"": examples.NO_LABEL}
         self.max_side = max_side
         self.max_pixels = max_pixels
+        self.min_side = min_side
 
     def start_bundle(self):
         self.part = posixpath.join(self.scratch, uuid.uuid4().hex)
@@ -102,7 +105,7 @@ class Normalise(beam.DoFn):
         try:
             if encoded.reason:
                 raise photograph.Unusable(encoded.reason, encoded.detail)
-            prepared = photograph.prepare(encoded.data, self.max_side, self.max_pixels)
+            prepared = photograph.prepare(encoded.data, self.max_side, self.max_pixels, self.min_side)
         except photograph.Unusable as unusable:
             yield Description(encoded.path, encoded.class_name, encoded.split, unusable.reason, unusable.detail)
             return
@@ -113,7 +116,8 @@ class Normalise(beam.DoFn):
         self.file.write(record)
         yield Description(
             encoded.path, encoded.class_name, encoded.split, content_hash=content_hash, width=prepared.width,
-            height=prepared.height, thumbnail=prepared.descriptor, part=self.part, offset=self.offset, length=len(record),
+            height=prepared.height, thumbnail=prepared.descriptor, profile=prepared.profile, part=self.part, offset=self.offset,
+            length=len(record),
         )  # fmt: skip
         self.offset += len(record)
 

@@ -164,7 +164,7 @@ def _require_usable_images(source: Folder | DataSet | Extended, data: pipeline_c
         try:
             if encoded.reason:
                 raise photograph.Unusable(encoded.reason, encoded.detail)
-            photograph.prepare(encoded.data, data.max_side, data.max_pixels)
+            photograph.prepare(encoded.data, data.max_side, data.max_pixels, data.min_side)
         except photograph.Unusable as unusable:
             problems.setdefault(encoded.class_name, f"{encoded.path}: {unusable}")
             continue

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from components.example_gen.report import BINS, CHUNK, appearance
+from components.example_gen.report import BINS, CHUNK, appearance, nearly_black
 
 
 def thumbnail(*colours):
@@ -28,3 +28,9 @@ def test_every_photograph_is_counted_in_however_many_chunks():
     found = appearance([thumbnail((9, 9, 9))] * (CHUNK + 3))
     assert sum(found["brightness"]) == sum(found["saturation"]) == CHUNK + 3
     assert appearance([])["mean_colour"] is None
+
+
+def test_a_data_set_is_nearly_black_if_most_of_its_photographs_are():
+    dark, light = thumbnail((12, 12, 12)), thumbnail((13, 13, 13))  # on either side of 5 % of 255
+    for photographs, expected in (([dark, dark, light], True), ([dark, light], False), ([], False)):
+        assert nearly_black({"appearance": {"train": appearance(photographs), "eval": appearance([])}}) is expected

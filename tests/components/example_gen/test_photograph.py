@@ -160,7 +160,6 @@ def overwritten(data):
         (b"BMW and other words", "not an image"),
         (b"\0" * 5000, "not an image"),
         (b"%PDF-1.7 ...", "not an image"),
-        (encode(noise(), "TIFF"), "not an image"),  # an image, but of none of the five formats
         (encode(noise())[:-200], "truncated or damaged"),
         (encode(noise())[:100], "truncated or damaged"),
         (b"\xff\xd8\xff\xe0", "truncated or damaged"),
@@ -172,7 +171,8 @@ def overwritten(data):
         (encode(Image.new("L", (1001, 1000)), "PNG"), "over the pixel limit"),
         (png_header(60_000, 60_000), "over the pixel limit"),
         (png_header(2_000_000_000, 2_000_000_000), "over the pixel limit"),
-        (encode(Image.new("L", (70_000, 2)), "PNG"), "over the pixel limit"),  # no JPEG can be that wide
+        (encode(Image.new("RGB", (1, 1)), "PNG"), "too small"),
+        (encode(Image.new("RGB", (400, 15)), "PNG"), "too small"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_used_is_refused_for_its_reason(data, reason):
@@ -180,6 +180,11 @@ def test_what_cannot_be_used_is_refused_for_its_reason(data, reason):
         prepare(data)
     assert refused.value.reason == reason
     assert refused.value.detail
+
+
+def test_what_no_jpeg_can_hold_is_refused():
+    with pytest.raises(photograph.Unusable, match="70000 x 16: a JPEG's side"):
+        prepare(encode(Image.new("L", (70_000, 16)), "PNG"), max_pixels=2_000_000)
 
 
 def test_a_decompression_bomb_is_refused_before_it_is_decoded():
