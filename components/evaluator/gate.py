@@ -101,8 +101,8 @@ def in_words(evidence: Evidence, other: str, gate: Gate) -> str:
       other: whom the candidate is compared with, such as "the random-init baseline".
     """
     figures = (
-        f"{evidence.only_candidate} photographs are classified correctly by the candidate alone and {evidence.only_other} by "
-        f"{other} alone: a difference of {_text(evidence.difference)}, 95 % interval {_text(evidence.low)} to "
+        f"the candidate alone classifies {evidence.only_candidate} of the photographs correctly, {other} alone "
+        f"{evidence.only_other}: a difference of {_text(evidence.difference)}, 95 % interval {_text(evidence.low)} to "
         f"{_text(evidence.high)}, p = {evidence.p:.2g}"
     )
     if evidence.sure:

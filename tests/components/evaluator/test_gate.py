@@ -120,8 +120,8 @@ def test_a_verdict_says_how_sure_each_comparison_is():
     gained, kept = verdict.evidence["untrained"], verdict.evidence["champion"]
     assert gained.sure and gained.more_photographs == 0 and gained.difference == pytest.approx(0.22)
     assert in_words(gained, "the random-init baseline", GATE).startswith(
-        "sure that the candidate is better than the random-init baseline: 30 photographs are classified correctly by the candidate "
-        "alone and 8 by the random-init baseline alone: a difference of 0.22, 95 % interval "
+        "sure that the candidate is better than the random-init baseline: the candidate alone classifies 30 of the "
+        "photographs correctly, the random-init baseline alone 8: a difference of 0.22, 95 % interval "
     )
     # s = 0.17, d = 0.01: ((1.96 + 0.8416 · sqrt(1 - 0.0001 / 0.17)) · 0.4123 / 0.01)² = 13,341.
     assert not kept.sure and kept.more_photographs == pytest.approx(13_341 - 100, abs=2)
