@@ -98,7 +98,7 @@ def finished_run(small_folder, forked, tmp_path_factory):
         command = ["-m", "pipeline", "run", "--data", str(small_folder), "--root", str(folder / "DIR"), *sets]
         (folder / "temporary").mkdir()
         ended, environment = [], {**os.environ, "TMPDIR": str(folder / "temporary")}
-        for options in (["-v"], ["-q", "--require-push"]):  # each option of a run is tried in some run
+        for options in ([], ["--quiet", "--require-push"]):
             process = forked.run([*command, *options], cwd=PROJECT, env=environment, capture_output=True, text=True,
                                  timeout=PATIENCE_SECONDS)  # fmt: skip
             assert process.returncode == 0, process.stdout + process.stderr
