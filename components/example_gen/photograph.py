@@ -199,8 +199,8 @@ def _check_tiff(image: Image.Image, data: bytes, max_pixels: int) -> None:
     tags = image.tag_v2
     if tags.get(SUBFILE_TYPE, 0) & PREVIEW or DNG_VERSION in tags or recognise(data):
         raise Unusable(OTHER_FORMAT, f"{RAW}: {DEVELOP}")
-    tile = tags.get(TILE_WIDTH, 1) * tags.get(TILE_LENGTH, 1)
-    if tile > max(max_pixels, 1):  # libtiff decodes whole tiles, however small the picture is
+    tile = int(tags.get(TILE_WIDTH, 1)) * int(tags.get(TILE_LENGTH, 1))  # in a hostile file they may be texts
+    if tile > max_pixels:  # libtiff decodes whole tiles, however small the picture is
         raise Unusable(TOO_MANY_PIXELS, f"tiles of {tile} pixels; at most {max_pixels} are decoded")
 
 
