@@ -22,7 +22,7 @@ class ExitStatus(enum.IntEnum):
     BAD_ARGUMENTS = 2  # or an invalid configuration or source
     DATA_REFUSED = 3
     NOT_PUSHED = 4  # with --require-push only
-    INTERRUPTED = 130  # by Ctrl-C, as shells report it, or by SIGTERM
+    INTERRUPTED = 130  # by Ctrl-C, as shells report it, SIGTERM or SIGHUP
 
 
 EXIT_STATUSES = """exit status:
@@ -31,7 +31,7 @@ EXIT_STATUSES = """exit status:
     2  bad arguments or configuration; credentials, permissions or quota missing
     3  the data was refused
     4  --require-push was given and the backbone is not in the registry
-  130  Ctrl-C or SIGTERM ended it; finished work is kept
+  130  Ctrl-C, SIGTERM or SIGHUP (a closed terminal) ended it; finished work is kept
 """
 
 

@@ -18,6 +18,7 @@ from absl import logging as absl_logging
 
 from cli.live_view import TRAINS, LiveView
 from cli.program import as_typed
+from cli.surroundings import kept_aside
 from contracts import interruption
 from contracts.text import visible
 from pipeline.identity import FIRST
@@ -143,6 +144,7 @@ class Console:
       node: id of the node that runs now or ran last; None before the first.
       progress: of the pre-training, the latest; None before it.
       why: from the id of a node that runs to why it was not served from the cache.
+      begins: called with the id of each node that begins.
     """
 
     def __init__(self, terminal: rich.console.Console, errors: rich.console.Console, output: Output = Output.NORMAL):
@@ -153,6 +155,7 @@ class Console:
         self.node: str | None = None
         self.progress: Progress | None = None
         self.why: Callable[[str], list[str]] = lambda node: []
+        self.begins: Callable[[str], None] = lambda node: None
         self._ended: list[str] = []
 
     @property
@@ -209,12 +212,16 @@ class Console:
         does = "finishes its step and writes a checkpoint" if training else "ends the running node"
         self.view.notice = f"{name}: {does}; Ctrl-C again ends at once"
         if not self.view.is_live and self.output != Output.QUIET:
-            os.write(self.terminal.file.fileno(), f"{self.view.notice}\n".encode())
+            self._write(f"{self.view.notice}\n".encode())
 
     def ending_at_once(self) -> None:
         """Leaves the terminal usable. Safe in a signal handler."""
         if self.view.is_live:
-            os.write(self.terminal.file.fileno(), SHOW_CURSOR)
+            self._write(SHOW_CURSOR)
+
+    def _write(self, text: bytes) -> None:
+        with contextlib.suppress(OSError):  # the signal may be that of a terminal that has gone
+            os.write(self.terminal.file.fileno(), text)
 
     def expect(self, nodes: Sequence[str]) -> None:
         """Names the nodes that will run, in their order."""
@@ -222,6 +229,7 @@ class Console:
 
     def node_starts(self, name: str) -> None:
         self.node = name
+        self.begins(name)
         self.view.start_node(name)
 
     def node_cached(self) -> None:
@@ -244,10 +252,13 @@ class Console:
 
 @contextlib.contextmanager
 def console(log_file: pathlib.Path, output: Output = Output.NORMAL) -> Iterator[Console]:
-    """For the block, sends descriptors 1 and 2 and all logging to `log_file`, and only what is for the user to the terminal."""
+    """For the block, sends descriptors 1 and 2 and all logging to `log_file`, and only what is for the user to the terminal.
+
+    A terminal that is closed meanwhile, or a pipe that nobody reads any more, changes nothing else.
+    """
     with (
-        os.fdopen(os.dup(1), "w", errors="replace") as out,
-        os.fdopen(os.dup(2), "w", errors="replace") as err,
+        kept_aside(1) as out,
+        kept_aside(2) as err,
         open(log_file, "ab", buffering=0) as log,
     ):
         _redirect(log.fileno(), log.fileno())

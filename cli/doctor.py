@@ -11,12 +11,13 @@ import urllib.request
 from collections.abc import Iterator
 
 import pipeline_config
-from cli import arguments, doctor_libraries, doctor_machine, preconditions, settings
+from cli import arguments, doctor_libraries, doctor_machine, preconditions, settings, surroundings
 from cli.arguments import ExitStatus, add_configuration, add_root, examples
 from cli.doctor_machine import FAIL, OK, WARN, Finding, judge
 from cli.program import as_typed
-from contracts.layout import Layout
+from contracts.layout import Layout, active_run
 from contracts.text import visible
+from pipeline import run_record
 from pipeline_config import Config
 
 # ANSI colours by level, for terminals.
@@ -73,7 +74,9 @@ def findings(parsed: argparse.Namespace, layout: Layout) -> Iterator[Finding]:
     yield from doctor_machine.variables()
     config, finding = settings_of(parsed)
     yield finding
+    yield from around()
     yield from doctor_machine.check(layout)
+    yield from last_run(layout)
     overrides = [] if finding.level == FAIL else arguments.overrides(parsed)
     answers = doctor_libraries.ask(config.preset, overrides, str(layout.datasets), str(layout.registry))
     yield from imports(answers)
@@ -110,6 +113,34 @@ def early(config: Config) -> dict | None:
     except pipeline_config.ConfigurationError as error:
         return {"error": str(error)}
     return None
+
+
+def around() -> Iterator[Finding]:
+    """Whether there are a folder for temporary files and semaphores."""
+    for subject, require, good in (
+        ("temporary files", surroundings.require_temporary_folder, "can be written"),
+        ("semaphores", surroundings.require_semaphores, "can be made"),
+    ):
+        try:
+            require()
+        except pipeline_config.ConfigurationError as error:
+            says, _, fix = str(error).partition("; ")
+            yield Finding(FAIL, subject, says, fix)
+        else:
+            yield Finding(OK, subject, good)
+
+
+def last_run(layout: Layout) -> Iterator[Finding]:
+    """How the newest run below DIR ended; nothing before the first."""
+    record = run_record.newest(layout)
+    if record is None:
+        return
+    record = run_record.as_it_ended(record, active_run(layout.lock) is not None)
+    if record["status"] == run_record.KILLED:
+        says, _, fix = record["error"].partition("; ")
+        yield Finding(WARN, "last run", f"{record['run_id']} was {says}", fix)
+    else:
+        yield Finding(OK, "last run", f"{record['run_id']} {record['status']}")
 
 
 def imports(answers: dict[str, dict]) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from cli import completion, doctor, embed, preconditions, predict, registry, rehearse, report, run, runs, schedule, select, submit
 from cli.arguments import EXIT_STATUSES, ExitStatus
 from cli.program import as_typed, typed
+from cli.surroundings import open_standard_streams, require_working_directory
 from contracts import libraries
 from contracts.layout import AnotherRunIsActive
 from pipeline import __version__
@@ -27,6 +28,7 @@ VERBS = (run, completion, doctor, embed, predict, registry, rehearse, report, ru
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one verb and returns the exit status."""
+    open_standard_streams()
     libraries.set_variables()
     whole = parser()
     if "_ARGCOMPLETE" in os.environ:  # a shell asks what could follow
@@ -36,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
     parsed = whole.parse_args(given, argparse.Namespace(given=given))
     try:
+        require_working_directory()
         with _arguments_are_ours():
             return int(parsed.verb(parsed))
     except (ConfigurationError, AnotherRunIsActive, RegistryError) as error:
@@ -44,6 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except GoogleCloudError as error:
         print(as_typed(f"flowers: {error}"), file=sys.stderr)
         return int(ExitStatus.NODE_FAILED if error.may_pass else ExitStatus.BAD_ARGUMENTS)
+    except BrokenPipeError:  # who reads our output has read enough, such as `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python fails again when it ends
+        return int(ExitStatus.NODE_FAILED)
     except OSError as error:
         if error.errno not in preconditions.REFUSED_BY_SYSTEM:
             raise

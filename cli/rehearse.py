@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from cli import run
 from cli.arguments import EXIT_STATUSES, ExitStatus, add_root, examples
 from cli.console import Console, console, without_library_noise
-from cli.run import show, write_page
+from cli.run import say_killed, show, write_page
 from contracts import files
-from contracts.layout import Layout, new_run_id, point_latest_at, run_lock
+from contracts.layout import Layout, new_run_id, run_lock
 from pipeline import run_record
 from pipeline.identity import node_code
 from pipeline.run_record import Outcome, Start
@@ -85,6 +85,7 @@ def rehearse(file: str, data: str | None, layout: Layout, in_image: str | None =
         storage.folder.mkdir(exist_ok=True)
         with console(logs / "log.txt") as shown:
             shown.say(f"Rehearsal {start.run_id} of {path}; gs:// is {storage.folder}")
+            say_killed(run_record.begin(start, layout), shown)
             if image:
                 shown.say(f"Every task runs in a container of {image.name}, by {image.program}")
             return _walk_and_record(found, Job(start.run_id, storage, logs, image), start, layout, shown)
@@ -94,6 +95,7 @@ def _walk_and_record(found, job, start: Start, layout: Layout, shown: Console) -
     from pipeline.rehearsal.task import walk
 
     started, error = time.monotonic(), None
+    shown.begins = lambda node: run_record.write_started(start, layout, node, time.monotonic() - started)
     executions: list["Execution"] = []
     try:
         walk(found, job, executions, shown.node_starts, shown.node_ends)
@@ -108,7 +110,6 @@ def _walk_and_record(found, job, start: Start, layout: Layout, shown: Console) -
     reports, because = run_record.read_reports(executions), {one.node: [NO_CACHE] for one in executions}
     record = run_record.build(start, outcome, executions, reports, shown.seconds, because)
     files.write_json(layout.run(start.run_id) / "run.json", record)
-    point_latest_at(layout, start.run_id)
     write_page(record, executions, layout, shown)
     show(record, exit_status, layout, shown)
     if exit_status == ExitStatus.INTERRUPTED:

@@ -8,8 +8,9 @@ from cli import arguments
 from cli.arguments import ExitStatus, add_root, examples
 from cli.program import as_typed
 from contracts import files
-from contracts.layout import Layout
+from contracts.layout import Layout, active_run
 from contracts.model_files import RUN_PAGE
+from pipeline import run_record
 
 NEWEST = 5  # run ids that an error names
 
@@ -46,14 +47,20 @@ def report(layout: Layout, run_id: str | None, show: bool) -> ExitStatus:
         there = f"the newest are {', '.join(known)}" if known else "`flowers run` makes the first"
         print(as_typed(f"flowers: there is no recorded run {run_id or 'yet'} below {layout.root}; {there}"), file=sys.stderr)
         return ExitStatus.BAD_ARGUMENTS
+    active = active_run(layout.lock)
+    record = run_record.as_it_ended(files.read_json(folder / "run.json"), active is not None)
+    if record["status"] == run_record.STARTED:
+        print(f"flowers: run {record['run_id']} has not ended (process {active}); its page is written when it has", file=sys.stderr)
+        return ExitStatus.BAD_ARGUMENTS
+    if record["status"] == run_record.KILLED:
+        print(f"flowers: run {record['run_id']} was {record['error']}", file=sys.stderr)
     path = folder / RUN_PAGE
     if not path.exists():
         from cli.console import without_library_noise
 
         with without_library_noise():
-            from pipeline import metadata, run_record
+            from pipeline import metadata
 
-            record = files.read_json(folder / "run.json")
             run_record.write_page(record, metadata.executions(layout.metadata, record["run_id"]), layout)
     print(path)
     if show and not webbrowser.open(path.as_uri()):

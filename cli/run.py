@@ -11,13 +11,13 @@ import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cli import arguments, preconditions, settings
+from cli import arguments, preconditions, settings, surroundings
 from cli.arguments import EXIT_STATUSES, ExitStatus, add_configuration, add_root, configuration, examples
 from cli.console import TRAINS, Console, Output, console
 from cli.program import typed
 from components.errors import DataRefused, SourceNotFound
 from contracts import files, interruption
-from contracts.layout import Layout, new_run_id, point_latest_at, run_lock
+from contracts.layout import Layout, new_run_id, run_lock
 from contracts.model_files import RUN_PAGE
 from pipeline import run_record
 from pipeline.run_record import Outcome, Start
@@ -86,12 +86,15 @@ class Options:
 def run(config: Config, layout: Layout, options: Options) -> ExitStatus:
     """Runs the pipeline below `layout` and writes run.json, however the run ends.
 
-    SIGINT and SIGTERM end the running node, pre-training after its step and with a checkpoint; the record and the table are still
-    written. A second signal ends the process at once.
+    SIGINT, SIGTERM and SIGHUP end the running node, pre-training after its step and with a checkpoint; the record and the table
+    are still written. A second signal ends the process at once. A process that is killed leaves a record that says "started".
 
     Raises:
       AnotherRunIsActive: another process runs below the same DIR.
+      ConfigurationError: there is no folder for temporary files, or there are no semaphores.
     """
+    surroundings.require_temporary_folder()
+    surroundings.require_semaphores()
     shown: Console | None = None
 
     def ending(name: str) -> None:
@@ -110,12 +113,14 @@ def run(config: Config, layout: Layout, options: Options) -> ExitStatus:
         with console(folder / "log.txt", options.output) as shown:
             shown.say(f"Run {start.run_id}: preset {config.preset}, data {config.data.source}")
             shown.say(f"Full log: {folder / 'log.txt'}")
+            say_killed(run_record.begin(start, layout), shown)
             return _run_and_record(start, layout, options, shown)
 
 
 def _run_and_record(start: Start, layout: Layout, options: Options, shown: Console) -> ExitStatus:
     started = time.monotonic()
     error: BaseException | None = None
+    shown.begins = lambda node: run_record.write_started(start, layout, node, time.monotonic() - started)
     try:
         with interruption.released():
             # Here, under the console: these imports take seconds and write to standard error.
@@ -145,10 +150,16 @@ def _run_and_record(start: Start, layout: Layout, options: Options, shown: Conso
     return status
 
 
+def say_killed(former: dict | None, shown: Console) -> None:
+    """Says that the run before was killed, if `former` is its record."""
+    if former is not None:
+        shown.say(f"Run {former['run_id']} was {former['error'].partition(';')[0]}; its log is beside its run.json")
+
+
 def _record(
     start: Start, error: BaseException | None, seconds: float, layout: Layout, shown: Console
 ) -> tuple[dict, ExitStatus]:
-    """Writes run.json and points DIR/latest at it."""
+    """Writes run.json as the run has ended."""
     from pipeline import local, metadata
 
     status, exit_status, words, node = "finished", ExitStatus.FINISHED, None, None
@@ -160,7 +171,6 @@ def _record(
     reports, because = run_record.read_reports(executions), local.because(layout, start.run_id)
     record = run_record.build(start, outcome, executions, reports, shown.seconds, because)
     files.write_json(layout.run(start.run_id) / "run.json", record)
-    point_latest_at(layout, start.run_id)
     write_page(record, executions, layout, shown)
     return record, exit_status
 

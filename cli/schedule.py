@@ -4,7 +4,6 @@ import argparse
 import datetime
 import os
 import re
-import shlex
 import sys
 from collections.abc import Sequence
 
@@ -161,14 +160,14 @@ def create_local(name: str, cron: str, config: Config, overrides: Sequence[str],
     log = layout.root / f"schedule-{name}.log"
     options = [option for one in [*overrides, *paths] for option in ("--set", one)]
     run = [sys.executable, "-m", "pipeline", "run", "--preset", config.preset, *options, "--root", str(layout.root)]
-    command = f"cd {shlex.quote(str(PROJECT))} && {shlex.join(run)} >> {shlex.quote(str(log))} 2>&1"
+    command = crontab.command(name, str(PROJECT), [*crontab.variables(os.environ), *run], str(log))
     crontab.entries()  # raises before anything is made if there is no crontab
     os.makedirs(layout.root, exist_ok=True)
     created = crontab.put(crontab.Entry(name, expression.fields, crontab.escaped(command)))
     print(f"{'Created' if created else 'Updated'} schedule {name}: {expression.fields}, in this user's crontab")
     print(f"  Next run  {_time(crontab.next_run(expression.fields, datetime.datetime.now()))}")
     print(f"  Command   {command}")
-    print(f"  Outcome   {layout.latest / 'run.json'} of the last run; {log} has the output of all")
+    print(f"  Outcome   {layout.latest / 'run.json'} of the last run; {log} has the output of all, and cron mails what fails")
     return ExitStatus.FINISHED
 
 
@@ -181,11 +180,11 @@ def manage_local(action: str, name: str) -> ExitStatus:
     if action == "list":
         now = datetime.datetime.now()
         rows = [
-            (one.name, one.fields, "paused", "", one.command) if one.paused
-            else (one.name, one.fields, "active", _time(crontab.next_run(one.fields, now)), one.command)
+            (one.name, one.fields, "paused" if one.paused else "active",
+             "" if one.paused else _time(crontab.next_run(one.fields, now)), crontab.last_end(one), one.command)
             for one in crontab.entries()
         ]  # fmt: skip
-        return _table("Schedules in this user's crontab", ("name", "when", "state", "next run", "command"), rows)
+        return _table("Schedules in this user's crontab", ("name", "when", "state", "next run", "last end", "command"), rows)
     require_name(name)
     if action == "delete":
         crontab.remove(name)

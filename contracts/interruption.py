@@ -1,8 +1,9 @@
-"""Ends a process on SIGINT (Ctrl-C) or SIGTERM (a machine that is taken away) at a place that the code chooses.
+"""Ends a process on SIGINT (Ctrl-C), SIGTERM (a machine that is taken away) or SIGHUP (a closed terminal) where the code chooses.
 
 `listening` receives the signals and defers them. In a block of `released` they raise KeyboardInterrupt anywhere; uninterruptible
 code inside it defers them again (`held`), such as a training step, and asks for them between steps (`check`). A second signal
 ends the process at once; what is on disk stays. Signals belong to the main thread; in other threads all of this does nothing.
+Where SIGHUP is ignored, as by nohup, it stays ignored.
 """
 
 import contextlib
@@ -11,7 +12,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 # The exit status that shells report after Ctrl-C.
 ENDED_AT_ONCE = 130
@@ -28,6 +29,8 @@ class _Listener:
     def handle(self, number: int, frame) -> None:
         del frame
         if self.received is not None:
+            if number == signal.SIGHUP:  # a terminal that closes sends it, and so does the shell in it: nobody asks twice
+                return
             self.second()
             os._exit(ENDED_AT_ONCE)
         self.received = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
@@ -41,10 +44,10 @@ _listener: _Listener | None = None
 
 @contextlib.contextmanager
 def listening(first: Callable[[str], None] = lambda name: None, second: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Receives SIGINT and SIGTERM during the block and defers them. Inside another `listening` it changes nothing.
+    """Receives SIGNALS during the block and defers them. Inside another `listening` it changes nothing.
 
     Args:
-      first: called with "Ctrl-C" or "SIGTERM" when the first signal arrives, inside the signal handler: it must be safe between
+      first: called with "Ctrl-C", "SIGTERM" or "SIGHUP" when the first signal arrives, inside the signal handler: it must be safe between
         any two instructions of the program.
       second: called when another arrives, before the process ends at once.
     """
@@ -53,7 +56,8 @@ def listening(first: Callable[[str], None] = lambda name: None, second: Callable
         yield
         return
     _listener = _Listener(first, second)
-    before = {number: signal.signal(number, _listener.handle) for number in SIGNALS}
+    wanted = [number for number in SIGNALS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, _listener.handle) for number in wanted}
     try:
         yield
     finally:
@@ -80,7 +84,7 @@ def held() -> Iterator[None]:
 
 
 def requested() -> str | None:
-    """What asked the process to end, "Ctrl-C" or "SIGTERM"; None if nothing did."""
+    """What asked the process to end, "Ctrl-C", "SIGTERM" or "SIGHUP"; None if nothing did."""
     return _listener.received if _listener is not None else None
 
 

@@ -7,7 +7,7 @@
     DIR/photographs/           which photographs a source had, by its fingerprint: 16 bytes each
     DIR/registry/              registered versions
     DIR/runs/RUN_ID/           run.json and log.txt of a run
-    DIR/latest                 link to the newest run that wrote a run.json
+    DIR/latest                 link to the newest run
 
 ML Metadata's SQLite file and a pre-training's checkpoints take one writer. The operating system drops the lock with the process,
 however it ends, so that a killed run never blocks the next one.

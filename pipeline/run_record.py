@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pipeline_config
 from contracts import files, model_files, source_code
-from contracts.layout import Layout
+from contracts.layout import Layout, point_latest_at
 from contracts.model_files import RUN_PAGE
 from pipeline.identity import Origin
 from pipeline_config import Config
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from pipeline.metadata import Execution
 
 SCHEMA_VERSION = 1
+
+# The status of a run that has not ended; and of one that never will, as its process has gone without a word.
+STARTED, KILLED = "started", "killed"
 
 # Report by section: the node and output that holds it, and its file.
 REPORTS = {
@@ -51,12 +54,54 @@ class Start:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """How a run ended: `status` is finished, failed, refused or interrupted."""
+    """How a run ended: `status` is finished, failed, refused or interrupted; or STARTED."""
 
     status: str
     seconds: float
     error: str | None = None
     failing_node: str | None = None
+
+
+def begin(start: Start, layout: Layout) -> dict | None:
+    """Records a run that starts, and makes it the latest: however its process ends, no earlier run is taken for it.
+
+    The caller holds the lock: a former run that is still recorded as started was killed, and its record says so from now on.
+
+    Returns:
+      That former run's record, if there is one.
+    """
+    former = newest(layout)
+    killed = as_it_ended(former, active=False) if former and former["status"] == STARTED else None
+    if killed is not None:
+        files.write_json(layout.run(killed["run_id"]) / "run.json", killed)
+    write_started(start, layout)
+    point_latest_at(layout, start.run_id)
+    return killed
+
+
+def write_started(start: Start, layout: Layout, node: str | None = None, seconds: float = 0.0) -> None:
+    """Writes the record of a run that goes on, and is in `node` after so many seconds."""
+    files.write_json(layout.run(start.run_id) / "run.json", build(start, Outcome(STARTED, seconds, None, node), [], {}, {}, {}))
+
+
+def as_it_ended(record: dict, active: bool) -> dict:
+    """`record`, but that a run which is recorded as started is called killed unless a run is active below the same DIR."""
+    if record["status"] != STARTED or active:
+        return record
+    during = f"in {record['failing_node']}" if record["failing_node"] else "before its first node"
+    return record | {
+        "status": KILLED,
+        "error": f"killed {during}: its process ended without a word, by SIGKILL, for want of memory or with the machine; the "
+        "same command continues from what it had finished",
+    }
+
+
+def newest(layout: Layout) -> dict | None:
+    """run.json of the newest run as it is on disk; None if there is none that can be read."""
+    try:
+        return files.read_json(layout.latest / "run.json")
+    except (OSError, ValueError):
+        return None
 
 
 def read_reports(executions: Sequence["Execution"]) -> dict[str, dict]:

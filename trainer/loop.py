@@ -153,7 +153,7 @@ def pretrain(
       replicas.WorkerLost: another worker ended.
       monitors.CollapseError: the outputs collapsed.
       monitors.DivergenceError: loss, weights or outputs are no finite numbers; the checkpoints are removed.
-      KeyboardInterrupt: SIGINT or SIGTERM arrived; the steps until then are in a checkpoint.
+      KeyboardInterrupt: SIGINT, SIGTERM or SIGHUP arrived; the steps until then are in a checkpoint.
     """
     count = len(photographs.labels)
     if count < settings.batch_size:

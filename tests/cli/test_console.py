@@ -58,6 +58,17 @@ def test_only_our_lines_reach_the_terminal_and_all_lines_the_log(tmp_path):
     assert "too much" not in written
 
 
+@pytest.mark.parametrize("which", ["stdout", "stderr"])
+def test_a_pipe_that_nobody_reads_ends_nothing(tmp_path, which):
+    reads, writes = os.pipe()
+    os.close(reads)
+    with os.fdopen(writes, "wb") as pipe:
+        done = subprocess.run([sys.executable, "-c", SCRIPT.rpartition("print")[0], str(tmp_path / "log.txt"), "VERBOSE"], cwd=PROJECT,
+                              check=False, **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, which: pipe})  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Component Pusher is finished." in (tmp_path / "log.txt").read_text()
+
+
 def test_quiet_prints_nothing_but_errors_and_the_log_has_all(tmp_path):
     process = shown_by(SCRIPT, tmp_path / "log.txt", "QUIET")
     assert process.stdout == "afterwards Pusher ['Pretrain', 'Pusher']\n" and process.stderr == "it failed\n"

@@ -89,6 +89,8 @@ def test_a_line_that_somebody_changed_is_listed_without_its_next_run(table, flow
 
 def test_the_command_in_the_crontab_runs_the_pipeline_as_it_was_configured(table, flowers, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TFDS_DATA_DIR", "data sets")
+    monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
     root = tmp_path / "100% runs"
     for file in ("it's mine/rose.jpg", "more/tulip.jpg", "labels.csv"):
         (tmp_path / file).parent.mkdir(exist_ok=True)
@@ -98,20 +100,49 @@ def test_the_command_in_the_crontab_runs_the_pipeline_as_it_was_configured(table
     command = crontab.existing("weekly").command.replace(r"\%", "%")  # as cron hands it to the shell
     words = shlex.split(command.partition(" >> ")[0].partition(" && ")[2])
     assert words == [
-        sys.executable, "-m", "pipeline", "run", "--preset", "quick",
+        "env", f"TFDS_DATA_DIR={tmp_path}/data sets", sys.executable, "-m", "pipeline", "run", "--preset", "quick",
         "--set", "pretrain.epochs=3", "--set", f"data.source={tmp_path}/it's mine", "--set", f"data.labels={tmp_path}/labels.csv",
         "--set", f"data.unlabelled={tmp_path}/more", "--root", str(root)]  # fmt: skip
 
 
 def test_a_run_that_is_due_while_another_one_runs_is_left_out(table, flowers, tmp_path):
     flowers("create", "weekly", "--cron", "0 3 * * 1", "--root", str(tmp_path / "runs"))
-    command = ["/bin/sh", "-c", crontab.existing("weekly").command]
+    command = ["/bin/sh", "-c", crontab.existing("weekly").command.replace(r"\%", "%")]
     with run_lock(tmp_path / "runs/lock"):
         # For real, as cron does it: from another folder, and with little environment.
-        done = subprocess.run(command, cwd="/", env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}, check=False, timeout=300)
-    assert done.returncode == 2
+        done = subprocess.run(command, cwd="/", env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}, check=False, timeout=300,
+                              capture_output=True, text=True)  # fmt: skip
+    assert done.returncode == 2 and "another run (process" in done.stdout  # which cron mails
     assert "another run (process" in (tmp_path / "runs/schedule-weekly.log").read_text()
     assert not (tmp_path / "runs/latest").exists()
+
+
+def as_cron(command):
+    return subprocess.run(["/bin/sh", "-c", command], cwd="/", env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True,
+                          check=False)  # fmt: skip
+
+
+@pytest.mark.parametrize(("run", "status", "mailed"), [
+    (["true"], 0, ""), (["ls", "/no such folder"], 2, "no such folder"), (["sh", "-c", "kill -9 $$"], 137, "Killed|exit status 137")])  # fmt: skip
+def test_cron_mails_a_run_that_fails_and_the_log_and_the_list_say_how_it_ended(tmp_path, run, status, mailed):
+    command = crontab.command("weekly", "/", run, str(tmp_path / "it's 5% of.log"))
+    done = as_cron(command)
+    assert done.returncode == status and bool(done.stdout + done.stderr) == bool(status)
+    assert re.search(mailed, done.stdout + done.stderr)
+    ended = crontab.last_end(Entry("weekly", "0 3 * * 1", crontab.escaped(command)))
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d " + ("finished" if status == 0 else rf"failed \({status}\)"), ended)
+    assert len(command) + len(str(tmp_path)) < 1000  # which is what Debian's cron takes
+
+
+@pytest.mark.parametrize(("folder", "log"), [("/gone", "log"), ("/", "gone/log")])
+def test_cron_mails_that_the_project_or_the_folder_of_the_log_is_gone(tmp_path, folder, log):
+    done = as_cron(crontab.command("weekly", folder, ["true"], str(tmp_path / log)))
+    assert done.returncode != 0 and "gone" in done.stdout + done.stderr
+
+
+def test_what_never_ended_or_is_no_command_of_ours_has_no_last_end(tmp_path):
+    for command in ("true", "true; s=$?; log=/gone; true", "it's", "", f"true; s=$?; log={tmp_path}; true", "true; s=$?; log='"):
+        assert crontab.last_end(Entry("weekly", "0 3 * * 1", command)) == ""
 
 
 def test_whatever_else_the_crontab_has_stays_byte_for_byte(table):

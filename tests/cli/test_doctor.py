@@ -1,5 +1,6 @@
 """`flowers doctor` as a user starts it, where something is wrong. (That it finds nothing wrong where all is well, docs show.)"""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,7 +8,10 @@ import sys
 import pytest
 from tiny import PROJECT
 
+from cli import doctor, surroundings
 from cli.doctor import Finding, line
+from contracts.layout import Layout, point_latest_at, run_lock
+from pipeline_config import ConfigurationError
 
 
 @pytest.fixture(scope="module")
@@ -46,3 +50,24 @@ def test_a_damaged_registry_and_a_wrong_setting_are_named(ill):
 def test_a_name_that_is_found_cannot_break_the_line_or_reach_the_terminal():
     shown = line(Finding("ok", "data", "a\nclass\x1b[2J called ‮x"), coloured=False)
     assert "\n" not in shown and "\x1b" not in shown and "‮" not in shown
+
+
+def test_a_run_that_was_killed_is_told_but_not_one_that_goes_on(tmp_path):
+    layout = Layout(tmp_path)
+    assert list(doctor.last_run(layout)) == []
+    layout.run("a").mkdir(parents=True)
+    point_latest_at(layout, "a")
+    record = {"run_id": "a", "status": "started", "error": None, "failing_node": "Pretrain"}
+    (layout.run("a") / "run.json").write_text(json.dumps(record))
+    with run_lock(layout.lock):
+        assert [(one.level, one.says) for one in doctor.last_run(layout)] == [("ok", "a started")]
+    (killed,) = doctor.last_run(layout)
+    assert killed.level == "warn" and killed.says.startswith("a was killed in Pretrain") and "the same command" in killed.fix
+
+
+def test_what_is_missing_around_it_is_named_with_its_fix(monkeypatch):
+    def nothing():
+        raise ConfigurationError("TMPDIR names /gone, where no file can be written; unset TMPDIR")
+
+    monkeypatch.setattr(surroundings, "require_temporary_folder", nothing)
+    assert [(one.level, one.fix) for one in doctor.around()] == [("fail", "unset TMPDIR"), ("ok", "")]

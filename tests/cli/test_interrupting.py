@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM in every phase of a run, on a terminal: what is kept, what is said, and with which status it ends."""
+"""Ctrl-C, SIGTERM, SIGHUP and SIGKILL in every phase of a run, on a terminal: what is kept, what is said, and with which status it ends."""
 
 import codecs
 import fcntl
@@ -112,7 +112,7 @@ def test_ctrl_c_while_the_libraries_start(start, root):
 @pytest.mark.slow
 def test_a_run_that_is_interrupted_in_one_node_after_the_other_continues_each_time_and_finishes(start, root):
     for node, how, name in (
-        ("ExampleGen", signal.SIGTERM, "SIGTERM"), ("StatisticsGen", CTRL_C, "Ctrl-C"), ("LinearEval", signal.SIGTERM, "SIGTERM"),
+        ("ExampleGen", signal.SIGTERM, "SIGTERM"), ("StatisticsGen", CTRL_C, "Ctrl-C"), ("LinearEval", signal.SIGHUP, "SIGHUP"),
         ("Evaluator", CTRL_C, "Ctrl-C"), ("Pusher", signal.SIGTERM, "SIGTERM"),
     ):  # fmt: skip
         run = start(settings=["pretrain.epochs=1"], halts_in=node)
@@ -153,7 +153,32 @@ def test_a_second_ctrl_c_ends_at_once(start, root):
     run.interrupt(CTRL_C)
     os.kill(run.process.pid, signal.SIGCONT)
     assert run.status() == 130
-    # Nothing was recorded: the run has its folder, and is not the latest.
-    (folder,) = root.glob("runs/*")
-    assert not (folder / "run.json").exists() and not (root / "latest").exists()
+    # Its end was not recorded.
+    assert (latest(root)["status"], latest(root)["failing_node"]) == ("started", "Pretrain")
     assert run.shown.rstrip().endswith("\x1b[?25h")  # the cursor is back
+
+
+@pytest.mark.slow
+def test_after_sigkill_nothing_shows_the_former_run_and_the_next_says_where_it_was_killed(start, root):
+    run = start(halts_in="StatisticsGen")
+    run.interrupt(signal.SIGKILL)
+    run.status()
+    killed = latest(root)
+    assert (killed["status"], killed["failing_node"]) == ("started", "StatisticsGen")
+    again = start(halts_in="StatisticsGen")
+    again.interrupt(signal.SIGTERM)
+    again.status()
+    assert f"Run {killed['run_id']} was killed in StatisticsGen: " in plain(again.shown) and "= ExampleGen" in plain(again.shown)
+    assert json.loads((root / "runs" / killed["run_id"] / "run.json").read_text())["status"] == "killed"
+    assert latest(root)["status"] == "interrupted"
+
+
+@pytest.mark.slow
+def test_a_terminal_that_is_closed_ends_a_run_in_order(start, root):
+    run = start(settings=["pretrain.checkpoint_seconds=1000000"])
+    run.until(lambda shown: re.search(r"[1-9]\d* of 900 steps", shown))
+    os.close(run.terminal)
+    os.close(run.screen)  # the last that holds the other side: the kernel sends SIGHUP, and every write fails from now on
+    assert run.process.wait(PATIENCE_SECONDS) == 130
+    assert (latest(root)["status"], latest(root)["error"]) == ("interrupted", "interrupted by SIGHUP")
+    assert len(list(root.glob("checkpoints/*/checkpoint"))) == 1

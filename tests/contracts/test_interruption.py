@@ -1,4 +1,4 @@
-"""What SIGINT and SIGTERM do to a process that listens: real signals to real processes, but for what needs only one thread."""
+"""What SIGINT, SIGTERM and SIGHUP do to a process that listens: real signals to real processes, but for what needs only one thread."""
 
 import pathlib
 import signal
@@ -79,8 +79,13 @@ with interruption.listening(second=lambda: print("at once", flush=True)):
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("script", SCRIPTS)
+NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP"}
+
+
+@pytest.mark.parametrize(("script", "how"), [
+    *((script, how) for script in SCRIPTS for how in (signal.SIGINT, signal.SIGTERM)),
+    ("released", signal.SIGHUP), ("held", signal.SIGHUP),
+])  # fmt: skip
 def test_a_signal(script, how):
     code, signals, lines, status = SCRIPTS[script]
     process = subprocess.Popen([sys.executable, "-c", PROLOGUE + code], cwd=PROJECT, text=True, stdin=subprocess.PIPE,
@@ -91,9 +96,30 @@ def test_a_signal(script, how):
         process.stdin.flush()
         process.send_signal(how)
     out, err = process.communicate(timeout=60)
-    name = "Ctrl-C" if how == signal.SIGINT else "SIGTERM"
-    assert out.splitlines() == [line.format(name=name) for line in lines], err
+    assert out.splitlines() == [line.format(name=NAMES[how]) for line in lines], err
     assert process.returncode == status
+
+
+@pytest.fixture
+def hangs_up():
+    """Sends SIGHUP to this process; afterwards its handler is as before."""
+    before = signal.getsignal(signal.SIGHUP)
+    yield lambda: signal.raise_signal(signal.SIGHUP)
+    signal.signal(signal.SIGHUP, before)
+
+
+def test_a_terminal_that_closes_sends_sighup_more_than_once_and_asks_for_no_end_at_once(hangs_up):
+    with interruption.listening(second=lambda: pytest.fail("ends at once")):
+        for _ in range(3):
+            hangs_up()
+        assert interruption.requested() == "SIGHUP"
+
+
+def test_what_nohup_ignores_stays_ignored(hangs_up):
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with interruption.listening():
+        hangs_up()
+        assert interruption.requested() is None
 
 
 def test_handlers_are_as_before_after_the_block():

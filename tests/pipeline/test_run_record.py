@@ -165,6 +165,41 @@ def test_run_ids_sort_by_time_and_differ_within_a_second():
     assert len({new_run_id(evening) for _ in range(20)}) > 1
 
 
+def started(tmp_path, run_id="20260131-184502-3fa9"):
+    layout, start = Layout(tmp_path), dataclasses.replace(START, run_id=run_id)
+    layout.run(run_id).mkdir(parents=True)
+    return layout, start, run_record.begin(start, layout)
+
+
+def test_a_run_that_starts_is_the_latest_with_every_key_and_says_in_which_node_it_is(tmp_path):
+    layout, start, former = started(tmp_path)
+    assert former is None and run_record.newest(layout).keys() == build().keys()
+    assert (run_record.newest(layout)["status"], run_record.newest(layout)["failing_node"]) == ("started", None)
+    run_record.write_started(start, layout, "Pretrain", 12.34)
+    record = run_record.newest(layout)
+    assert (record["status"], record["failing_node"], record["seconds"]) == ("started", "Pretrain", 12.3)
+
+
+def test_a_run_whose_process_has_gone_was_killed_and_the_next_one_records_that(tmp_path):
+    layout, start, _ = started(tmp_path)
+    run_record.write_started(start, layout, "Pretrain")
+    record = run_record.newest(layout)
+    assert run_record.as_it_ended(record, active=True) == record
+    _, _, former = started(tmp_path, "20260201-184502-0000")
+    assert former == run_record.as_it_ended(record, active=False)
+    assert former["status"] == "killed" and former["error"].startswith("killed in Pretrain: ")
+    assert json.loads((layout.run(start.run_id) / "run.json").read_text()) == former
+    assert run_record.newest(layout)["run_id"] == "20260201-184502-0000"
+    assert started(tmp_path, "20260202-184502-0000")[2]["error"].startswith("killed before its first node: ")
+
+
+def test_a_run_that_ended_is_not_told_as_killed(tmp_path):
+    layout, start, _ = started(tmp_path)
+    for status in ("finished", "failed", "refused", "interrupted"):
+        (layout.run(start.run_id) / "run.json").write_text(json.dumps(build(Outcome(status, 1.0))))
+        assert run_record.begin(start, layout) is None
+
+
 def test_latest_moves_from_run_to_run(tmp_path):
     layout = Layout(tmp_path)
     for run_id in ("a", "b"):

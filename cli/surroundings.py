@@ -1,0 +1,89 @@
+"""What a command finds around it: standard streams, a working directory, a folder for temporary files, semaphores.
+
+Any of them may be missing: cron jobs and services are started without streams, a folder is deleted under an open shell, TMPDIR
+names what was there on another machine, a sandbox has no shared memory.
+"""
+
+import io
+import multiprocessing
+import os
+import sys
+import tempfile
+from typing import TextIO
+
+from pipeline_config import ConfigurationError
+
+# In which tempfile looks first; it passes over one that is of no use without a word, and libraries in C++ do not.
+VARIABLES = ("TMPDIR", "TEMP", "TMP")
+
+# More than a file system that is full has left in its last blocks.
+PROBE_BYTES = 1 << 20
+
+
+def open_standard_streams() -> None:
+    """Opens standard input, output and error where they are closed, on what swallows everything.
+
+    Else the next file that is opened would get the number of one of them, and what a library prints would be written into it.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number, which is this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))
+
+
+def require_working_directory() -> None:
+    """Raises ConfigurationError if the working directory was removed: no relative path means anything then."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise ConfigurationError(
+            f"the working directory is gone or closed to this user ({error.strerror}); go to one that exists, such as `cd`"
+        ) from None
+
+
+def require_temporary_folder() -> str:
+    """The folder for temporary files, in which a file could be written and removed.
+
+    Raises:
+      ConfigurationError: the folder that a variable names is missing, full or closed to this user.
+    """
+    name, folder = next(((name, value) for name in VARIABLES if (value := os.environ.get(name))), ("", ""))
+    try:
+        folder = folder or tempfile.gettempdir()
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(PROBE_BYTES))
+    except OSError as error:
+        what = f"{name} names {folder}, where" if name else "there is no folder for temporary files:"
+        fix = f"make room or another folder, or unset {name}" if name else "set TMPDIR to a folder with room"
+        raise ConfigurationError(f"{what} no file can be written ({error.strerror}); {fix}") from None
+    return folder
+
+
+def require_semaphores() -> None:
+    """Raises ConfigurationError if there are no semaphores, without which Beam cannot write a file: Linux has them in /dev/shm."""
+    try:
+        multiprocessing.Lock()
+    except OSError as error:
+        raise ConfigurationError(
+            f"there are no semaphores ({error.strerror}), as /dev/shm is missing, full or closed to this user; mount a tmpfs there, "
+            "and give a container its own shared memory (--shm-size)"
+        ) from None
+
+
+class _MayGoAway(io.FileIO):
+    """A terminal that may be closed, or a pipe that nobody may read to its end: what is written then is dropped."""
+
+    def write(self, data) -> int | None:
+        try:
+            return super().write(data)
+        except OSError:
+            return memoryview(data).nbytes
+
+
+def kept_aside(number: int) -> TextIO:
+    """A copy of standard output (1) or error (2), on which no write fails."""
+    raw = _MayGoAway(os.dup(number), "w")
+    return io.TextIOWrapper(io.BufferedWriter(raw), errors="replace", line_buffering=raw.isatty())

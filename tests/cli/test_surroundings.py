@@ -1,0 +1,81 @@
+"""Standard streams that are closed or go away, a working directory that is gone, temporary files and semaphores that cannot be made."""
+
+import errno
+import os
+import subprocess
+import sys
+import tempfile
+
+import pytest
+from tiny import PROJECT
+
+from cli import surroundings
+from pipeline_config import ConfigurationError
+
+OPENS = """
+import sys
+from cli.surroundings import open_standard_streams
+open_standard_streams()
+file = open(sys.argv[1], "w")
+assert file.fileno() > 2
+print("to nobody")
+print("to nobody", file=sys.stderr, flush=True)
+file.write(f"{sys.stdin.read()}done")
+"""
+
+
+def shell(command, *arguments, cwd=PROJECT, **environment):
+    return subprocess.run(["sh", "-c", command, "sh", sys.executable, *map(str, arguments)], cwd=cwd, capture_output=True, text=True,
+                          env={**os.environ, "PYTHONPATH": str(PROJECT)} | environment, stdin=subprocess.DEVNULL, timeout=300,
+                          check=False)  # fmt: skip
+
+
+@pytest.mark.parametrize("closed", ["<&- >&- 2>&-", ">&-", "2>&-"])
+def test_streams_that_are_closed_are_no_number_for_another_file(tmp_path, closed):
+    done = shell(f'"$1" -c "$2" "$3" {closed}', OPENS, tmp_path / "file")
+    assert done.returncode == 0 and (tmp_path / "file").read_text() == "done"
+
+
+def test_a_command_works_without_streams_and_ends_quietly_when_nobody_reads_on(tmp_path):
+    assert shell('"$1" -m pipeline registry list --root "$2" <&- >&- 2>&-', tmp_path).returncode == 0
+    done = shell('{ "$1" -m pipeline doctor --help; echo "status $?" >&2; } | true')
+    assert "Traceback" not in done.stderr and "Exception" not in done.stderr and "status" in done.stderr
+
+
+def test_a_working_directory_that_is_gone_is_said_in_one_line(tmp_path):
+    (tmp_path / "gone").mkdir()
+    done = shell('rmdir "$2" && "$1" -m pipeline doctor', tmp_path / "gone", cwd=tmp_path / "gone")
+    assert done.returncode == 2 and done.stderr.startswith("flowers: the working directory is gone"), done.stderr
+    assert done.stderr.count("\n") == 1 and done.stdout == ""
+
+
+@pytest.mark.parametrize("name", surroundings.VARIABLES)
+def test_a_folder_for_temporary_files_that_is_missing_is_named_with_its_variable(tmp_path, monkeypatch, name):
+    for one in surroundings.VARIABLES:
+        monkeypatch.delenv(one, raising=False)
+    monkeypatch.setenv(name, str(tmp_path))
+    assert surroundings.require_temporary_folder() == str(tmp_path) and not list(tmp_path.iterdir())
+    monkeypatch.setenv(name, str(tmp_path / "gone"))
+    with pytest.raises(ConfigurationError, match=f"{name} names .*/gone, where no file .*No such file or directory.* unset {name}"):
+        surroundings.require_temporary_folder()
+
+
+def test_one_that_is_full_is_named(monkeypatch):
+    def full(dir):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setenv("TMPDIR", "/full")
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    with pytest.raises(ConfigurationError, match="TMPDIR names /full, .*No space left on device.*make room"):
+        surroundings.require_temporary_folder()
+
+
+def test_semaphores_that_cannot_be_made_are_said_with_where_they_are(monkeypatch):
+    surroundings.require_semaphores()
+
+    def none():
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(surroundings.multiprocessing, "Lock", none)
+    with pytest.raises(ConfigurationError, match="no semaphores .Read-only file system., as /dev/shm"):
+        surroundings.require_semaphores()
