@@ -68,8 +68,8 @@ def require_semaphores() -> None:
         multiprocessing.Lock()
     except OSError as error:
         raise ConfigurationError(
-            f"there are no semaphores ({error.strerror}), as /dev/shm is missing, full or closed to this user; mount a tmpfs there, "
-            "and give a container its own shared memory (--shm-size)"
+            f"there are no semaphores ({error.strerror}), as /dev/shm is missing, full or closed to this user; mount a tmpfs "
+            "there, and give a container its own shared memory (--shm-size)"
         ) from None
 
 

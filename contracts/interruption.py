@@ -47,8 +47,8 @@ def listening(first: Callable[[str], None] = lambda name: None, second: Callable
     """Receives SIGNALS during the block and defers them. Inside another `listening` it changes nothing.
 
     Args:
-      first: called with "Ctrl-C", "SIGTERM" or "SIGHUP" when the first signal arrives, inside the signal handler: it must be safe between
-        any two instructions of the program.
+      first: called with "Ctrl-C", "SIGTERM" or "SIGHUP" when the first signal arrives, inside the signal handler: it must be safe
+        between any two instructions of the program.
       second: called when another arrives, before the process ends at once.
     """
     global _listener

@@ -63,8 +63,9 @@ def test_a_pipe_that_nobody_reads_ends_nothing(tmp_path, which):
     reads, writes = os.pipe()
     os.close(reads)
     with os.fdopen(writes, "wb") as pipe:
-        done = subprocess.run([sys.executable, "-c", SCRIPT.rpartition("print")[0], str(tmp_path / "log.txt"), "VERBOSE"], cwd=PROJECT,
-                              check=False, **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, which: pipe})  # fmt: skip
+        command = [sys.executable, "-c", SCRIPT.rpartition("print")[0], str(tmp_path / "log.txt"), "VERBOSE"]
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, which: pipe}
+        done = subprocess.run(command, cwd=PROJECT, check=False, **streams)
     assert done.returncode == 0, done.stderr
     assert "Component Pusher is finished." in (tmp_path / "log.txt").read_text()
 

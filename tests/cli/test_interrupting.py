@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM, SIGHUP and SIGKILL in every phase of a run, on a terminal: what is kept, what is said, and with which status it ends."""
+"""Ctrl-C, SIGTERM, SIGHUP and SIGKILL in every phase of a run, on a terminal: what is kept, what is said, and its exit status."""
 
 import codecs
 import fcntl

@@ -1,4 +1,4 @@
-"""Standard streams that are closed or go away, a working directory that is gone, temporary files and semaphores that cannot be made."""
+"""Standard streams that are closed, a working directory that is gone, temporary files and semaphores that cannot be made."""
 
 import errno
 import os
@@ -24,10 +24,10 @@ file.write(f"{sys.stdin.read()}done")
 """
 
 
-def shell(command, *arguments, cwd=PROJECT, **environment):
-    return subprocess.run(["sh", "-c", command, "sh", sys.executable, *map(str, arguments)], cwd=cwd, capture_output=True, text=True,
-                          env={**os.environ, "PYTHONPATH": str(PROJECT)} | environment, stdin=subprocess.DEVNULL, timeout=300,
-                          check=False)  # fmt: skip
+def shell(command, *arguments, cwd=PROJECT):
+    return subprocess.run(
+        ["sh", "-c", command, "sh", sys.executable, *map(str, arguments)], cwd=cwd, env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, check=False)  # fmt: skip
 
 
 @pytest.mark.parametrize("closed", ["<&- >&- 2>&-", ">&-", "2>&-"])

@@ -1,4 +1,4 @@
-"""What SIGINT, SIGTERM and SIGHUP do to a process that listens: real signals to real processes, but for what needs only one thread."""
+"""What SIGINT, SIGTERM and SIGHUP do to a process that listens: real signals to real processes, unless one thread is enough."""
 
 import pathlib
 import signal

@@ -47,7 +47,8 @@ def test_a_collapse_says_what_to_change(ratio, rank):
 @pytest.mark.parametrize(("settings", "advice"), [
     (Pretrain(base_learning_rate=0.9), r"Lower pretrain.base_learning_rate \(it is 0.9; try a third of it\)\. Its checkpoints"),
     # The rate of a warm start is another setting, and the one that counts.
-    (Pretrain(base_learning_rate=0.6, warm_start=WarmStart("3", "/backbone", "c0")), r"Lower pretrain.warm_start_learning_rate \(it is 0.6"),
+    (Pretrain(base_learning_rate=0.6, warm_start=WarmStart("3", "/backbone", "c0")),
+     r"Lower pretrain.warm_start_learning_rate \(it is 0.6"),
     (Pretrain(precision="mixed_float16"), "or set pretrain.precision to float32"),
 ])  # fmt: skip
 def test_a_divergence_says_what_to_change(settings, advice):
