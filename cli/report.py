@@ -29,7 +29,6 @@ def add(verbs) -> None:
 
 
 def _report(parsed: argparse.Namespace) -> ExitStatus:
-
     return report(Layout.at(parsed.root), parsed.run, parsed.open)
 
 

@@ -84,7 +84,7 @@ def due(fields):
 
 def test_a_line_that_somebody_changed_is_listed_without_its_next_run(table, flowers):
     table.write_text("0 4 * * 1#2 true # flowers schedule odd\n")
-    assert re.search(r"odd +│ 0 4 \* \* 1#2 │ active │ +│ true", flowers("list"))
+    assert re.search(r"odd +│ 0 4 \* \* 1#2 │ active │ +│ +│ true", flowers("list"))
 
 
 def test_the_command_in_the_crontab_runs_the_pipeline_as_it_was_configured(table, flowers, tmp_path, monkeypatch):

@@ -12,8 +12,8 @@ from contracts.model_files import RUN_PAGE
 def test_the_page_of_a_run_is_named_and_opened(tmp_path, capsys, monkeypatch, words, browser, status):
     folder = tmp_path / "runs" / "20260101-030000-aaaa"
     folder.mkdir(parents=True)
-    for name in ("run.json", RUN_PAGE):
-        (folder / name).write_text("{}")
+    (folder / "run.json").write_text('{"status": "finished"}')
+    (folder / RUN_PAGE).write_text("a page")
     (tmp_path / "latest").symlink_to(folder)
     opened = []
     monkeypatch.setattr(report.webbrowser, "open", lambda address: opened.append(address) or browser)

@@ -11,7 +11,7 @@ from PIL import Image, TiffImagePlugin
 from PIL.PngImagePlugin import PngInfo
 
 from components.example_gen import photograph, recognise
-from components.example_gen.folder import IMAGE_ENDINGS
+from components.example_gen.names import IMAGE_ENDINGS
 
 
 def picture(side=64):
