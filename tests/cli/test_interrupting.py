@@ -89,6 +89,7 @@ def start(forked, small_folder, root, tmp_path):
         if halts_in is None:
             return Run(forked, ["-m", "pipeline", *arguments])
         there = tmp_path / f"in {halts_in}"
+        there.unlink(missing_ok=True)  # of an earlier start that halted there too
         run = Run(forked, [str(HELD), halts_in, str(there), *arguments])
         run.until(lambda shown: there.exists())
         return run
