@@ -6,13 +6,10 @@ import webbrowser
 
 from cli import arguments
 from cli.arguments import ExitStatus, add_root, examples
-from cli.program import as_typed
-from contracts import files
+from cli.recorded_run import LATEST, recorded_run
 from contracts.layout import Layout, active_run
 from contracts.model_files import RUN_PAGE
 from pipeline import run_record
-
-NEWEST = 5  # run ids that an error names
 
 
 def add(verbs) -> None:
@@ -38,22 +35,18 @@ def report(layout: Layout, run_id: str | None, show: bool) -> ExitStatus:
     Args:
       run_id: None means the newest run.
       show: whether to open the page in the desktop's browser.
+
+    Raises:
+      ConfigurationError: there is no such run.
     """
-    folder = layout.run(run_id) if run_id else layout.latest.resolve()
-    # A run id is one name: it cannot lead out of the folder of runs.
-    if "/" in (run_id or "") or not (folder / "run.json").is_file():
-        known = sorted((path.parent.name for path in layout.root.glob("runs/*/run.json")), reverse=True)[:NEWEST]
-        there = f"the newest are {', '.join(known)}" if known else "`flowers run` makes the first"
-        print(as_typed(f"flowers: there is no recorded run {run_id or 'yet'} below {layout.root}; {there}"), file=sys.stderr)
-        return ExitStatus.BAD_ARGUMENTS
-    active = active_run(layout.lock)
-    record = run_record.as_it_ended(files.read_json(folder / "run.json"), active is not None)
+    record = recorded_run(layout, run_id or LATEST)
     if record["status"] == run_record.STARTED:
+        active = active_run(layout.lock)
         print(f"flowers: run {record['run_id']} has not ended (process {active}); its page is written when it has", file=sys.stderr)
         return ExitStatus.BAD_ARGUMENTS
     if record["status"] == run_record.KILLED:
         print(f"flowers: run {record['run_id']} was {record['error']}", file=sys.stderr)
-    path = folder / RUN_PAGE
+    path = layout.run(record["run_id"]) / RUN_PAGE
     if not path.exists():
         from cli.console import without_library_noise
 

@@ -12,14 +12,12 @@ from rich.text import Text
 from cli import arguments
 from cli.arguments import ExitStatus, add_root, examples
 from cli.program import as_typed
+from cli.recorded_run import LATEST, recorded_run
 from cli.terminal import WIDTH_OF_FILES
-from contracts import files
-from contracts.layout import Layout
+from contracts.layout import Layout, active_run
 from contracts.text import visible
+from pipeline import run_record
 from pipeline_config import ConfigurationError
-
-NEWEST = 5  # run ids that an error names
-LATEST = "latest"
 
 
 def add(verbs) -> None:
@@ -53,7 +51,7 @@ def list_all(layout: Layout) -> ExitStatus:
     table.add_column("data", overflow="fold")
     for record in records(layout):
         linear, data = record.get("linear_eval") or {}, (record.get("configuration") or {}).get("data") or {}
-        table.add_row(Text(record["run_id"]), record.get("started_at", "")[:10], outcome(record), _percent(linear.get("top1")),
+        table.add_row(Text(visible(record["run_id"])), record.get("started_at", "")[:10], outcome(record), _percent(linear.get("top1")),
                       _percent(linear.get("random_init_top1")), Text(visible(data.get("source", ""))))  # fmt: skip
     if not table.row_count:
         print(as_typed(f"No recorded run below {layout.root}; `flowers run` makes the first."))
@@ -63,14 +61,11 @@ def list_all(layout: Layout) -> ExitStatus:
 
 
 def records(layout: Layout) -> Iterator[dict]:
-    """run.json of every run, in the order in which they started. A file that cannot be read gives only `run_id` and `status`."""
+    """`run_record.read` of every run, in the order in which they started. What cannot be read has only `run_id` and `status`."""
+    active = active_run(layout.lock) is not None
     for path in sorted(layout.root.glob("runs/*/run.json")):
-        try:
-            record = files.read_json(path)
-        except (OSError, ValueError):
-            record = {}
-        whole = isinstance(record, dict) and "status" in record
-        yield (record if whole else {"status": "unreadable"}) | {"run_id": visible(path.parent.name)}
+        record = run_record.read(path.parent) or {"status": "unreadable", "run_id": path.parent.name}
+        yield run_record.as_it_ended(record, active)
 
 
 def outcome(record: dict) -> str:
@@ -89,11 +84,11 @@ def compare(layout: Layout, first: str, second: str) -> ExitStatus:
     Raises:
       ConfigurationError: there is no such run.
     """
-    both = [record_of(layout, run) for run in (first, second)]
+    both = [recorded_run(layout, run) for run in (first, second)]
     table = Table(box=rich.box.SIMPLE, pad_edge=False)
     table.add_column("")
     for record in both:
-        table.add_column(record["run_id"], overflow="fold")
+        table.add_column(Text(visible(record["run_id"])), overflow="fold")
     for title, *values in zip(figures(both[0]), *(figures(record).values() for record in both), strict=True):
         table.add_row(title, *map(Text, values))
     table.add_section()
@@ -104,21 +99,6 @@ def compare(layout: Layout, first: str, second: str) -> ExitStatus:
     for sentence in remarks(*both):
         console.print(sentence, soft_wrap=True)
     return ExitStatus.FINISHED
-
-
-def record_of(layout: Layout, run: str) -> dict:
-    """run.json of the run with this id, or of the newest for LATEST.
-
-    Raises:
-      ConfigurationError: there is no such run.
-    """
-    name = layout.latest.resolve().name if run == LATEST else run
-    known = {record["run_id"]: record for record in records(layout)}
-    if name not in known:
-        newest = sorted(known, reverse=True)[:NEWEST]
-        there = f"the newest are {', '.join(newest)}" if newest else "`flowers run` makes the first"
-        raise ConfigurationError(f"there is no recorded run {visible(run)!r} below {layout.root}; {there}")
-    return known[name]
 
 
 def figures(record: dict) -> dict[str, str]:

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from cli import arguments, preconditions
 from cli.arguments import ExitStatus, add_root, add_version, examples
+from cli.recorded_run import recorded_run
 from cli.terminal import counting, list_unreadable, mistakes, say, say_left_out, terminal
 from contracts.layout import Layout
 from contracts.text import visible
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 # Most rows of the table; the file has all.
 ROWS = 20
-LATEST = "latest"
 
 
 def add(verbs) -> None:
@@ -107,7 +107,8 @@ def backbone_of_run(root: str, run_id: str) -> "Registered":
       run_id: its id, or `latest`.
 
     Raises:
-      RegistryError: there is no such run, or it pre-trained nothing.
+      ConfigurationError: there is no such run.
+      RegistryError: it pre-trained nothing.
     """
     from contracts.content_hash import content_hash
     from inference.embed import Registered
@@ -115,16 +116,11 @@ def backbone_of_run(root: str, run_id: str) -> "Registered":
     from registry.backend import RegistryError
 
     layout = Layout.at(root)
-    folder = layout.latest.resolve() if run_id == LATEST else layout.run(run_id)
-    # A run id is one name: it cannot lead out of the folder of runs.
-    if "/" in run_id or not (folder / "run.json").is_file():
-        raise RegistryError(
-            f"there is no recorded run {run_id} below {layout.root}; `flowers run` makes one, `flowers report` names it"
-        )
-    outputs = {execution.node: execution.outputs for execution in metadata.executions(layout.metadata, folder.name)}
+    name = recorded_run(layout, run_id)["run_id"]
+    outputs = {execution.node: execution.outputs for execution in metadata.executions(layout.metadata, name)}
     if "model" not in outputs.get("Pretrain", {}):
         raise RegistryError(
-            f"run {folder.name} has no backbone: it ended before Pretrain did; run again, or choose another with --run"
+            f"run {name} has no backbone: it ended before Pretrain did; run again, or choose another with --run"
         )
     directory = os.path.join(outputs["Pretrain"]["model"], "Format-Serving")
-    return Registered("the backbone of run", folder.name, directory, content_hash(directory))
+    return Registered("the backbone of run", name, directory, content_hash(directory))

@@ -5,7 +5,6 @@ encoded again, so that no byte of a photograph's file gets into the page.
 """
 
 import base64
-import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -105,7 +104,7 @@ def picture(encoded: Encoded, content_hash: str = "") -> Picture:
         prepared = photograph.prepare(encoded.data, THUMBNAIL_SIDE, pipeline_config.Data.max_pixels)
     except photograph.Unusable as unusable:
         return Picture(name, "", visible(str(unusable)))
-    changed = content_hash and hashlib.sha256(encoded.data).hexdigest() != content_hash
+    changed = content_hash and encoded.content_hash != content_hash
     return Picture(name, _thumbnail(prepared.jpeg), "the file has changed since it was read" if changed else "")
 
 

@@ -6,7 +6,6 @@ however many photographs there are.
 
 import collections
 import functools
-import hashlib
 import logging
 import os
 import time
@@ -179,7 +178,7 @@ def describe(backbone: Backbone, encoded: Encoded) -> Described:
             raise photograph.Unusable(encoded.reason, encoded.detail)
         prepared = photograph.prepare(encoded.data, backbone.max_side, pipeline_config.Data.max_pixels)
         return Described(
-            encoded.path, hashlib.sha256(encoded.data).hexdigest(), backbone.view(prepared), thumbnail=prepared.descriptor,
+            encoded.path, encoded.content_hash, backbone.view(prepared), thumbnail=prepared.descriptor,
             class_name=encoded.class_name, split=encoded.split)  # fmt: skip
     except photograph.Unusable as unusable:
         return Described(encoded.path, reason=unusable.reason, detail=unusable.detail)

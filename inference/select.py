@@ -7,7 +7,6 @@ Vectors go to a temporary file (4 x embedding_size bytes a photograph); memory h
 
 import collections
 import functools
-import hashlib
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -149,7 +148,7 @@ def _source_of(one: Selected, sources: Sequence[str]) -> str:
     for source in sources[:-1]:
         if not is_data_set(source):
             encoded = listing.read(listing.candidate_at(source, one.path), LIMIT)
-            if hashlib.sha256(encoded.data).hexdigest() == one.content_hash:
+            if encoded.content_hash == one.content_hash:
                 return source
     return sources[-1]
 

@@ -6,7 +6,6 @@ leaves the folder or replaces a file.
 
 import contextlib
 import csv
-import hashlib
 import io
 import os
 import re
@@ -139,7 +138,7 @@ def _read(photographs: Sequence[Selected], root: str) -> Iterator[tuple[Selected
         else:
             found = (listing.read(listing.candidate_at(source, path), LIMIT) for path in wanted)
         for encoded in found:
-            if hashlib.sha256(encoded.data).hexdigest() == wanted[encoded.path].content_hash:
+            if encoded.content_hash == wanted[encoded.path].content_hash:
                 yield wanted[encoded.path], encoded
 
 

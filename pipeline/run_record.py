@@ -71,7 +71,7 @@ def begin(start: Start, layout: Layout) -> dict | None:
       That former run's record, if there is one.
     """
     former = newest(layout)
-    killed = as_it_ended(former, active=False) if former and former["status"] == STARTED else None
+    killed = as_it_ended(former, active=False) if former is not None and former["status"] == STARTED else None
     if killed is not None:
         files.write_json(layout.run(killed["run_id"]) / "run.json", killed)
     write_started(start, layout)
@@ -88,7 +88,7 @@ def as_it_ended(record: dict, active: bool) -> dict:
     """`record`, but that a run which is recorded as started is called killed unless a run is active below the same DIR."""
     if record["status"] != STARTED or active:
         return record
-    during = f"in {record['failing_node']}" if record["failing_node"] else "before its first node"
+    during = f"in {record['failing_node']}" if record.get("failing_node") else "before its first node"
     return record | {
         "status": KILLED,
         "error": f"killed {during}: its process ended without a word, by SIGKILL, for want of memory or with the machine; the "
@@ -96,12 +96,22 @@ def as_it_ended(record: dict, active: bool) -> dict:
     }
 
 
-def newest(layout: Layout) -> dict | None:
-    """run.json of the newest run as it is on disk; None if there is none that can be read."""
+def read(folder: pathlib.Path) -> dict | None:
+    """run.json of the run in `folder` as it is on disk, of any release; None if there is none, or it is damaged.
+
+    Of its keys only `status` and `run_id` are certain. The latter is the folder's name, whatever the file says.
+    """
     try:
-        return files.read_json(layout.latest / "run.json")
+        record = files.read_json(folder / "run.json")
     except (OSError, ValueError):
         return None
+    whole = isinstance(record, dict) and isinstance(record.get("status"), str)
+    return record | {"run_id": folder.resolve().name} if whole else None
+
+
+def newest(layout: Layout) -> dict | None:
+    """`read` of the newest run."""
+    return read(layout.latest)
 
 
 def read_reports(executions: Sequence["Execution"]) -> dict[str, dict]:

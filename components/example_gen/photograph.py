@@ -4,6 +4,7 @@ The bytes are untrusted: only the formats below are tried, the pixel count is ch
 accepted file has been decoded to its end. What is returned has been decoded by TensorFlow too, which trains and serves with it.
 """
 
+import hashlib
 import io
 from dataclasses import dataclass, replace
 
@@ -322,7 +323,8 @@ def _describe(image: Image.Image) -> bytes:
 class Encoded:
     """`path` is relative to the source; `split` is "train", "eval" or "" if the source has no splits.
 
-    An unlabelled photograph has the class "" and the split "unlabelled". `data` holds the file's bytes; if they could not be read, `reason` and `detail` say why.
+    An unlabelled photograph has the class "" and the split "unlabelled". `data` holds the file's bytes; if they could not be read,
+    `reason` and `detail` say why.
     """
 
     path: str
@@ -331,6 +333,11 @@ class Encoded:
     data: bytes = b""
     reason: str = ""
     detail: str = ""
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 (hex) of `data`."""
+        return hashlib.sha256(self.data).hexdigest()
 
 
 def printable(name: str) -> str:

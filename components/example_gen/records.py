@@ -5,7 +5,6 @@ description (path, hash, thumbnail, where the record is: about a kilobyte). Desc
 shard, to workers that copy the records into the output files. So image bytes need constant memory for any amount of data.
 """
 
-import hashlib
 import posixpath
 import uuid
 from collections.abc import Iterator
@@ -109,7 +108,7 @@ class Normalise(beam.DoFn):
         except photograph.Unusable as unusable:
             yield Description(encoded.path, encoded.class_name, encoded.split, unusable.reason, unusable.detail)
             return
-        content_hash = hashlib.sha256(encoded.data).hexdigest()
+        content_hash = encoded.content_hash
         record = _record(prepared.jpeg, self.labels[encoded.class_name], encoded, content_hash)
         if self.file is None:
             self.file = fileio.open(self.part, "wb")

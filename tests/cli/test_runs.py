@@ -51,6 +51,11 @@ def test_runs_are_listed_in_their_order_whatever_became_of_them(flowers):
         [C, "2026-01-01", "failed"], ["20260104-030000-dddd", "unreadable"]]  # fmt: skip
 
 
+def test_a_run_whose_process_has_gone_is_listed_as_killed(flowers):
+    gone = record(status="started", failing_node="Pretrain", linear_eval=None, gate=None, registry=None)
+    assert re.search(f"{A} +2026-01-01 +killed", flowers({A: gone}).out)
+
+
 @pytest.mark.parametrize(("changed", "words"), [
     ({}, "version 3"), ({"registry": {"version": None}}, "blessed"), ({"registry": None}, "blessed"),
     ({"gate": {"blessed": False, "classes": ["rose", "tulip"]}, "registry": {"version": None}}, "not blessed"),

@@ -201,7 +201,7 @@ def test_a_backbone_of_a_run_is_taken_where_none_is_registered(finished_run, sou
     assert run(root, source, "--count", 1, "-o", tmp_path / "next.csv", "--run", "latest") == 0
     assert f"by the backbone of run {finished_run.run_ids[1]}" in capfd.readouterr().out
     assert run(root, source, "--count", 1, "-o", tmp_path / "next.csv", "--run", "../latest") == 2
-    assert "there is no recorded run ../latest" in capfd.readouterr().err
+    assert "there is no recorded run '../latest'" in capfd.readouterr().err
 
 
 def test_without_a_champion_the_error_says_what_to_do(source, tmp_path, capfd):

@@ -115,7 +115,7 @@ def test_each_program_mounts_what_a_task_needs_and_runs_its_command(machine, reh
     assert rehearse(data='{"source": "gs://photographs"}') == ExitStatus.FINISHED
     workplace = f"{(tmp_path / 'root/latest').resolve()}/ExampleGen.work"
     rw = ",rw" if program == "buildah" else ""
-    mounts = [word for path, access in ((f"{tmp_path}/root/gs", rw), (f"{tmp_path}/data", ",readonly"), (workplace, rw))
+    mounts = [word for path, access in ((tmp_path / "root/gs", rw), (tmp_path / "data", ",readonly"), (workplace, rw))
               for word in ("--mount", f"type=bind,source={path},target={path}{access}")]  # fmt: skip
     keep_id = ["--userns", "keep-id"] if user else []
     as_caller = {

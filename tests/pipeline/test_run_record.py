@@ -7,6 +7,7 @@ import os
 import pathlib
 import re
 
+import pytest
 import rich.console
 
 from cli import summary
@@ -198,6 +199,23 @@ def test_a_run_that_ended_is_not_told_as_killed(tmp_path):
     for status in ("finished", "failed", "refused", "interrupted"):
         (layout.run(start.run_id) / "run.json").write_text(json.dumps(build(Outcome(status, 1.0))))
         assert run_record.begin(start, layout) is None
+
+
+@pytest.mark.parametrize("damaged", ["", "{", "[]", "{}", '{"status": 3}', "\0"])
+def test_a_damaged_record_of_the_run_before_keeps_no_run_from_starting(tmp_path, damaged):
+    layout, start, _ = started(tmp_path)
+    (layout.run(start.run_id) / "run.json").write_text(damaged)
+    assert run_record.newest(layout) is None
+    assert started(tmp_path, "20260201-184502-0000")[2] is None
+    assert run_record.newest(layout)["run_id"] == "20260201-184502-0000"
+
+
+def test_a_record_cannot_name_another_folder(tmp_path):
+    layout, start, _ = started(tmp_path)
+    path = layout.run(start.run_id) / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"run_id": "../../elsewhere"}))
+    assert started(tmp_path, "20260201-184502-0000")[2]["run_id"] == start.run_id
+    assert json.loads(path.read_text())["status"] == "killed" and not (tmp_path.parent / "elsewhere").exists()
 
 
 def test_latest_moves_from_run_to_run(tmp_path):
