@@ -67,6 +67,8 @@ def run(flowers, root):
 NODES = ("DataGate", "ExampleGen", "ExampleValidator", "SchemaGen", "StatisticsGen")
 
 
+# Five runs; test_run_end_to_end.py has one with a changed photograph.
+@pytest.mark.slow
 def test_good_data_passes_is_cached_and_is_read_again_when_it_changes(flowers, tmp_path):
     assert run(flowers, tmp_path) == dict.fromkeys(NODES, "COMPLETE")
     assert run(flowers, tmp_path) == dict.fromkeys(NODES, "CACHED")

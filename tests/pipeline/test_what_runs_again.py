@@ -81,9 +81,6 @@ SET = {
     "pretrain.knn_images=20": (None, []),
     "vertex.pretrain.spot=false": (None, []),
 }
-# One for each way in which a change reaches a node; the others run where time matters less.
-FAST = {"components/report/templates/style.css", "a comment in trainer/simsiam.py"}
-
 ROWS = {name: (edit, (), told, nodes) for name, (edit, told, nodes) in EDITED.items()}
 ROWS |= {name: (lambda project, photographs: None, ("--set", name), told, nodes) for name, (told, nodes) in SET.items()}
 
@@ -131,8 +128,10 @@ def place(small_folder, tmp_path_factory):
     return place
 
 
+# Each row is a run. What a hash of code follows and what not, test_source_code.py says without one, and of settings test_identity.py.
+@pytest.mark.slow
 @pytest.mark.xdist_group("what runs again")
-@pytest.mark.parametrize("change", [pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in ROWS])
+@pytest.mark.parametrize("change", ROWS)
 def test_what_was_changed_runs_again_and_nothing_else(place, change):
     edit, arguments, told, expected = ROWS[change]
     place.restore()
