@@ -24,7 +24,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
     """An existing file, to read bytes.
 
     Raises:
-      FileNotFoundError: there is none.
+      FileNotFoundError: there is none; of a remote file, when the block reads it, as a question before costs a request.
     """
     name = os.fspath(path)
     if "://" not in name:
@@ -35,8 +35,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
 
     try:
         with tf.io.gfile.GFile(name, "rb") as file:
-            file.size()  # GFile opens when it is asked for something
-            yield file
+            yield file  # GFile opens when it is asked for something, and that is where a missing file is found
     except tf.errors.NotFoundError as error:
         raise FileNotFoundError(f"{name}: {error.message}") from error
 

@@ -24,6 +24,7 @@ from components.example_gen.listing import (
     Candidate,
     Tree,
     candidate_at,
+    exists,
     is_folder,
     is_local,
     join,
@@ -242,7 +243,7 @@ def _unlisted(tree: Tree, path: str, row: Row) -> Candidate:
     found = replace(candidate_at(tree.root, path, tree.follow_links), class_name=row.label, split=row.split)
     if found.reason:
         return found
-    if not tf.io.gfile.exists(found.location):
+    if not exists(found.location):
         return replace(found, reason=MISSING, detail="there is no such file")
     tree.passed_over.pop(path, None)
     return found

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import tensorflow as tf
 
 from components.errors import SourceNotFound
-from components.example_gen import names
+from components.example_gen import names, remote
 from components.example_gen.photograph import TOO_MANY_BYTES, Encoded, printable
 
 LINK_OUT = "link out of the folder"
@@ -35,37 +35,45 @@ class Candidate:
     detail: str = ""
 
 
+# What the entry of a folder is.
+FILE, FOLDER, LINK, OTHER = "file", "folder", "link", "other"
+
+
+@dataclass(frozen=True)
+class _Entry:
+    name: str
+    kind: str
+
+
 @dataclass(frozen=True)
 class Tree:
     """The folder `root` as files and folders in which photographs may be; paths are relative to it, "" is the folder itself.
 
     exclude, follow_links: as in `pipeline_config.Data`.
     passed_over: the kind of each path that was passed over so far, as in `names.passed_over`; folders end in a slash.
+    listings: what is in the folders if they are remote.
     """
 
     root: str
     exclude: Sequence[str] = ()
     follow_links: bool = False
     passed_over: dict[str, str] = field(default_factory=dict)
+    listings: remote.Listings = field(default_factory=remote.Listings, repr=False)
 
     def names(self, path: str = "") -> list[str]:
         """What is in a folder, sorted, except what is passed over."""
-        location = self.at(path)
-        listed = os.listdir(location) if is_local(location) else [name.rstrip("/") for name in tf.io.gfile.listdir(location)]
-        listed = sorted(filter(None, listed))
-        left_out = names.passed_over(listed, path, self.exclude)
-        for name, kind in left_out.items():
-            one = join(path, name)
-            self.passed_over[f"{one}/" if kind != names.SIDECAR and self.is_folder(one) else one] = kind
-        return [name for name in listed if name not in left_out]
+        return [entry.name for entry in self._entries(path)]
 
     def folders(self, path: str = "") -> list[str]:
         """The names of the folders in a folder, sorted; links to folders are among them."""
-        return [name for name in self.names(path) if self.is_folder(join(path, name))]
+        return [entry.name for entry in self._entries(path) if self.is_folder(join(path, entry.name))]
 
     def is_folder(self, path: str) -> bool:
-        """Whether a path is a folder, or a link to one."""
-        return is_folder(self.at(path))
+        """Whether a path is a folder, or a link to one. Of a remote one, the listing of the folder above says it."""
+        if is_local(self.root) or not path:
+            return is_folder(self.at(path))
+        above, _, name = path.rpartition("/")
+        return (name, True) in self.listings.entries(self.at(above))
 
     def is_link(self, path: str) -> bool:
         """Whether a path is a link; remote ones never are."""
@@ -78,23 +86,49 @@ class Tree:
     def files(self, paths: list[str], class_name: str = "", split: str = "") -> Iterator[Candidate]:
         """The files at and below `paths`, at any depth, sorted by name.
 
-        Memory holds only the names in the folders that lead to the current one, and what was passed over.
+        Memory holds only the names in the folders that lead to the current one, those that are listed ahead, and what was passed over.
         """
-        waiting = paths[::-1]
+        waiting = [(path, self._kind(path)) for path in reversed(paths)]
         while waiting:
-            path = waiting.pop()
+            path, kind = waiting.pop()
             found = Candidate(printable(path), class_name, split, self.at(path))
-            if self.is_link(path):
+            if kind == LINK:
                 yield self._followed(found)
-            elif self.is_folder(path):
+            elif kind == FOLDER:
                 try:
-                    waiting += [join(path, name) for name in reversed(self.names(path))]
+                    waiting += [(join(path, entry.name), entry.kind) for entry in reversed(self._entries(path))]
                 except OSError as error:
                     yield replace(found, reason=UNREADABLE, detail=_short(error))
-            elif is_local(self.root) and not stat.S_ISREG(os.lstat(found.location).st_mode):
+                self.listings.forget(found.location)
+            elif kind == OTHER:
                 yield replace(found, reason=NOT_A_FILE, detail="a device, pipe or socket")
             else:
                 yield found
+
+    def _kind(self, path: str) -> str:
+        if is_local(self.root):
+            return _kind(os.lstat(self.at(path)).st_mode)
+        return FOLDER if self.is_folder(path) else FILE
+
+    def _entries(self, path: str) -> list["_Entry"]:
+        """What is in a folder, sorted by name, except what is passed over, which is noted."""
+        location = self.at(path)
+        if is_local(self.root):
+            with os.scandir(location) as listed:
+                entries = [_Entry(entry.name, _kind_of_entry(entry)) for entry in listed]
+        else:
+            entries = [_Entry(name, FOLDER if folder else FILE) for name, folder in self.listings.entries(location)]
+        entries.sort(key=lambda entry: entry.name)
+        left_out = names.passed_over([entry.name for entry in entries], path, self.exclude)
+        kept = [entry for entry in entries if entry.name not in left_out]
+        for entry in entries:
+            if kind := left_out.get(entry.name):
+                one = join(path, entry.name)
+                folder = kind != names.SIDECAR and (entry.kind == FOLDER or entry.kind == LINK and is_folder(self.at(one)))
+                self.passed_over[f"{one}/" if folder else one] = kind
+        if not is_local(self.root):
+            self.listings.ahead(self.at(join(path, entry.name)) for entry in kept if entry.kind == FOLDER)
+        return kept
 
     def _followed(self, link: Candidate) -> Candidate:
         target = os.path.realpath(link.location)
@@ -120,13 +154,13 @@ def list_any(source: str, tree: Tree | None = None) -> Iterator[Candidate]:
       tree: the folder with the rules by which it is listed, which also keeps what was passed over; None: the default rules.
 
     Raises:
-      SourceNotFound: there is neither folder nor file.
+      SourceNotFound: there is neither folder nor file; SourceUnreachable if that cannot be told.
     """
     root = root_of(source)
     if is_folder(root):
         tree = tree or Tree(root)
         yield from tree.files(tree.names())
-    elif os.path.isfile(root) if is_local(root) else tf.io.gfile.exists(root):
+    elif os.path.isfile(root) if is_local(root) else remote.exists(root):
         yield Candidate(printable(root.rsplit("/", 1)[-1]), "", "", root)
     else:
         raise SourceNotFound(f"there is no folder or file {source!r}; expected `synthetic`, `tfds:NAME`, a folder or an image")
@@ -160,18 +194,24 @@ def read(candidate: Candidate, max_bytes: int) -> Encoded:
     if candidate.reason:
         return encoded
     try:
-        size = _size(candidate.location)
-        if size > max_bytes:
-            return replace(encoded, reason=TOO_MANY_BYTES, detail=f"{size} bytes; at most {max_bytes} are read")
-        return replace(encoded, data=b"".join(_chunks(candidate.location)))
+        data = _read_at_most(candidate.location, max_bytes)
+        if data is None:
+            return replace(encoded, reason=TOO_MANY_BYTES, detail=f"at most {max_bytes} bytes are read")
+        return replace(encoded, data=data)
     except (OSError, tf.errors.OpError) as error:
         return replace(encoded, reason=UNREADABLE, detail=_short(error))
 
 
-def _chunks(location: str) -> Iterator[bytes]:
+def _read_at_most(location: str, max_bytes: int) -> bytes | None:
+    """A file's bytes; None if there are more than `max_bytes`. Their number is not asked for, as a remote file's costs a request."""
+    chunks, left = [], max_bytes
     with open(location, "rb") if is_local(location) else tf.io.gfile.GFile(location, "rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            yield chunk
+        while chunk := file.read(min(CHUNK_BYTES, left + 1)):
+            chunks.append(chunk)
+            left -= len(chunk)
+            if left < 0:
+                return None
+    return b"".join(chunks)
 
 
 def root_of(source: str) -> str:
@@ -188,8 +228,21 @@ def is_local(path: str) -> bool:
 
 
 def is_folder(path: str) -> bool:
-    """Whether there is a folder at a local or remote path."""
-    return os.path.isdir(path) if is_local(path) else tf.io.gfile.isdir(path)
+    """Whether there is a folder at a local or remote path.
+
+    Raises:
+      SourceUnreachable: a remote path cannot be asked about.
+    """
+    return os.path.isdir(path) if is_local(path) else remote.is_folder(path)
+
+
+def exists(path: str) -> bool:
+    """Whether there is a file or folder at a local or remote path.
+
+    Raises:
+      SourceUnreachable: a remote path cannot be asked about.
+    """
+    return os.path.exists(path) if is_local(path) else remote.exists(path)
 
 
 def join(above: str, name: str) -> str:
@@ -197,8 +250,21 @@ def join(above: str, name: str) -> str:
     return f"{above.rstrip('/')}/{name}" if above else name
 
 
-def _size(path: str) -> int:
-    return os.path.getsize(path) if is_local(path) else tf.io.gfile.stat(path).length
+def _kind(mode: int) -> str:
+    if stat.S_ISLNK(mode):
+        return LINK
+    if stat.S_ISDIR(mode):
+        return FOLDER
+    return FILE if stat.S_ISREG(mode) else OTHER
+
+
+def _kind_of_entry(entry: os.DirEntry) -> str:
+    """The kind of a local entry. The listing has it, so that nothing is asked again for each of many files."""
+    if entry.is_symlink():
+        return LINK
+    if entry.is_dir(follow_symlinks=False):
+        return FOLDER
+    return FILE if entry.is_file(follow_symlinks=False) else OTHER
 
 
 def _short(error: Exception) -> str:
