@@ -1,13 +1,14 @@
 """Standard streams that are closed, a working directory that is gone, temporary files and semaphores that cannot be made."""
 
 import errno
+import json
 import os
 import subprocess
 import sys
 import tempfile
 
 import pytest
-from tiny import PROJECT
+from tiny import OPEN_GATE, PATIENCE_SECONDS, PROJECT, TINY
 
 from cli import surroundings
 from pipeline_config import ConfigurationError
@@ -79,3 +80,35 @@ def test_semaphores_that_cannot_be_made_are_said_with_where_they_are(monkeypatch
     monkeypatch.setattr(surroundings.multiprocessing, "Lock", none)
     with pytest.raises(ConfigurationError, match="no semaphores .Read-only file system., as /dev/shm"):
         surroundings.require_semaphores()
+
+
+# What differs between two runs of the same content: their names, times and places.
+OF_EACH_RUN = ("run_id", "started_at", "seconds", "images_per_second", "uri", "command", "content_hash", "root")
+
+
+def content(value):
+    """A record without what differs between two runs of the same content."""
+    if isinstance(value, dict):
+        return {name: content(one) for name, one in value.items() if name not in OF_EACH_RUN}
+    return [content(one) for one in value] if isinstance(value, list) else value
+
+
+@pytest.mark.slow
+def test_a_run_is_the_same_whatever_surrounds_it(finished_run, tmp_path):
+    """All of it in one whole run: no streams, 256 open files, a mask that hides nothing, no home, another language, time and Keras."""
+    options = [argument for setting in (*TINY, *OPEN_GATE) for argument in ("--set", setting)]
+    (tmp_path / "temporary").mkdir()
+    (tmp_path / "keras").mkdir()
+    (tmp_path / "keras" / "keras.json").write_text('{"backend": "torch", "floatx": "float16", "image_data_format": "channels_first"}')
+    strange = {"HOME": "/nonexistent", "TZ": "Asia/Kathmandu", "LANG": "tr_TR.UTF-8", "LC_ALL": "C", "KERAS_BACKEND": "torch",
+               "KERAS_HOME": str(tmp_path / "keras"), "TMPDIR": str(tmp_path / "temporary"), "PYTHONPATH": str(PROJECT)}  # fmt: skip
+    done = subprocess.run(
+        ["sh", "-c", 'umask 000; ulimit -n 256; exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-m", "pipeline", "run",
+         "--data", finished_run.folder, "--root", tmp_path / "DIR", *options],
+        cwd=tmp_path, env={**os.environ, **strange}, timeout=PATIENCE_SECONDS, check=False)  # fmt: skip
+    log = tmp_path / "DIR" / "latest" / "log.txt"
+    assert done.returncode == 0, log.read_text() if log.exists() else "no log"
+    record = json.loads((tmp_path / "DIR" / "latest" / "run.json").read_text())
+    assert content(record) == content(finished_run.record(0))
+    assert record["data"]["fingerprint"] and record["gate"]["metrics"]["candidate"]["accuracy"]
+    assert not list((tmp_path / "temporary").iterdir()), "left in TMPDIR"
