@@ -286,8 +286,9 @@ def without_library_noise() -> Iterator[None]:
 
 
 def _redirect(out: int, err: int) -> None:
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):  # a log on a full disk must not keep the terminal from its owner
+            stream.flush()
     os.dup2(out, 1)
     os.dup2(err, 2)
 

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 
-from cli import completion, doctor, embed, preconditions, predict, registry, rehearse, report, run, runs, schedule, select, submit
+from cli import completion, doctor, embed, full_disk, preconditions, predict, registry, rehearse, report, run, runs, schedule, select, submit
 from cli.arguments import EXIT_STATUSES, ExitStatus
 from cli.program import as_typed, typed
 from cli.surroundings import open_standard_streams, require_working_directory
@@ -50,13 +50,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # who reads our output has read enough, such as `head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python fails again when it ends
         return int(ExitStatus.NODE_FAILED)
-    except OSError as error:
-        if error.errno not in preconditions.REFUSED_BY_SYSTEM:
-            raise
-        print(f"flowers: {preconditions.not_writable(error)}", file=sys.stderr)
-        return int(ExitStatus.BAD_ARGUMENTS)
+    except Exception as error:
+        if full_disk.is_full(error):
+            print(f"flowers: {full_disk.sentence(*_written_to(parsed))}", file=sys.stderr)
+            return int(ExitStatus.NODE_FAILED)
+        if isinstance(error, OSError) and error.errno in preconditions.REFUSED_BY_SYSTEM:
+            print(f"flowers: {preconditions.not_writable(error)}", file=sys.stderr)
+            return int(ExitStatus.BAD_ARGUMENTS)
+        raise
     except KeyboardInterrupt:
         return int(ExitStatus.INTERRUPTED)
+
+
+def _written_to(parsed: argparse.Namespace) -> list[str]:
+    """The folders that a verb writes to, by its arguments."""
+    output = getattr(parsed, "output", None)
+    return [str(getattr(parsed, "root", None) or "."), *([os.path.dirname(os.path.abspath(output))] if isinstance(output, str) else [])]
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """`flowers run`: the whole DAG on this machine, run.json, and the table; for a failure its exit status and one paragraph."""
 
 import argparse
+import contextlib
 import dataclasses
 import datetime
 import os
@@ -11,7 +12,7 @@ import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cli import arguments, preconditions, settings, surroundings
+from cli import arguments, full_disk, preconditions, settings, surroundings
 from cli.arguments import EXIT_STATUSES, ExitStatus, add_configuration, add_root, configuration, examples
 from cli.console import TRAINS, Console, Output, console
 from cli.program import typed
@@ -134,13 +135,21 @@ def _run_and_record(start: Start, layout: Layout, options: Options, shown: Conso
             start = dataclasses.replace(start, origin=prepared.origin, recipe=prepared.recipe)
             local.run(start.config, prepared, layout, start.run_id, shown.expect)
     except (Exception, KeyboardInterrupt) as caught:
-        traceback.print_exception(caught)  # to descriptor 2, which is the log file
+        with contextlib.suppress(OSError):  # a full disk, on which the log cannot grow
+            traceback.print_exception(caught)  # to descriptor 2, which is the log file
         error = caught
         if interruption.requested():
             # Libraries turn a KeyboardInterrupt into errors of their own.
             error = KeyboardInterrupt(interruption.requested())
     # From here on signals are deferred: the record is always written.
-    record, status = _record(start, error, time.monotonic() - started, layout, shown)
+    try:
+        record, status = _record(start, error, time.monotonic() - started, layout, shown)
+    except Exception as caught:
+        if not full_disk.is_full(caught):
+            raise
+        shown.fail(f"Run failed: {full_disk.sentence(layout.root)} (exit status {int(ExitStatus.NODE_FAILED)}; there was no room for "
+                   f"its record either, so it counts as killed)")  # fmt: skip
+        return ExitStatus.NODE_FAILED
     show(record, status, layout, shown)
     if status == ExitStatus.INTERRUPTED:
         shown.fail(kept(record, shown, options.command))
@@ -164,7 +173,8 @@ def _record(
 
     status, exit_status, words, node = "finished", ExitStatus.FINISHED, None, None
     if error is not None:
-        (status, exit_status), words = classify(error), paragraph(error)
+        status, exit_status = classify(error)
+        words = full_disk.sentence(layout.root) if full_disk.is_full(error) else paragraph(error)
         node = getattr(error, "node", shown.node)
     executions = metadata.executions(layout.metadata, start.run_id)
     outcome = Outcome(status, seconds, words, node)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import rich.console
 import rich.progress
 
+from cli import full_disk
 from cli.arguments import ExitStatus
 from cli.console import without_library_noise
 from cli.program import as_typed
@@ -46,7 +47,9 @@ def mistakes(err: rich.console.Console) -> Iterator[list[ExitStatus]]:
     except DataRefused as error:
         status[0] = ExitStatus.DATA_REFUSED
         say(err, f"flowers: {error}")
-    except OSError as error:  # a full disk, a folder that may not be written
+    except OSError as error:  # such as a folder that may not be written
+        if full_disk.is_full(error):
+            raise
         status[0] = ExitStatus.NODE_FAILED
         say(err, f"flowers: {error}")
 
