@@ -2,6 +2,7 @@
 
 import errno
 import os
+import pathlib
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +13,30 @@ NUMBERS = (errno.ENOSPC, errno.EDQUOT)
 # Libraries pass it on as text: TensorFlow, Beam and HDF5 with the system's words, SQLite with its own (SQLITE_FULL of its result
 # codes), which ML Metadata and MLflow wrap.
 WORDS = (*(os.strerror(number) for number in NUMBERS), "database or disk is full")
+
+# run.json fits several times, unless a hundred thousand photographs are in quarantine.
+RESERVE_BYTES = 1 << 18
+
+
+class Reserve:
+    """Room on the disk that is kept until it is needed most: to record that there was none."""
+
+    def __init__(self, folder: pathlib.Path):
+        """Takes RESERVE_BYTES in an existing folder.
+
+        Raises:
+          OSError: there is no room; nothing is left of the attempt.
+        """
+        self._path = folder / ".reserve"
+        try:
+            self._path.write_bytes(os.urandom(RESERVE_BYTES))  # which no file system stores in less
+        except OSError:
+            self.release()
+            raise
+
+    def release(self) -> None:
+        """Gives the room back; does nothing when it is called again."""
+        self._path.unlink(missing_ok=True)
 
 
 def is_full(error: BaseException) -> bool:

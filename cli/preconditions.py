@@ -11,6 +11,7 @@ import pathlib
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 
+from cli.full_disk import NUMBERS
 from contracts.layout import Layout
 from contracts.text import visible
 from pipeline_config import Config, ConfigurationError, Data
@@ -175,6 +176,8 @@ def not_writable(error: OSError) -> str:
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
         return (f"{where} cannot be written to: a file is where a folder must be; choose another place with --root or -o, or move "
                 "that file away")  # fmt: skip
+    if error.errno in NUMBERS:
+        return f"{where} cannot be written to: {error.strerror}; make room there, or choose another place with --root or -o"
     return (f"{where} cannot be written to: {error.strerror}; choose another place with --root or -o, or make this one writable "
             "(`ls -ld` shows whose it is)")  # fmt: skip
 

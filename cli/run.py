@@ -93,6 +93,7 @@ def run(config: Config, layout: Layout, options: Options) -> ExitStatus:
     Raises:
       AnotherRunIsActive: another process runs below the same DIR.
       ConfigurationError: there is no folder for temporary files, or there are no semaphores.
+      OSError: the disk is full before anything has begun.
     """
     surroundings.require_temporary_folder()
     surroundings.require_semaphores()
@@ -111,14 +112,22 @@ def run(config: Config, layout: Layout, options: Options) -> ExitStatus:
         start = Start(new_run_id(now), now.isoformat(timespec="seconds"), config)
         folder = layout.run(start.run_id)
         folder.mkdir(parents=True)
-        with console(folder / "log.txt", options.output) as shown:
+        try:
+            reserve = full_disk.Reserve(folder)
+        except OSError:
+            folder.rmdir()  # no run has begun
+            raise
+        with contextlib.ExitStack() as at_the_end, console(folder / "log.txt", options.output) as shown:
+            at_the_end.callback(reserve.release)
             shown.say(f"Run {start.run_id}: preset {config.preset}, data {config.data.source}")
             shown.say(f"Full log: {folder / 'log.txt'}")
             say_killed(run_record.begin(start, layout), shown)
-            return _run_and_record(start, layout, options, shown)
+            return _run_and_record(start, layout, options, shown, reserve)
 
 
-def _run_and_record(start: Start, layout: Layout, options: Options, shown: Console) -> ExitStatus:
+def _run_and_record(
+    start: Start, layout: Layout, options: Options, shown: Console, reserve: full_disk.Reserve
+) -> ExitStatus:  # fmt: skip
     started = time.monotonic()
     error: BaseException | None = None
     shown.begins = lambda node: run_record.write_started(start, layout, node, time.monotonic() - started)
@@ -135,6 +144,7 @@ def _run_and_record(start: Start, layout: Layout, options: Options, shown: Conso
             start = dataclasses.replace(start, origin=prepared.origin, recipe=prepared.recipe)
             local.run(start.config, prepared, layout, start.run_id, shown.expect)
     except (Exception, KeyboardInterrupt) as caught:
+        reserve.release()
         with contextlib.suppress(OSError):  # a full disk, on which the log cannot grow
             traceback.print_exception(caught)  # to descriptor 2, which is the log file
         error = caught

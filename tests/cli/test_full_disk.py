@@ -1,0 +1,89 @@
+"""A disk that is full: it is recognised whoever says so, the folder is named, and run.json can still be written."""
+
+import errno
+import os
+import sqlite3
+
+import pytest
+
+import pipeline_config
+from cli import full_disk, main, preconditions, run
+from contracts import files
+from contracts.layout import Layout
+from pipeline import local
+
+
+def full():
+    return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/data/file")
+
+
+def wrapped():
+    outer = ValueError("a node failed")
+    outer.__cause__ = full()
+    return outer
+
+
+@pytest.mark.parametrize("error", [
+    full(), OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)), wrapped(), sqlite3.OperationalError("database or disk is full"),
+    RuntimeError("RESOURCE_EXHAUSTED: /a/b; No space left on device [[node Save]]"),
+], ids=["full", "quota", "wrapped", "SQLite", "TensorFlow"])  # fmt: skip
+def test_it_is_recognised_whoever_says_it(error):
+    assert full_disk.is_full(error)
+    assert not full_disk.is_full(ValueError("the disc is fuller"))
+
+
+def test_the_folder_with_the_least_room_is_named_also_where_it_is_not_there_yet(tmp_path):
+    said = full_disk.sentence(tmp_path / "not" / "made")
+    assert said.startswith("the disk is full: /") and "MB left; make room there, and the same command continues" in said
+
+
+def test_the_reserve_is_room_until_it_is_released(tmp_path):
+    reserve = full_disk.Reserve(tmp_path)
+    assert sum(path.stat().st_blocks * 512 for path in tmp_path.iterdir()) >= full_disk.RESERVE_BYTES
+    reserve.release()
+    reserve.release()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_verb_ends_in_one_line(tmp_path, monkeypatch, capsys):
+    def fails(*arguments):
+        raise full()
+
+    monkeypatch.setattr(main, "_arguments_are_ours", fails)
+    assert main.main(["registry", "list", "--root", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("flowers: the disk is full: ") and said.count("\n") == 1
+
+
+def test_a_dir_without_room_is_refused_before_anything_begins(tmp_path, monkeypatch):
+    def fails(**options):
+        raise full()
+
+    monkeypatch.setattr(preconditions.tempfile, "NamedTemporaryFile", fails)
+    with pytest.raises(preconditions.ConfigurationError, match="No space left on device; make room there"):
+        preconditions.require_writable(Layout.at(str(tmp_path)))
+
+
+def test_a_run_that_finds_no_room_leaves_no_trace_of_having_begun(tmp_path, monkeypatch):
+    def fails(path, data):
+        raise full()
+
+    monkeypatch.setattr(full_disk.pathlib.Path, "write_bytes", fails)
+    with pytest.raises(OSError, match="No space left"):
+        run.run(pipeline_config.QUICK, Layout.at(str(tmp_path)), run.Options(output=run.Output.QUIET))
+    assert not list((tmp_path / "runs").iterdir()) and not (tmp_path / "latest").exists()
+
+
+def test_a_run_whose_disk_is_full_is_recorded_as_failed_in_the_room_that_was_kept(tmp_path, monkeypatch, capfd):
+    layout, seen = Layout.at(str(tmp_path)), []
+
+    def fails(*arguments):
+        seen.extend(layout.root.rglob(".reserve"))
+        raise wrapped()
+
+    monkeypatch.setattr(local, "prepare", fails)
+    assert run.run(pipeline_config.QUICK, layout, run.Options(output=run.Output.QUIET)) == 1
+    record = files.read_json(layout.latest / "run.json")
+    assert record["status"] == "failed" and record["error"].startswith("the disk is full: ")
+    assert len(seen) == 1 and not list(layout.root.rglob(".reserve"))
+    assert "the disk is full" in capfd.readouterr().err
