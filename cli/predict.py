@@ -94,7 +94,7 @@ def _about(done: "Written") -> list[str]:
     """What is known about the probabilities, measured on the eval split of the version's run."""
     stated, measured, random_init = (done.calibration[key] for key in ("stated_precision", "candidate", "random_init"))
     if done.temperature is None:
-        lines = ["The probabilities are not calibrated: a class had one labelled photograph, too few for cross-validation."]
+        lines = ["The probabilities are not calibrated: fewer than two classes had two labelled photographs for cross-validation."]
     else:
         lines = [f"Calibration error on the eval split {measured['calibration_error']:.1%}{_baseline(random_init['calibration_error'])}"]
     if done.threshold is None:

@@ -102,7 +102,7 @@ def _over_labels(points: list[dict]) -> str:
 def _calibration(calibration: dict) -> str:
     found, random_init = calibration["candidate"], calibration["random_init"]
     if found["temperature"] is None:
-        return "not calibrated, all unsure: a class has one labelled photograph, too few for cross-validation"
+        return "not calibrated, all unsure: fewer than two classes have two labelled photographs for cross-validation"
     error = (f"calibration error {_percent(found['calibration_error'])}; random-init baseline: "
              f"{_percent(random_init['calibration_error'])}")  # fmt: skip
     return f"{error}\nsure: {_sure(found)}; random-init baseline: {_sure(random_init)}"

@@ -41,6 +41,8 @@ def calibrate(probe: Probe, labels: np.ndarray, precision: float) -> Calibration
     logits = probe.held_out_logits
     if logits is None:
         return Calibration(None, None)
+    held_out = np.isfinite(logits).all(axis=1)  # a class's only photograph was never held out
+    logits, labels = logits[held_out], labels[held_out]
     temperature = fit_temperature(logits, labels)
     probabilities = softmax(logits / temperature, axis=1)
     return Calibration(temperature, choose_threshold(probabilities.max(axis=1), logits.argmax(axis=1) == labels, precision))

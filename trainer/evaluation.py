@@ -44,8 +44,12 @@ def evaluate(trained: Features, untrained: Features, settings: LinearEval) -> tu
     random_init = fit_probe(untrained.train, untrained.train_labels, **options)
     if probe.cross_validated is None:
         log.warning(
-            "A class has one labelled photograph: no cross-validation; the probe's regularisation is %g", probe.regularisation
+            "Fewer than two classes have two labelled photographs: no cross-validation; the probe's regularisation is %g",
+            probe.regularisation,
         )
+    elif alone := int(np.sum(np.bincount(trained.train_labels) == 1)):
+        log.warning("%d of %d classes have one labelled photograph, which takes no part in cross-validation", alone,
+                    probe.bias.size)  # fmt: skip
     few = labelled_subset(trained.train_labels, settings.label_fraction, settings.seed)
     few_probe = fit_probe(trained.train[few], trained.train_labels[few], **options)
 

@@ -108,7 +108,8 @@ class Probe(NamedTuple):
     cross_validated: accuracy of that C in cross-validation, in [0, 1]; None if there was no cross-validation. Recipes are
     compared by it, as it does not use the photographs that are held out for the gate.
     held_out_logits: `[count, classes]`, of each photograph that the probe was fitted to by the fit of the cross-validation that
-    did not see it, with that C; None if there was no cross-validation.
+    did not see it, with that C; NaN for the photograph of a class that has no other, which every fit sees; None if there was no
+    cross-validation.
     """
 
     mean: np.ndarray
@@ -154,13 +155,14 @@ def fit_probe(
 ) -> Probe:
     """Fits to convergence, with the regularisation that is best in cross-validation on the same photographs.
 
-    Where a class has a single photograph there is no cross-validation, and the middle one of the candidates is taken.
+    A class with a single photograph takes part in every fit and in no fold. Where fewer than two classes have more there is no
+    cross-validation, and the middle one of the candidates is taken.
 
     Args:
       features: `[count, d]`.
       labels: `[count]` integers, every class from 0 to classes - 1 at least once.
       regularisation: candidates for C, the inverse strength of the L2 penalty.
-      folds: of the stratified cross-validation; fewer if the smallest class has fewer members.
+      folds: of the stratified cross-validation; fewer if the smallest class in it has fewer members.
       seed: of the division into folds.
 
     Raises:
@@ -174,26 +176,38 @@ def fit_probe(
     scale[scale == 0] = 1.0  # a constant feature has no information, and must not cause a division by 0
     # These products take longer on several threads than on one, more so beside other work (benchmarks/linear_evaluation.py).
     with threadpool_limits(1, "blas"):
-        fitted = _fit((features - mean) / scale, labels, sorted(regularisation), min(folds, int(counts.min())), seed)
+        fitted = _fit((features - mean) / scale, labels, sorted(regularisation), _held_out(labels, folds, seed))
     return Probe(mean, scale, *fitted)
 
 
+def _held_out(labels: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """Which photographs each fold holds out, `[folds, count]` bool; none of a class's only one; no fold where none can be made."""
+    counts = np.bincount(labels)
+    several = np.flatnonzero(counts[labels] > 1)
+    sizes = counts[counts > 1]
+    if len(sizes) < 2:
+        return np.zeros((0, len(labels)), bool)
+    division = StratifiedKFold(min(folds, int(sizes.min())), shuffle=True, random_state=seed).split(several, labels[several])
+    held_out = [several[fold] for _, fold in division]
+    masks = np.zeros((len(held_out), len(labels)), bool)
+    for mask, fold in zip(masks, held_out):
+        mask[fold] = True
+    return masks
+
+
 def _fit(
-    features: np.ndarray, labels: np.ndarray, candidates: list[float], folds: int, seed: int
+    features: np.ndarray, labels: np.ndarray, candidates: list[float], held_out: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, float, float | None, np.ndarray | None]:
     """Weights, bias, C, accuracy and held-out logits of the candidate that is best in cross-validation; ties go to the strongest
     regularisation."""
     everything = np.ones((1, len(labels)), bool)
-    if folds < 2:
+    if not len(held_out):
         chosen = candidates[len(candidates) // 2]
         (fits,) = fit_path(features, labels, everything, [chosen])
         return fits.weights[0], fits.bias[0], chosen, None, None
-    held_out = np.zeros((folds, len(labels)), bool)
-    for mask, (_, fold) in zip(held_out, StratifiedKFold(folds, shuffle=True, random_state=seed).split(features, labels)):
-        mask[fold] = True
     best, best_accuracy, best_logits = None, -1.0, None
     for fits in fit_path(features, labels, np.concatenate([~held_out, everything]), candidates):
-        logits = np.empty((len(labels), fits.bias.shape[1]))
+        logits = np.full((len(labels), fits.bias.shape[1]), np.nan)
         for mask, weights, bias in zip(held_out, fits.weights, fits.bias):
             logits[mask] = features[mask] @ weights + bias
         right = logits.argmax(axis=1) == labels

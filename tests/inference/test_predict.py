@@ -161,7 +161,7 @@ def test_another_threshold_changes_only_what_is_unsure(root, photographs, predic
 
 @pytest.mark.parametrize(("changes", "said"), [
     ({"temperature": None, "threshold": None, "calibration_error": None, "coverage": 0.0, "precision": None},
-     ["The probabilities are not calibrated: a class had one labelled photograph, too few for cross-validation.",
+     ["The probabilities are not calibrated: fewer than two classes had two labelled photographs for cross-validation.",
       "Every prediction is unsure; --threshold sets one."]),
     ({"threshold": None, "coverage": 0.0, "precision": None},
      ["Every prediction is unsure: no threshold reached a precision of 95% in cross-validation; --threshold sets one."]),

@@ -142,7 +142,7 @@ def test_the_table_says_that_nothing_is_calibrated_where_a_class_has_one_photogr
     linear = REPORTS["linear_eval"]
     nothing = linear["calibration"] | {"candidate": linear["calibration"]["candidate"] | {"temperature": None}}
     text = text_of(build(reports=REPORTS | {"linear_eval": linear | {"calibration": nothing}}))
-    assert "not calibrated, all unsure: a class has one labelled photograph" in text
+    assert "not calibrated, all unsure: fewer than two classes have two labelled photographs" in text
 
 
 def test_the_table_says_once_why_nothing_was_pushed():

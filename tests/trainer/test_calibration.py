@@ -132,13 +132,22 @@ def test_calibration_sees_no_photograph_of_eval_and_reports_on_them_with_the_bas
 
 def test_without_cross_validation_there_is_no_calibration_and_the_report_says_so():
     x, labels = features(30, noise=0.1)
-    once = np.append(np.flatnonzero(labels != 2), 2)  # one photograph of class 2
+    once = np.append(np.flatnonzero(labels == 0), [1, 2])  # one photograph of classes 1 and 2
     probe = fit_probe(x[once], labels[once], regularisation=(0.1,), folds=5, seed=0)
     found = calibrate(probe, labels[once], 0.95)
     assert found == (None, None)
     report = calibration.report(probe, found, x, labels)
     assert report["temperature"] is report["threshold"] is report["calibration_error"] is report["precision"] is None
     assert report["coverage"] == 0 and 0 <= report["uncalibrated_error"] <= 1
+
+
+def test_a_class_with_a_single_photograph_has_no_part_in_calibration():
+    x, labels = features(60, noise=0.1)
+    once = np.append(np.flatnonzero(labels != 2), 2)
+    probe = fit_probe(x[once], labels[once], regularisation=(0.1,), folds=5, seed=0)
+    assert calibrate(probe, labels[once], 0.8) == calibrate(
+        probe._replace(held_out_logits=probe.held_out_logits[:-1]), labels[once][:-1], 0.8)  # fmt: skip
+    assert calibrate(probe, labels[once], 0.8).temperature > 0
 
 
 @pytest.mark.parametrize("precision", [0, 1, 95])

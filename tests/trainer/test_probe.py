@@ -101,10 +101,26 @@ def test_a_feature_that_never_varies_does_no_harm():
     assert np.isfinite(probe.weights).all() and probe.accuracy(features, labels) > 0.8
 
 
-def test_single_members_of_a_class_are_fitted_without_cross_validation():
-    features, labels = data(count=7)  # 3, 2 and 2
-    labels = np.array([0, 0, 0, 0, 1, 1, 2])
+def test_a_class_with_a_single_photograph_leaves_cross_validation_to_the_others():
+    """That photograph is seen by every fit and held out by none, so that the others choose as they would without the class."""
+    features, labels = data()
+    alone = int(labels.max()) + 1
+    features, labels = np.vstack([features, features[:1] + 30]), np.append(labels, alone)
     probe = fit_probe(features, labels, regularisation=CANDIDATES, folds=5, seed=0)
+    assert probe.cross_validated > 0.6 and probe.bias.size == alone + 1
+    assert np.isnan(probe.held_out_logits[-1]).all() and np.isfinite(probe.held_out_logits[:-1]).all()
+    x = (features - features.mean(axis=0)) / features.std(axis=0)
+    folds, right = StratifiedKFold(5, shuffle=True, random_state=0).split(x[:-1], labels[:-1]), []
+    for fitted, held_out in folds:
+        fit = LogisticRegression(C=probe.regularisation, max_iter=9999).fit(x[[*fitted, -1]], labels[[*fitted, -1]])
+        right.append(fit.score(x[held_out], labels[held_out]))
+    assert probe.cross_validated == pytest.approx(np.mean(right), abs=0.011)
+
+
+@pytest.mark.parametrize("labels", [(0, 0, 0, 0, 0, 1, 2), (0, 1, 2, 3, 4, 5, 6)])
+def test_where_fewer_than_two_classes_have_two_photographs_there_is_no_cross_validation(labels):
+    features, _ = data(count=7)
+    probe = fit_probe(features, np.array(labels), regularisation=CANDIDATES, folds=5, seed=0)
     assert probe.cross_validated is None and probe.regularisation == 0.1
 
 

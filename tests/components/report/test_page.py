@@ -124,7 +124,7 @@ def test_calibration_is_shown_with_its_random_init_baseline(elements):
 
 
 @pytest.mark.parametrize(("changes", "said"), [
-    ({"temperature": None, "threshold": None, "calibration_error": None}, "A class has one labelled photograph, too few for"),
+    ({"temperature": None, "threshold": None, "calibration_error": None}, "Fewer than two classes have two labelled photographs for"),
     ({"threshold": None}, "No threshold reached that precision: every prediction counts as unsure."),
 ])  # fmt: skip
 def test_where_nothing_is_sure_the_page_says_why(changes, said):
