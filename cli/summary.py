@@ -119,8 +119,7 @@ def _gate(gate: dict) -> str:
     champion = gate["baseline_version"]
     against = f"champion version {champion}" if champion else "the random-init baseline; there was no champion"
     verdict = "blessed" if gate["blessed"] else "not blessed"
-    how_sure = [one["sentence"] for one in gate["evidence"].values() if one]
-    return "\n".join([f"{verdict}, judged against {against}", *(f"- {sentence}" for sentence in [*gate["reasons"], *how_sure])])
+    return "\n".join([f"{verdict}, judged against {against}", *(f"- {reason}" for reason in gate["reasons"])])
 
 
 def _registry(registry: dict, gate: dict) -> str:
@@ -128,5 +127,6 @@ def _registry(registry: dict, gate: dict) -> str:
     reasons = [f"- {reason}" for reason in registry["reasons"] if reason not in gate["reasons"]]
     if not registry["version"]:
         return "\n".join(["not pushed", *reasons])
-    what = f"{registry['name']} version {registry['version']}" + (f", alias {registry['alias']}" if registry["alias"] else "")
+    alias = f"alias {registry['alias']}" if registry["alias"] else "registered without the alias"
+    what = f"{registry['name']} version {registry['version']}, {alias}"
     return "\n".join([what if registry["pushed"] else f"{what}; nothing new to push", *reasons])

@@ -1,11 +1,14 @@
 """Names of the files that a backbone, a probe and their reports consist of.
 
-A backbone directory (what is pushed) holds a SavedModel, BACKBONE_KERAS and BACKBONE_RECORD; a probe directory a SavedModel,
+A backbone directory (what is pushed) holds a SavedModel, BACKBONE_KERAS, BACKBONE_RECORD and PRETRAINED_ON; a probe directory a SavedModel,
 PROBE_ARRAYS and PROBE_RECORD. Reports are JSON, written beside them by the component that measured.
 """
 
 BACKBONE_KERAS = "backbone.keras"  # the network alone, of stock Keras layers: loads without this project
 BACKBONE_RECORD = "backbone.json"  # what the backbone is: architecture, seed, embedding, photograph side
+# The first 64 bits of the content hashes (contracts.examples) of the photographs that it was pre-trained on, sorted: a NumPy array of
+# uint64. Missing where not all are known.
+PRETRAINED_ON = "pretrained_on.npy"
 # Classes, the identity of the backbone inside (backbone_uri, backbone_content_hash), and `calibration`, as in linear_eval.json.
 PROBE_RECORD = "probe.json"
 # The linear layer alone, a NumPy archive without pickles: `mean` and `scale` [features], `weights` [features, classes], `bias`

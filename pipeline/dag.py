@@ -64,8 +64,8 @@ def create_pipeline(config: Config, origin: Origin, champion: str | None, places
     Args:
       config: the settings.
       origin: what identifies data and code; nodes whose inputs did not change are served from the cache.
-      champion: JSON of the version that the candidate is judged against (`version`, `probe_uri`, `content_hash`); "" if there is
-        none; None: the Evaluator looks it up when it runs.
+      champion: JSON of the versions that the candidate is judged against (registry.comparison.champion_for_gate); "" if there is
+        no champion; None: the Evaluator looks them up when it runs.
       places: where nodes read and write.
       trainer: the component class of both trainers; TFX has another that starts a job on Vertex AI.
       jobs: what that other class needs in custom_config, by node id.

@@ -33,7 +33,7 @@ EXECUTED = {
 MAKERS = ("ExampleGen", "Pretrain", "LinearEval")
 
 # Parameters that follow from others, or only say where things are: a change is reported by what they follow from.
-DERIVED = ("recipe", "code", "run_id", "champion.content_hash", "champion.probe_uri")
+DERIVED = ("recipe", "code", "run_id", *(f"champion{of}.{what}" for of in ("", ".best") for what in ("content_hash", "probe_uri")))
 # Prefix of a setting's value in the preset, which the page shows beside a value that differs.
 PRESET = "preset."
 # Why a node runs if no execution of it has finished yet.
@@ -129,7 +129,8 @@ def changes(before: Ingredients | None, now: Ingredients, photographs_moved: Cal
         elif key == "fingerprint":
             found.append(photographs_moved(str(was.get(key)), str(is_now.get(key))))
         elif key.startswith("champion"):
-            found.append(f"champion {_version(was)} → {_version(is_now)}")
+            of, title = ("champion.best", "best version so far") if key.startswith("champion.best") else ("champion", "champion")
+            found.append(f"{title} {_version(was, of)} → {_version(is_now, of)}")
         else:
             found.append(f"{key} {_text(was.get(key))} → {_text(is_now.get(key))}")
     new = [node for node, uris in now.inputs.items() if before.inputs.get(node) != uris]
@@ -168,8 +169,8 @@ def _parsed(value: object) -> object:
     return value
 
 
-def _version(parameters: Mapping[str, object]) -> str:
-    version = parameters.get("champion.version")
+def _version(parameters: Mapping[str, object], of: str) -> str:
+    version = parameters.get(f"{of}.version")
     return f"version {version}" if version else "none"
 
 

@@ -24,7 +24,7 @@ from pipeline import metadata
 from pipeline.dag import Places, create_pipeline, how_pretrain_runs
 from pipeline.identity import Origin, changes, node_code, package_versions, recipe
 from pipeline_config import Config, ConfigurationError, WarmStart
-from registry import lifecycle, reading
+from registry import comparison, lifecycle, reading
 from registry.backend import CHAMPION, CONTENT_HASH, RegistryError
 from registry.files import BACKBONE
 from registry.opening import open_registry
@@ -66,9 +66,7 @@ def prepare(config: Config, layout: Layout) -> Prepared:
     determined_by = recipe(config, origin)
     registry = open_registry(str(layout.registry), config.registry.name)
     lifecycle.repair(registry)
-    champion = reading.champion_for_gate(registry, determined_by)
-    if champion:
-        _warn_of_other_classes(champion, inspection.classes)
+    champion = comparison.champion_for_gate(registry, determined_by)
     return Prepared(
         origin=origin,
         recipe=determined_by,
@@ -87,19 +85,6 @@ def _require_gpus(config: Config) -> None:
             f"pretrain.min_gpus is {wanted}, but TensorFlow sees {found or 'none'}: install the extra `gpu` or use the image for "
             f"GPUs (docs/gpu.md), take --preset cpu, or add --set pretrain.min_gpus={found} to train on what there is all the same"
         )
-
-
-def _warn_of_other_classes(champion: dict[str, str], classes: tuple[str, ...]) -> None:
-    """Warns before hours of training of what the gate will refuse after them."""
-    try:
-        known = files.read_json(os.path.join(champion["probe_uri"], model_files.PROBE_RECORD))["classes"]
-    except (OSError, ValueError, KeyError):
-        return  # damaged: the Evaluator names the file and what to do
-    if list(classes) != known:
-        log.warning(
-            "Champion version %s has other classes, so the gate cannot compare with it and will not bless this run; "
-            "--set registry.name=NAME registers under a new name, without a champion", champion["version"],
-        )  # fmt: skip
 
 
 # Not DirectRunner, which first tries Prism, whose executable it downloads.

@@ -3,15 +3,11 @@
 In every function `registry` is what `opening.open_registry` returned.
 """
 
-import os
-
 from registry.backend import (
-    BASELINE_VERSION,
     CARD_HASH,
     CHAMPION,
     CONTENT_HASH,
     PROBE_CONTENT_HASH,
-    RECIPE,
     Backend,
     Difference,
     RegistryError,
@@ -41,29 +37,6 @@ def champion(registry: Backend) -> Version | None:
 def champion_of(versions: list[Version]) -> Version | None:
     """The one among `versions` that has the alias `champion`."""
     return next((v for v in versions if CHAMPION in v.aliases), None)
-
-
-def champion_for_gate(registry: Backend, recipe: str | None = None) -> dict[str, str] | None:
-    """What the gate compares a candidate of this recipe with: {"version", "probe_uri", "content_hash" (of the probe)} or None.
-
-    That is the champion. If the champion itself came from this recipe, it is the version that the champion was judged against, so
-    that an unchanged run is served from the cache. Without a recipe it is always the champion.
-    """
-    versions = registry.versions()
-    baseline = champion_of(versions)
-    if baseline is not None and recipe is not None and baseline.tags.get(RECIPE) == recipe:
-        predecessor = baseline.tags.get(BASELINE_VERSION, "")
-        if not predecessor:
-            return None
-        baseline = next((v for v in versions if v.version == predecessor), baseline)
-    if baseline is None:
-        return None
-    return {
-        "version": baseline.version,
-        "probe_uri": os.path.join(baseline.path, "probe"),
-        # A version that another tool registered has none; the gate reports that.
-        "content_hash": baseline.tags.get(PROBE_CONTENT_HASH, ""),
-    }
 
 
 def verify(*versions: Version) -> list[Difference]:

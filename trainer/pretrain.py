@@ -19,7 +19,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 import pipeline_config
 from contracts import examples, files, how_to_run, model_files, source_code
 from pipeline_config import LinearEval, Pretrain, Views, WarmStart
-from trainer import photographs, replicas
+from trainer import photographs, pretrained_on, replicas
 from trainer.export import export_backbone, write_arrays
 from trainer.loop import pretrain
 from trainer.photographs import naming_undecodable, open_train_split
@@ -81,6 +81,7 @@ def run_fn(fn_args: FnArgs) -> None:
         "code_version": source_code.version(json.loads(config["code_version"])),
     }
     if replicas.is_chief(strategy):
+        pretrained_on.write(fn_args.train_files, settings.warm_start.backbone, fn_args.serving_model_dir)
         export_backbone(result.model.backbone, record, fn_args.serving_model_dir)
         write_arrays(shown_views(fn_args.train_files, settings), posixpath.join(fn_args.model_run_dir, model_files.VIEWS))
         files.write_json(posixpath.join(fn_args.model_run_dir, model_files.PRETRAIN_REPORT), result.report)

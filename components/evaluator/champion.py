@@ -1,7 +1,7 @@
-"""The version that a candidate is compared with: found, checked against what was registered, and its backbone measured.
+"""The registered versions that a candidate is compared with: found, checked against what was registered, and judged alike.
 
-Its registered probe answers for the eval split like the candidate's. Accuracy over labels needs its backbone as well: probes are
-fitted on it today, on the same draws of today's labels as for the candidate.
+What is registered is a backbone, so backbones are compared: a probe is fitted on each of them today, from today's train labels, by
+the same settings as the candidate's. Each backbone sees the photographs at its own side.
 """
 
 import json
@@ -15,22 +15,40 @@ from components.evaluator.gate import EvaluationError
 from contracts import files, model_files
 from contracts.content_hash import content_hash
 from pipeline_config import LinearEval
-from registry import reading
+from registry import comparison
 from registry.files import BACKBONE
 from registry.opening import open_registry
-from trainer import label_curve
-from trainer.export import folded, load_backbone
+from trainer import label_curve, pretrained_on
+from trainer.export import export_probe, folded, load_backbone
 from trainer.features import embedder
 from trainer.linear_eval import read_views
+from trainer.photographs import naming_undecodable
+from trainer.probe import fit_probe
 
 
 @dataclass(frozen=True)
-class Baseline:
-    """The champion's registered probe, with which a candidate is compared; `probe_dir` is its SavedModel."""
+class Reference:
+    """An undamaged registered version; `backbone` is its backbone directory."""
 
     version: str
-    probe_dir: str
-    classes: tuple[str, ...]
+    backbone: str
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A registered version with a probe of today.
+
+    Attributes:
+      version: its number.
+      probe: the probe's SavedModel.
+      label_curve: for each of LinearEval.label_fractions, the `trainer.label_curve.spread` of probes on the backbone.
+      seen: how many photographs of the eval split it was pre-trained on; None if that is not known.
+    """
+
+    version: str
+    probe: str
+    label_curve: list[dict]
+    seen: int | None
 
 
 def champion_now(registry: str, name: str) -> str:
@@ -45,23 +63,36 @@ def champion_now(registry: str, name: str) -> str:
     Raises:
       RegistryError, GoogleCloudError: the registry cannot be read. That is not the same as having no champion.
     """
-    found = reading.champion_for_gate(open_registry(registry, name))
+    found = comparison.champion_for_gate(open_registry(registry, name))
     return json.dumps(found, sort_keys=True) if found else ""
 
 
-def load_baseline(champion: str) -> Baseline | None:
-    """Reads the `champion` parameter: JSON with `version`, `probe_uri` and the probe's `content_hash`, or "" without a champion.
+def references(champion: str) -> dict[str, Reference]:
+    """By `champion` and `best`, the versions that the `champion` parameter names; empty without a champion.
+
+    The parameter is JSON of what `registry.comparison.champion_for_gate` returns; it has `best` only where that is another version.
 
     Raises:
-      EvaluationError: the probe's files are missing or not as registered. Without them any backbone that beats the random-init
+      EvaluationError: the files of a version are missing or not as registered. Without them any backbone that beats the random-init
         baseline would pass, so this is an error and not treated as a first run.
     """
     if not champion:
-        return None
-    reference = json.loads(champion)
-    version, directory = reference["version"], reference["probe_uri"]
-    _require_hash(version, directory, reference["content_hash"])
-    return Baseline(version, directory, probe_classes(directory))
+        return {}
+    found = json.loads(champion)
+    titles = {"champion": "champion version", "best": "the best version so far, version"}
+    named = {"champion": found} | ({"best": found["best"]} if "best" in found else {})
+    return {name: _checked(f"{titles[name]} {one['version']}", one) for name, one in named.items()}
+
+
+def _checked(title: str, reference: dict) -> Reference:
+    probe = reference["probe_uri"]
+    _require_hash(title, probe, reference["content_hash"])
+    expected = files.read_json(posixpath.join(probe, model_files.PROBE_RECORD)).get("backbone_content_hash")
+    if not expected:
+        raise _unusable(title, f"{probe} does not say which backbone it stands on, as this pipeline's probes do")
+    backbone = posixpath.join(posixpath.dirname(probe.rstrip("/")), BACKBONE)
+    _require_hash(title, backbone, expected)
+    return Reference(reference["version"], backbone)
 
 
 def probe_classes(directory: str) -> tuple[str, ...]:
@@ -73,41 +104,37 @@ def probe_classes(directory: str) -> tuple[str, ...]:
         raise EvaluationError(f"{path} must be a JSON record with the probe's classes ({error}); run LinearEval again") from error
 
 
-def label_curve_of(
-    baseline: Baseline, train_patterns: Sequence[str], eval_patterns: Sequence[str], settings: LinearEval
-) -> list[dict] | None:
-    """For each of settings.label_fractions, the `trainer.label_curve.spread` of probes on the champion's backbone.
-
-    None if its probe does not say which backbone it stands on, as one that another tool registered.
-
-    Raises:
-      EvaluationError: the backbone's files are missing or not those that the probe was fitted on.
-    """
-    expected = files.read_json(posixpath.join(baseline.probe_dir, model_files.PROBE_RECORD)).get("backbone_content_hash")
-    if not expected:
-        return None
-    directory = posixpath.join(posixpath.dirname(baseline.probe_dir.rstrip("/")), BACKBONE)
-    _require_hash(baseline.version, directory, expected)
-    network, record = load_backbone(directory)
+def fit(
+    reference: Reference, train_patterns: Sequence[str], eval_patterns: Sequence[str], settings: LinearEval, directory: str
+) -> Fitted:
+    """Fits the probe of LinearEval on a registered backbone and writes it to `directory`, local or remote."""
+    network, record = load_backbone(reference.backbone)
     embed = embedder([folded(network, record)])
-    train, train_labels, _ = read_views(list(train_patterns), record["photograph_side"])
+    train, train_labels, classes = read_views(list(train_patterns), record["photograph_side"])
     held_out, held_out_labels, _ = read_views(list(eval_patterns), record["photograph_side"])
-    (on_train,), (on_eval,) = embed(train), embed(held_out)
-    reached = label_curve.accuracies(on_train, train_labels, on_eval, held_out_labels, settings)
-    return [label_curve.spread(of_fraction) for of_fraction in reached]
+    with naming_undecodable([*train_patterns, *eval_patterns]):
+        (on_train,), (on_eval,) = embed(train), embed(held_out)
+    probe = fit_probe(
+        on_train, train_labels, regularisation=settings.regularisation, folds=settings.folds, seed=settings.seed
+    )
+    export_probe(network, probe, {"schema_version": 1, "classes": classes, "photograph_side": record["photograph_side"]}, directory)
+    with_all = probe.accuracy(on_eval, held_out_labels)
+    reached = label_curve.accuracies(on_train, train_labels, on_eval, held_out_labels, settings, with_all=with_all)
+    curve = [label_curve.spread(of_fraction) for of_fraction in reached]
+    return Fitted(reference.version, directory, curve, pretrained_on.count(reference.backbone, eval_patterns))
 
 
-def _require_hash(version: str, directory: str, expected: str) -> None:
+def _require_hash(title: str, directory: str, expected: str) -> None:
     try:
         found = content_hash(directory)
     except (FileNotFoundError, tf.errors.NotFoundError):
-        raise _unusable(version, f"there are no files at {directory}") from None
+        raise _unusable(title, f"there are no files at {directory}") from None
     if found != expected:
-        raise _unusable(version, f"{directory} has content hash {found}, registered was {expected}")
+        raise _unusable(title, f"{directory} has content hash {found}, registered was {expected}")
 
 
-def _unusable(version: str, problem: str) -> EvaluationError:
+def _unusable(title: str, problem: str) -> EvaluationError:
     return EvaluationError(
-        f"champion version {version} cannot be evaluated: {problem}. `flowers registry verify` lists what differs; restore the "
-        "files from a copy and run again, or give another --root to start a registry without a champion"
+        f"{title} cannot be evaluated: {problem}. `flowers registry verify` lists what differs; restore the files from a copy and "
+        "run again, or give another --root to start a registry without a champion"
     )

@@ -1,7 +1,8 @@
 """The TFX component GateEvaluator: one TFMA run over the eval split, the gate's verdict, and the blessing.
 
-The random-init baseline (the same probe on the same network untrained) is measured on the same photographs and by the same code
-as the candidate; the trainer's own figures are not read. The champion's probe is checked against its registered hash first.
+The random-init baseline (the same probe on the same network untrained), the champion and the best version so far are measured on the
+same photographs and by the same code as the candidate, with probes that were fitted on the same labels; the trainer's own figures are
+not read. Registered versions are checked against their registered hashes first.
 """
 
 import dataclasses
@@ -21,8 +22,8 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
-from components.evaluator.champion import Baseline, champion_now, label_curve_of, load_baseline, probe_classes
-from components.evaluator.gate import Champion, EvaluationError, Measured, Verdict, in_words, judge
+from components.evaluator.champion import Fitted, champion_now, fit, probe_classes, references
+from components.evaluator.gate import EvaluationError, Measured, Registered, Verdict, figure, judge
 from components.evaluator.measure import measure
 from contracts import examples as features
 from contracts import files, model_files
@@ -60,12 +61,15 @@ def eval_split_hash(patterns: Sequence[str]) -> str:
 
 logger = logging.getLogger(__name__)
 
-CANDIDATE, UNTRAINED, CHAMPION = "candidate", "untrained", "champion"
+CANDIDATE, UNTRAINED, CHAMPION, BEST = NAMES = ("candidate", "untrained", "champion", "best")
 
 # Custom properties of the blessing beyond TFX's own `blessed`, `current_model` (URI) and `current_model_id`.
 PROBE_CONTENT_HASH = "probe_content_hash"
 PROBE_ID = "probe_id"  # as text: Vertex AI passes properties as JSON, in which its ids of 63 bits are rounded
 BASELINE_VERSION = "baseline_version"
+TAKES_ALIAS = "takes_alias"
+# Folder of the evaluation with the probes that were fitted on registered backbones.
+PROBES = "probes"
 
 
 @component(use_beam=True)
@@ -91,16 +95,16 @@ def GateEvaluator(
       probe_run: LinearEval's model_run, with contracts.model_files.UNTRAINED_PROBE and LINEAR_EVAL_REPORT.
       evaluation: receives TFMA's results and contracts.model_files.VERDICT.
       blessing: receives the file BLESSED or NOT_BLESSED and the custom properties `blessed`, `current_model`,
-        `current_model_id`, `probe_id`, `probe_content_hash` and `baseline_version` ("" without a champion).
+        `current_model_id`, `probe_id`, `probe_content_hash`, `baseline_version` ("" without a champion) and `takes_alias`.
       gate: a pipeline_config.Gate as JSON.
-      champion: JSON with `version`, `probe_uri` and `content_hash` of the champion's probe; "" if there is none.
+      champion: JSON of what `registry.comparison.champion_for_gate` returns; "" if there is no champion.
       registry: place of the registry whose champion is looked up now, instead of `champion`; "" to use `champion`.
       name: the registered model, for `registry`.
-      linear_eval: a pipeline_config.LinearEval as JSON: how accuracy over labels is measured; "" for its defaults.
+      linear_eval: a pipeline_config.LinearEval as JSON: how the candidate's probe was fitted; "" for its defaults.
       code_version: hashes of the files that this component runs; the cache follows them.
 
     Raises:
-      EvaluationError: no eval photographs, a damaged model or champion, classes that do not fit together.
+      EvaluationError: no eval photographs, a damaged model or registered version.
     """
     del code_version
     probe_dir = path_utils.serving_model_path(probe.uri)
@@ -109,7 +113,7 @@ def GateEvaluator(
         probe_hash = content_hash(probe_dir)
         record = unjudged_record(settings) | {"probe": {"uri": probe.uri, "content_hash": probe_hash}}
         files.write_json(posixpath.join(evaluation.uri, model_files.VERDICT), record)
-        _bless(blessing, False, probe, probe_hash, "")
+        _bless(blessing, False, False, probe, probe_hash, "")
         logger.info("Not judged: %s.", NO_LABELS)
         return
     untrained_dir = posixpath.join(probe_run.uri, model_files.UNTRAINED_PROBE)
@@ -118,64 +122,62 @@ def GateEvaluator(
             raise EvaluationError(f"{directory} must be a probe's SavedModel, and is not: run LinearEval again")
     classes = probe_classes(probe_dir)
     probe_hash = content_hash(probe_dir)
-    baseline = load_baseline(champion_now(registry, name) if registry else champion)
+    eval_patterns = eval_files(examples)
+    train_patterns = examples_utils.get_split_file_patterns([examples], TRAIN_SPLIT)
+    how = settings_from_json(json.loads(linear_eval)) if linear_eval else LinearEval()
+    registered = {
+        title: fit(one, train_patterns, eval_patterns, how, posixpath.join(evaluation.uri, PROBES, title))
+        for title, one in references(champion_now(registry, name) if registry else champion).items()
+    }
 
-    models = {CANDIDATE: probe_dir, UNTRAINED: untrained_dir}
-    if baseline is not None and baseline.classes == classes:
-        models[CHAMPION] = baseline.probe_dir
-    photographs = eval_files(examples)
-    measured = measure(beam_pipeline, models, classes, photographs, evaluation.uri)
-    compared = baseline and Champion(baseline.version, baseline.classes, measured.get(CHAMPION))
-    verdict = judge(settings, classes, measured[CANDIDATE], measured[UNTRAINED], compared)
+    models = {CANDIDATE: probe_dir, UNTRAINED: untrained_dir} | {title: one.probe for title, one in registered.items()}
+    measured = measure(beam_pipeline, models, classes, eval_patterns, evaluation.uri)
+    compared = {title: Registered(one.version, measured[title], one.seen) for title, one in registered.items()}
+    verdict = judge(settings, measured[CANDIDATE], measured[UNTRAINED], compared.get(CHAMPION), compared.get(BEST))
 
-    record = verdict_record(verdict, measured, classes, baseline.version if baseline else None, settings) | {
+    record = verdict_record(verdict, measured, classes, registered) | {
         # For the Pusher: what was judged, by which thresholds and on which photographs.
         "gate": dataclasses.asdict(settings),
-        "eval_split": eval_split_hash(photographs),
+        "figure": _number(figure(settings, measured[CANDIDATE])),
+        "eval_split": eval_split_hash(eval_patterns),
         "probe": {"uri": probe.uri, "content_hash": probe_hash},
-        "label_curve": label_curve(examples, photographs, probe_run, baseline, linear_eval),
+        "label_curve": label_curve(probe_run, registered.get(CHAMPION)),
     }
     files.write_json(posixpath.join(evaluation.uri, model_files.VERDICT), record)
-    _bless(blessing, verdict.blessed, probe, probe_hash, baseline.version if baseline else "")
+    _bless(blessing, verdict.blessed, verdict.takes_alias, probe, probe_hash, record["baseline_version"] or "")
     logger.info(
         "%s on %d held-out photographs: %s.",
-        "Blessed" if verdict.blessed else "Not blessed", measured[CANDIDATE].examples,
-        "; ".join([*verdict.reasons, *(one["sentence"] for one in record["evidence"].values() if one)]),
+        "Blessed" if verdict.blessed else "Not blessed", measured[CANDIDATE].examples, "; ".join(verdict.reasons),
     )  # fmt: skip
 
 
-def label_curve(
-    examples: standard_artifacts.Examples, eval_patterns: Sequence[str], probe_run: standard_artifacts.ModelRun,
-    baseline: Baseline | None, linear_eval: str,
-) -> list[dict]:  # fmt: skip
+def label_curve(probe_run: standard_artifacts.ModelRun, champion: Fitted | None) -> list[dict]:
     """LinearEval's accuracy over labels, with the champion's beside it; `champion` stays None if there is none."""
     points = files.read_json(posixpath.join(probe_run.uri, model_files.LINEAR_EVAL_REPORT))["label_curve"]
-    if baseline is None:
+    if champion is None:
         return points
-    settings = settings_from_json(json.loads(linear_eval)) if linear_eval else LinearEval()
-    train_patterns = examples_utils.get_split_file_patterns([examples], TRAIN_SPLIT)
-    spreads = label_curve_of(baseline, train_patterns, eval_patterns, settings)
-    if spreads is None:
-        return points
-    return [point | {"champion": spread} for point, spread in zip(points, spreads, strict=True)]
+    return [point | {"champion": spread} for point, spread in zip(points, champion.label_curve, strict=True)]
 
 
 def verdict_record(
-    verdict: Verdict, measured: dict[str, Measured], classes: tuple[str, ...], baseline_version: str | None, gate: Gate
+    verdict: Verdict, measured: dict[str, Measured], classes: tuple[str, ...], registered: dict[str, Fitted]
 ) -> dict:
     """The content of verdict.json; figures that are not finite become null."""
     candidate = measured[CANDIDATE]
-    titles = {UNTRAINED: "the random-init baseline", CHAMPION: f"champion version {baseline_version}"}
+    versions = {title: registered[title].version if title in registered else None for title in (CHAMPION, BEST)}
     return {
         "schema_version": 1,
         "blessed": verdict.blessed,
+        "takes_alias": verdict.takes_alias,
         "reasons": list(verdict.reasons),
         "evidence": {
-            name: dataclasses.asdict(found) | {"sentence": in_words(found, titles[name], gate)} if found else None
-            for name, found in ((name, verdict.evidence.get(name)) for name in titles)
+            name: dataclasses.asdict(verdict.evidence[name]) if name in verdict.evidence else None
+            for name in (UNTRAINED, CHAMPION, BEST)
         },
-        "baseline_version": baseline_version,
-        "metrics": {name: _figures(measured[name]) if name in measured else None for name in (CANDIDATE, UNTRAINED, CHAMPION)},
+        "baseline_version": versions[CHAMPION],
+        "best_version": versions[BEST],
+        "pretrained_on": {title: registered[title].seen if title in registered else None for title in (CHAMPION, BEST)},
+        "metrics": {name: _figures(measured[name]) if name in measured else None for name in NAMES},
         "per_class": {name: _number(accuracy) for name, accuracy in candidate.per_class.items()},
         "confusion_matrix": candidate.confusion_matrix,
         "classes": list(classes),
@@ -193,10 +195,14 @@ def unjudged_record(gate: Gate) -> dict:
     return {
         "schema_version": 1,
         "blessed": False,
+        "takes_alias": False,
         "reasons": [NO_LABELS],
-        "evidence": {UNTRAINED: None, CHAMPION: None},
+        "evidence": {UNTRAINED: None, CHAMPION: None, BEST: None},
         "baseline_version": None,
-        "metrics": {CANDIDATE: None, UNTRAINED: None, CHAMPION: None},
+        "best_version": None,
+        "pretrained_on": {CHAMPION: None, BEST: None},
+        "figure": None,
+        "metrics": dict.fromkeys(NAMES),
         "per_class": {},
         "confusion_matrix": [],
         "classes": [],
@@ -215,14 +221,15 @@ def _number(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _bless(blessing: standard_artifacts.ModelBlessing, blessed: bool, probe: standard_artifacts.Model, probe_hash: str,
-           baseline_version: str) -> None:  # fmt: skip
+def _bless(blessing: standard_artifacts.ModelBlessing, blessed: bool, takes_alias: bool, probe: standard_artifacts.Model,
+           probe_hash: str, baseline_version: str) -> None:  # fmt: skip
     """Fills the blessing artifact as TFX's own Evaluator does, and adds what the Pusher verifies besides."""
     blessing.set_string_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY, probe.uri)
     blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY, probe.id)
     blessing.set_string_custom_property(PROBE_ID, str(probe.id))
     blessing.set_string_custom_property(PROBE_CONTENT_HASH, probe_hash)
     blessing.set_string_custom_property(BASELINE_VERSION, baseline_version)
+    blessing.set_int_custom_property(TAKES_ALIAS, int(takes_alias))
     value, name = (
         (constants.BLESSED_VALUE, constants.BLESSED_FILE_NAME) if blessed
         else (constants.NOT_BLESSED_VALUE, constants.NOT_BLESSED_FILE_NAME)

@@ -1,15 +1,15 @@
 """The gate: turns figures into a verdict with reasons. Pure.
 
-A backbone is blessed if every check passes; the reasons list every check, passed or failed, with its figures. Beside them the
-verdict says how sure each comparison is (`evidence.py`).
+A backbone is blessed, and so may be registered, if every check passes; it takes the alias `champion` if it is also not below the
+champion on the same photographs. The reasons list every check, passed or failed, with figure, 95 % interval and p.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from components.evaluator.evidence import Evidence, Pairs, weigh
-from pipeline_config import Gate
+from components.evaluator.evidence import Evidence, Pairs, pooled, share_interval, weigh
+from pipeline_config import MACRO, Gate
 
 
 class EvaluationError(RuntimeError):
@@ -27,7 +27,7 @@ class Measured:
       per_class: accuracy by true class; None for a class without a photograph in the eval split.
       confusion_matrix: counts of photographs, [true class][predicted class], in the order of the probe's classes.
       examples: number of photographs.
-      pairs: what this probe and the candidate's are right about on the same photographs; None for the candidate.
+      pairs: by true class, what this probe and the candidate's are right about on the same photographs; empty for the candidate.
     """
 
     accuracy: float
@@ -36,136 +36,171 @@ class Measured:
     per_class: dict[str, float | None]
     confusion_matrix: list[list[int]]
     examples: int
-    pairs: Pairs | None = None
+    pairs: Mapping[str, Pairs] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A registered version to compare with: the figures of a probe that was fitted on its backbone today.
+
+    `seen` is the number of photographs of the eval split that it was pre-trained on; None if that is not known.
+    """
+
+    version: str
+    measured: Measured
+    seen: int | None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the backbone may be registered and whether it takes the alias, a sentence a check, and how sure the comparisons are.
+
+    `evidence` has `untrained`, and `champion` and `best` where there are such; it is empty if nothing was judged.
+    """
+
+    blessed: bool
+    takes_alias: bool
+    reasons: tuple[str, ...]
+    evidence: Mapping[str, Evidence] = field(default_factory=dict)
 
 
 # Thresholds are inclusive. Differences of accuracies are not exact in floating point (0.58 - 0.55 < 0.03), so a figure within
 # this distance of its threshold counts as equal; one photograph in a million is a thousand times as much.
 TOLERANCE = 1e-9
-MOST_NAMES = 5  # most classes that a reason names
 
 
-@dataclass(frozen=True)
-class Champion:
-    """The registered version to compare with; `measured` is None if its classes are not the candidate's."""
-
-    version: str
-    classes: tuple[str, ...]
-    measured: Measured | None
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Whether the backbone may be registered, one sentence a check, and how sure the comparisons are.
-
-    `evidence` has `untrained`, and `champion` if that was measured; it is empty if nothing was judged.
-    """
-
-    blessed: bool
-    reasons: tuple[str, ...]
-    evidence: Mapping[str, Evidence] = field(default_factory=dict)
-
-
-def judge(gate: Gate, classes: tuple[str, ...], candidate: Measured, untrained: Measured, champion: Champion | None) -> Verdict:
+def judge(
+    gate: Gate, candidate: Measured, untrained: Measured, champion: Registered | None = None, best: Registered | None = None
+) -> Verdict:
     """Judges a candidate by the gate's settings.
 
     Args:
       gate: the thresholds, accuracies in [0, 1].
-      classes: the candidate's classes, in the order of its labels.
       candidate, untrained: the probe on the trained backbone and the random-init baseline (the same probe on the same network
-        untrained), both measured on the same eval split.
-      champion: the version in use, measured on that split as well; None on a first run, which accuracy and gain alone decide.
+        untrained).
+      champion: the version in use; None on a first run.
+      best: the best version so far; None if that is the champion, or there is none.
+
+    All are measured on the same photographs.
     """
+    others = {"champion": ("champion version", champion), "best": ("the best version so far, version", best)}
+    registered = {name: (f"{title} {one.version}", one) for name, (title, one) in others.items() if one is not None}
+    measured = [("the candidate", candidate), ("the random-init baseline", untrained)]
+    measured += [(title, one.measured) for title, one in registered.values()]
     broken = [
-        f"{name} has figures that are not finite (accuracy {one.accuracy}, macro F1 {one.macro_f1}, "
+        f"{title} has figures that are not finite (accuracy {one.accuracy}, macro F1 {one.macro_f1}, "
         f"cross-entropy {one.cross_entropy}): not judged"
-        for name, one in _measured(candidate, untrained, champion)
+        for title, one in measured
         if not all(map(math.isfinite, (one.accuracy, one.macro_f1, one.cross_entropy)))
     ]
     if broken:
-        return Verdict(False, tuple(broken))
-    checks = [
-        _accuracy(gate, candidate.accuracy),
-        _gain(gate, candidate.accuracy, untrained.accuracy),
-        _regression(gate, classes, candidate.accuracy, champion),
-    ]
-    others = {"untrained": untrained} | ({"champion": champion.measured} if champion and champion.measured else {})
-    evidence = {name: weigh(one.pairs, gate.significance, gate.power) for name, one in others.items() if one.pairs}
-    return Verdict(all(passed for passed, _ in checks), tuple(reason for _, reason in checks), evidence)
+        return Verdict(False, False, tuple(broken))
+    compared = {"untrained": untrained} | {name: one.measured for name, (_, one) in registered.items()}
+    evidence = {name: weigh(_strata(gate, one), gate.significance, gate.power) for name, one in compared.items()}
+    checks = [_accuracy(gate, candidate), _gain(gate, evidence["untrained"], figure(gate, untrained))]
+    checks += [_regression(gate, evidence[name], title, one) for name, (title, one) in registered.items()]
+    reasons = [reason for _, reason in checks]
+    blessed = all(passed for passed, _ in checks)
+    takes_alias = blessed and (champion is None or evidence["champion"].difference >= -TOLERANCE)
+    if not registered:
+        reasons.append("there is no registered version to compare with: accuracy and gain over the random-init baseline decide")
+    if blessed and not takes_alias:
+        reasons.append(f"{_points(-100 * evidence['champion'].difference)} below champion version {champion.version} on these "
+                       f"photographs: the alias champion stays with version {champion.version}")  # fmt: skip
+    return Verdict(blessed, takes_alias, tuple(reasons), evidence)
 
 
-def in_words(evidence: Evidence, other: str, gate: Gate) -> str:
-    """One sentence: whether it is sure which of the two is better, or how many more photographs it would take.
+def figure(gate: Gate, one: Measured) -> float:
+    """The figure by which the gate judges (`gate.metric`), in [0, 1]: accuracy, or its average over classes with a photograph."""
+    if gate.metric != MACRO:
+        return one.accuracy
+    shares = [share for share in one.per_class.values() if share is not None]
+    return sum(shares) / len(shares)
 
-    Args:
-      other: whom the candidate is compared with, such as "the random-init baseline".
-    """
-    figures = (
-        f"the candidate alone classifies {evidence.only_candidate} of the photographs correctly, {other} alone "
-        f"{evidence.only_other}: a difference of {_text(evidence.difference)}, 95 % interval {_text(evidence.low)} to "
-        f"{_text(evidence.high)}, p = {evidence.p:.2g}"
+
+def required_gain(gate: Gate, baseline: float) -> float:
+    """The gain over a random-init baseline of that figure: min_gain_over_random, or where it is less, min_gain_share of its rest."""
+    return min(gate.min_gain_over_random, gate.min_gain_share * (1 - baseline))
+
+
+def _strata(gate: Gate, other: Measured) -> Sequence[Pairs]:
+    pairs = list(other.pairs.values())
+    return pairs if gate.metric == MACRO else [pooled(pairs)]
+
+
+def _accuracy(gate: Gate, candidate: Measured) -> tuple[bool, str]:
+    reached, macro = figure(gate, candidate), gate.metric == MACRO
+    rows = candidate.confusion_matrix
+    low, high = share_interval(
+        [(row[label], sum(row)) for label, row in enumerate(rows) if sum(row)] if macro
+        else [(round(candidate.accuracy * candidate.examples), candidate.examples)])  # fmt: skip
+    passed = reached >= gate.min_accuracy - TOLERANCE
+    said, least = _apart(reached, gate.min_accuracy)
+    return passed, (
+        f"accuracy{', averaged over classes,' if macro else ''} {said} % (95 % interval {100 * low:.1f} to {100 * high:.1f} %) is "
+        f"{'at least' if passed else 'below'} gate.min_accuracy {least} %"
     )
-    if evidence.sure:
-        return f"sure that the candidate is {'better' if evidence.difference > 0 else 'worse'} than {other}: {figures}"
-    unsure = f"not sure which is better, the candidate or {other}: {figures}, above gate.significance {_text(gate.significance)}"
+
+
+def _gain(gate: Gate, evidence: Evidence, baseline: float) -> tuple[bool, str]:
+    required = required_gain(gate, baseline)
+    enough = evidence.difference >= required - TOLERANCE
+    # A required gain below 0 allows a loss: then there is nothing to prove.
+    proven = required < 0 or (evidence.sure and evidence.difference > 0)
+    least = _apart(evidence.difference, required)[1]
+    if required < gate.min_gain_over_random:
+        least = (f"{least} points, gate.min_gain_share ({100 * gate.min_gain_share:g} %) of what that leaves to gain, less than "
+                 f"gate.min_gain_over_random {100 * gate.min_gain_over_random:.1f} points")  # fmt: skip
+    else:
+        least = f"gate.min_gain_over_random {least} points"
+    significant = ""
+    if required >= 0:
+        joint = "and" if enough == proven else "but"
+        significant = f", {joint} {'' if proven else 'not '}significant at gate.significance {gate.significance:g}"
+    return enough and proven, (
+        f"{_compared(evidence, 'the random-init baseline', baseline)}: {'at least' if enough else 'less than'} {least}{significant}"
+        f"{'' if proven or not enough else _more(evidence)}"
+    )
+
+
+def _regression(gate: Gate, evidence: Evidence, title: str, other: Registered) -> tuple[bool, str]:
+    near = evidence.difference >= -gate.max_regression - TOLERANCE
+    worse = evidence.sure and evidence.difference < 0
+    limit = _apart(-evidence.difference, gate.max_regression)[1]
+    joint = "and" if near != worse else "but"
+    pretrained = {None: "; whether it was pre-trained on any of these photographs is not known", 0: ""}.get(
+        other.seen, f"; it was pre-trained on {other.seen} of these photographs")  # fmt: skip
+    return near and not worse, (
+        f"{_compared(evidence, title, figure(gate, other.measured))}: {'' if worse else 'not '}significantly worse at "
+        f"gate.significance {gate.significance:g}, {joint} "
+        f"{'within' if near else 'farther below than'} gate.max_regression {limit} points{pretrained}"
+    )
+
+
+def _compared(evidence: Evidence, other: str, reached: float) -> str:
+    """The start of a sentence: how far above or below, with interval and p."""
+    distance = abs(100 * evidence.difference)
+    where = "equal to" if distance <= TOLERANCE else f"{_points(distance)} {'above' if evidence.difference > 0 else 'below'}"
+    return (
+        f"accuracy is {where} {other} ({100 * reached:.1f} %; 95 % interval of the difference {100 * evidence.low:.1f} to "
+        f"{100 * evidence.high:.1f} points, p = {evidence.p:.2g})"
+    )
+
+
+def _more(evidence: Evidence) -> str:
     if evidence.more_photographs is None:
-        return f"{unsure}; neither is ahead, so no number of photographs can be stated"
-    more = f"about {evidence.more_photographs:,} more labelled photographs in eval would settle it"
-    return f"{unsure}; if they go on to differ like this, {more}"
+        return "; neither is ahead, so no number of photographs can be stated"
+    return (f"; if they go on to differ like this, about {evidence.more_photographs:,} more labelled photographs in eval would "
+            "settle it")  # fmt: skip
 
 
-def _measured(candidate: Measured, untrained: Measured, champion: Champion | None) -> list[tuple[str, Measured]]:
-    named = [("the candidate", candidate), ("the random-init baseline", untrained)]
-    if champion is not None and champion.measured is not None:
-        named.append((f"champion version {champion.version}", champion.measured))
-    return named
+def _points(distance: float) -> str:
+    return f"{distance:.1f} points" if distance >= 0.05 else f"{distance:.2g} points"
 
 
-def _accuracy(gate: Gate, accuracy: float) -> tuple[bool, str]:
-    passed = accuracy >= gate.min_accuracy - TOLERANCE
-    relation = "at least" if passed else "below"
-    return passed, f"accuracy {_text(accuracy)} is {relation} gate.min_accuracy {_text(gate.min_accuracy)}"
-
-
-def _gain(gate: Gate, accuracy: float, random_init: float) -> tuple[bool, str]:
-    passed = accuracy - random_init >= gate.min_gain_over_random - TOLERANCE
-    return passed, (
-        f"accuracy {_text(accuracy)} is {_distance(accuracy, random_init)} the random-init baseline {_text(random_init)}, "
-        f"{'at least' if passed else 'less than'} gate.min_gain_over_random {_text(gate.min_gain_over_random)}"
-    )
-
-
-def _regression(gate: Gate, classes: tuple[str, ...], accuracy: float, champion: Champion | None) -> tuple[bool, str]:
-    if champion is None:
-        return True, "there is no champion to compare with: accuracy and gain over the random-init baseline decide"
-    if champion.measured is None:
-        return False, (
-            f"not comparable with champion version {champion.version}, which has other classes "
-            f"({_only('champion', champion.classes, classes)}; {_only('probe', classes, champion.classes)}): run on data of the "
-            "same classes, or register under another name, which starts without a champion: --set registry.name=NAME"
-        )
-    reached = champion.measured.accuracy
-    passed = reached - accuracy <= gate.max_regression + TOLERANCE
-    return passed, (
-        f"accuracy {_text(accuracy)} is {_distance(accuracy, reached)} champion version {champion.version} ({_text(reached)}), "
-        f"{'within' if passed else 'more than'} gate.max_regression {_text(gate.max_regression)}"
-        f"{'' if passed else ' below'}"
-    )
-
-
-def _only(whose: str, classes: tuple[str, ...], others: tuple[str, ...]) -> str:
-    """The classes that only one of two probes has, at most MOST_NAMES of them."""
-    alone = [name for name in classes if name not in set(others)]
-    more = f" and {len(alone) - MOST_NAMES} more" if len(alone) > MOST_NAMES else ""
-    return f"{whose} only: {', '.join(alone[:MOST_NAMES]) or 'none'}{more}"
-
-
-def _distance(accuracy: float, other: float) -> str:
-    if abs(accuracy - other) <= TOLERANCE:
-        return "equal to"
-    return f"{_text(abs(accuracy - other))} {'above' if accuracy > other else 'below'}"
-
-
-def _text(value: float) -> str:
-    """At most four decimals: one photograph is at least a ten-thousandth of any eval split of up to 10,000."""
-    return f"{value:.4f}".rstrip("0").rstrip(".") if value else "0"
+def _apart(value: float, threshold: float) -> tuple[str, str]:
+    """Both in per cent, with as many digits as it takes to tell them apart: 54.98 % must not be called "55.0 %, below 55.0 %"."""
+    digits = 1
+    while abs(value - threshold) > TOLERANCE and f"{100 * value:.{digits}f}" == f"{100 * threshold:.{digits}f}":
+        digits += 1
+    return f"{100 * value:.{digits}f}", f"{100 * threshold:.{digits}f}"

@@ -20,6 +20,7 @@ from contracts import model_files
 SERVING_SIGNATURE = "serving_default"
 # Photographs a model call: enough to keep every core busy, few enough that ResNet-50 at 224 pixels stays well under 2 GB.
 BATCH_SIZE = 64
+EXAMPLE_COUNT = "example_count"
 
 
 def eval_config(model_names: Sequence[str], class_count: int) -> config_pb2.EvalConfig:
@@ -95,27 +96,30 @@ def _read(output_dir: str, model_name: str, classes: Sequence[str], file_pattern
     if () not in slices:
         raise EvaluationError(f"the eval split must have a photograph, got no example in {', '.join(file_patterns)}")
     overall = slices.pop(())
-    by_class = {key[0][1]: values[tfma_metrics.ACCURACY] for key, values in slices.items()}
+    by_class = {key[0][1]: values for key, values in slices.items()}
     unknown = sorted(set(by_class) - set(classes))
     if unknown:
         raise EvaluationError(
             f"the eval split must have photographs only of the probe's classes {', '.join(classes)}, got "
             f"{', '.join(map(repr, unknown))}; train and evaluate on the same source"
         )
-    examples = int(_double(overall["example_count"]))
-    pairs = None
-    if tfma_metrics.BOTH in overall:
-        only_candidate, only_other, both = (int(_double(overall[name])) for name in tfma_metrics.PAIRS)
-        pairs = Pairs(only_candidate, only_other, both, examples)
     return Measured(
         accuracy=_double(overall[tfma_metrics.ACCURACY]),
         macro_f1=_double(overall[tfma_metrics.MACRO_F1]),
         cross_entropy=_double(overall[tfma_metrics.CROSS_ENTROPY]),
-        per_class={name: _double(by_class[name]) if name in by_class else None for name in classes},
+        per_class={name: _double(by_class[name][tfma_metrics.ACCURACY]) if name in by_class else None for name in classes},
         confusion_matrix=_matrix(overall[tfma_metrics.CONFUSION_MATRIX], len(classes)),
-        examples=examples,
-        pairs=pairs,
+        examples=_count(overall, EXAMPLE_COUNT),
+        pairs={name: _pairs(by_class[name]) for name in classes if name in by_class and tfma_metrics.BOTH in by_class[name]},
     )
+
+
+def _pairs(values: dict) -> Pairs:
+    return Pairs(*(_count(values, name) for name in (*tfma_metrics.PAIRS, EXAMPLE_COUNT)))
+
+
+def _count(values: dict, name: str) -> int:
+    return int(_double(values[name]))
 
 
 def _double(value: dict) -> float:

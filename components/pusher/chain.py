@@ -21,13 +21,17 @@ class Model:
 
 @dataclass(frozen=True)
 class Blessing:
-    """The blessing artifact's custom properties; `baseline_version` is "" if there was no champion."""
+    """The blessing artifact's custom properties; `baseline_version` is "" if there was no champion.
+
+    `takes_alias`: whether the candidate is not below that champion.
+    """
 
     blessed: bool
     probe_uri: str
     probe_id: str
     probe_content_hash: str
     baseline_version: str
+    takes_alias: bool
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Evaluation:
     probe_uri: str
     probe_content_hash: str
     baseline_version: str
+    takes_alias: bool
 
 
 def verify_chain(blessing: Blessing, evaluation: Evaluation, probe: Model, record: ProbeRecord, backbone: Model) -> None:
@@ -64,7 +69,8 @@ def verify_chain(blessing: Blessing, evaluation: Evaluation, probe: Model, recor
             f"the probe at {probe.uri} is not the one that was judged: content hash {probe.content_hash} now, "
             f"{blessing.probe_content_hash} in the blessing; run LinearEval and the Evaluator again"
         )
-    judged = Evaluation(blessing.blessed, blessing.probe_uri, blessing.probe_content_hash, blessing.baseline_version)
+    judged = Evaluation(blessing.blessed, blessing.probe_uri, blessing.probe_content_hash, blessing.baseline_version,
+                        blessing.takes_alias)  # fmt: skip
     if evaluation != judged:
         raise ChainBroken(
             f"the evaluation does not belong to the blessing: it says {evaluation}, the blessing {judged}; "

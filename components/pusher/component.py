@@ -21,7 +21,7 @@ from components.pusher.model_card import Facts, model_card
 from contracts import files, model_files
 from contracts.content_hash import content_hash
 from registry import publishing
-from registry.backend import ACCURACY, CHAMPION, EVAL_SPLIT, RECIPE, RUN_ID, recipe_with_data
+from registry.backend import ACCURACY, BEST_VERSION, CHAMPION, EVAL_SPLIT, FIGURE, RECIPE, RUN_ID, recipe_with_data
 from registry.opening import open_registry
 
 logger = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ class RegistryPusher(base_component.BaseComponent):
 
     Output `pushed_model` holds contracts.model_files.PUSH_RECORD: {"schema_version", "pushed", "name", "version", "alias",
     "reasons", "created"}. `pushed` is true if the registry has this backbone as `version`, `created` if this execution
-    registered it; `alias` is "champion" or null.
+    registered it; `alias` is "champion", or null where the version was registered without it.
     """
 
     SPEC_CLASS = RegistryPusherSpec
@@ -164,9 +164,11 @@ def push(
     publication = publishing.publish(
         open_registry(registry_dir, name), backbone=backbone_dir, probe=probe_dir,
         backbone_hash=judged_backbone.content_hash, probe_hash=judged_probe.content_hash,
-        judged_against=blessed.baseline_version or None, card=card,
+        judged_against=blessed.baseline_version or None, card=card, below="" if blessed.takes_alias else verdict["reasons"][-1],
         tags={
             ACCURACY: repr(verdict["metrics"]["candidate"]["accuracy"]),
+            FIGURE: repr(verdict["figure"]),
+            BEST_VERSION: verdict["best_version"] or "",
             "floor": repr(verdict["metrics"]["untrained"]["accuracy"]),
             "knn": repr(linear_eval["knn_top1"]),
             "knn_floor": repr(linear_eval["random_init_knn_top1"]),
@@ -199,12 +201,15 @@ def _blessing(artifact: standard_artifacts.ModelBlessing) -> chain.Blessing:
         probe_id=artifact.get_string_custom_property("probe_id"),
         probe_content_hash=artifact.get_string_custom_property("probe_content_hash"),
         baseline_version=artifact.get_string_custom_property("baseline_version"),
+        takes_alias=bool(artifact.get_int_custom_property("takes_alias")),
     )
 
 
 def _evaluation(verdict: dict) -> chain.Evaluation:
     probe = verdict["probe"]
-    return chain.Evaluation(verdict["blessed"], probe["uri"], probe["content_hash"], verdict["baseline_version"] or "")
+    return chain.Evaluation(
+        verdict["blessed"], probe["uri"], probe["content_hash"], verdict["baseline_version"] or "", verdict["takes_alias"]
+    )
 
 
 def _probe_record(probe_dir: str) -> chain.ProbeRecord:

@@ -215,8 +215,7 @@ def _figures(facts: Facts) -> str:
         "Figures with fewer labels are the mean and standard deviation over random draws of them.",
         table(("class", "accuracy", "photographs"), per_class),
         f"The gate compared with {against}, and blessed the backbone:",
-        "\n".join(f"- {escaped(sentence)}" for sentence in [
-            *verdict["reasons"], *(one["sentence"] for one in verdict["evidence"].values() if one)]),
+        "\n".join(f"- {escaped(sentence)}" for sentence in verdict["reasons"]),
         f"Eval split: {code(verdict['eval_split'])}.",
     ])  # fmt: skip
 

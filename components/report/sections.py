@@ -58,11 +58,13 @@ def headline(found: Artifacts) -> dict:
 
 
 def comparison(verdict: dict) -> list[dict]:
-    """Candidate, random-init baseline and champion, each with `accuracy` and the other figures; `kind` sets the colour."""
+    """Candidate, random-init baseline, champion and best version so far, each with `accuracy` and the other figures; `kind` sets the colour."""
     total = verdict["eval_examples"]
     titles = {"candidate": "This backbone", "untrained": "Random-init baseline"}
     if verdict["metrics"]["champion"]:
         titles["champion"] = f"Champion, version {verdict['baseline_version']}"
+    if verdict["metrics"].get("best"):
+        titles["best"] = f"Best so far, version {verdict['best_version']}"
     return [
         {
             "kind": kind,
@@ -77,7 +79,8 @@ def comparison(verdict: dict) -> list[dict]:
 
 def evidence(verdict: dict) -> list[dict]:
     """What each comparison says: as in the verdict's `evidence`, with `title`, whom the candidate is compared with."""
-    titles = {"untrained": "Random-init baseline", "champion": f"Champion, version {verdict['baseline_version']}"}
+    titles = {"untrained": "Random-init baseline", "champion": f"Champion, version {verdict['baseline_version']}",
+              "best": f"Best so far, version {verdict.get('best_version')}"}  # fmt: skip
     return [found | {"title": titles[name]} for name, found in verdict["evidence"].items() if found]
 
 

@@ -45,8 +45,7 @@ REPORTS = {
                                         "uncalibrated_error": 0.1, "coverage": 0.0, "precision": None}}},
     "verdict": {"schema_version": 1, "blessed": True, "reasons": ["good enough"], "baseline_version": "1",
                 "classes": ["[rose]", "tulip"], "per_class": {"[rose]": 0.9, "tulip": 0.7}, "metrics": {}, "label_curve": CURVE_WITH_CHAMPION,
-                "evidence": {"untrained": None, "champion": {
-                    "sentence": "not sure which is better"}}},
+                "evidence": {"untrained": None, "champion": None}},
     "push": {"schema_version": 1, "pushed": True, "created": True, "name": "flowers-backbone", "version": "2",
              "alias": "champion", "reasons": ["better"]},
 }  # fmt: skip
@@ -134,8 +133,16 @@ def test_the_table_shows_accuracy_with_its_random_init_baseline_and_the_verdict_
                  "continued from step 3", "2 truncated, 1 zero bytes", "1 picture is in more than one class", "blessed, judged against champion version 1", "good enough",
                  "8 labels: 50.0% ± 5.0%; random-init baseline: 40.0% ± 5.0%; champion: 40.0% ± 5.0%",
                  "82 labels: 80.0%; random-init baseline: 50.0%; champion: 50.0%",
-                 "not sure which is better", "flowers-backbone version 2, alias champion", "1 of 3 nodes cached", "/x/[log].txt"):  # fmt: skip
+                 "flowers-backbone version 2, alias champion", "1 of 3 nodes cached", "/x/[log].txt"):  # fmt: skip
         assert part in text, part
+
+
+def test_the_table_says_where_the_alias_stays():
+    below = "1.2 points below champion version 1 on these photographs: the alias champion stays with version 1"
+    verdict = REPORTS["verdict"] | {"reasons": ["good enough", below]}
+    push = REPORTS["push"] | {"alias": None, "reasons": [f"registered without the alias: {below}"]}
+    text = " ".join(text_of(build(reports=REPORTS | {"verdict": verdict, "push": push})).split())
+    assert "flowers-backbone version 2, registered without the alias" in text and "1.2 points below champion version 1" in text
 
 
 def test_the_table_says_that_nothing_is_calibrated_where_a_class_has_one_photograph():

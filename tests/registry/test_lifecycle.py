@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from registry import champions, lifecycle, publishing, reading
+from registry import champions, comparison, lifecycle, publishing, reading
 from registry.backend import RegistryError
 
 
@@ -76,8 +76,8 @@ def test_the_gate_compares_with_the_version_rolled_back_to(registry, publish):
     publish("a", recipe="recipe of a")
     publish("b", recipe="recipe of b")
     rollback(registry)
-    assert reading.champion_for_gate(registry, "recipe of c")["version"] == "1"
-    assert reading.champion_for_gate(registry, "recipe of b")["version"] == "1"
+    assert comparison.champion_for_gate(registry, "recipe of c")["version"] == "1"
+    assert comparison.champion_for_gate(registry, "recipe of b")["version"] == "1"
 
 
 def test_a_version_that_was_rolled_back_from_does_not_come_back_by_running_again(registry, publish):

@@ -1,4 +1,4 @@
-"""Reading the local registry: versions, the champion, what the gate compares with; nothing is made or imported on the way."""
+"""Reading the local registry: versions, the champion; nothing is made or imported on the way."""
 
 import os
 import shutil
@@ -18,7 +18,6 @@ def test_nothing_registered_is_an_empty_list_and_makes_no_file(tmp_path):
     registry = MlflowBackend(str(tmp_path / "registry"), NAME)
     assert registry.versions() == []
     assert reading.champion(registry) is None
-    assert reading.champion_for_gate(registry, "recipe") is None
     assert reading.verify(*registry.versions()) == []
     assert registry.model_tags() == {}
     assert not os.path.exists(registry.directory)
@@ -29,24 +28,6 @@ def test_an_unknown_version_is_named_with_those_that_exist(registry, candidate):
     with pytest.raises(RegistryError, match=r"no version or alias '7'; versions: 1"):
         reading.get_version(registry, "7")
     assert reading.get_version(registry, "champion").version == "1"
-
-
-def test_the_gate_compares_with_the_champion(registry, candidate):
-    publishing.publish(registry, **candidate("a", recipe="recipe of a"))
-    baseline = reading.champion_for_gate(registry, "recipe of b")
-    version = reading.champion(registry)
-    assert baseline == {
-        "version": "1", "probe_uri": os.path.join(version.path, "probe"), "content_hash": candidate("a")["probe_hash"],
-    }  # fmt: skip
-
-
-def test_an_unchanged_run_is_compared_with_what_its_champion_was_judged_against(registry, candidate):
-    publishing.publish(registry, **candidate("a", recipe="recipe of a"))
-    assert reading.champion_for_gate(registry, "recipe of a") is None
-    asked = reading.champion_for_gate(registry, "recipe of b")
-    publishing.publish(registry, **candidate("b", judged_against="1", recipe="recipe of b"))
-    assert reading.champion_for_gate(registry, "recipe of b") == asked
-    assert reading.champion_for_gate(registry, "recipe of a")["version"] == "2"
 
 
 def test_the_whole_directory_can_be_moved(registry, candidate, tmp_path):

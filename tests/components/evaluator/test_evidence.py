@@ -6,11 +6,12 @@ import math
 import pytest
 import scipy.stats
 
-from components.evaluator.evidence import Pairs, difference, interval, p_value, photographs_needed, weigh
+from components.evaluator.evidence import Pairs, difference, interval, p_value, photographs_needed, share_interval, weigh
 
 
 def pairs(only_candidate, only_other, both, photographs):
-    return Pairs(only_candidate, only_other, both, photographs)
+    """One stratum."""
+    return [Pairs(only_candidate, only_other, both, photographs)]
 
 
 @pytest.mark.parametrize(("only_candidate", "only_other"), [(1, 0), (5, 0), (5, 3), (3, 5), (6, 6)])
@@ -95,3 +96,43 @@ def test_five_to_none_is_not_yet_sure_whatever_the_formula_asks_for():
     # p = 1/32; all pairs discordant, Connor's formula asks for 4 photographs, fewer than there are.
     assert photographs_needed(pairs(5, 0, 0, 5), 0.025, 0.8) == 4
     assert weigh(pairs(5, 0, 0, 5), significance=0.025, power=0.8).more_photographs == 1
+
+
+def test_of_one_stratum_or_of_equal_ones_p_is_that_of_the_pairs_together():
+    """Classes of one size count as their photographs do: the same test, up to the draws."""
+    classes = [Pairs(9, 3, 20, 50), Pairs(4, 2, 30, 50), Pairs(6, 5, 10, 50)]
+    together = [Pairs(19, 10, 60, 150)]
+    assert difference(classes) == pytest.approx(difference(together))
+    # 19 or more of 29 fair coins.
+    assert p_value(together) == pytest.approx(sum(math.comb(29, k) for k in range(19, 30)) / 2**29, abs=1e-12)
+    assert p_value(classes) == pytest.approx(p_value(together), abs=0.003)
+    assert photographs_needed(classes, 0.025, 0.8) == pytest.approx(photographs_needed(together, 0.025, 0.8), rel=0.02)
+
+
+def test_of_uneven_classes_p_is_the_share_of_all_falls_with_such_a_lead():
+    classes = [Pairs(5, 1, 3, 10), Pairs(2, 1, 20, 40)]
+    lead = (4 / 10 + 1 / 40) / 2
+    falls = [(sum(fall[:6]), sum(fall[6:])) for fall in itertools.product((0, 1), repeat=9)]
+    expected = sum(((2 * a - 6) / 10 + (2 * b - 3) / 40) / 2 >= lead - 1e-12 for a, b in falls) / len(falls)
+    assert difference(classes) == pytest.approx(lead)
+    assert p_value(classes) == pytest.approx(expected, abs=0.003)
+    mirrored = [Pairs(one.only_other, one.only_candidate, one.both, one.photographs) for one in classes]
+    assert p_value(mirrored) == pytest.approx(expected, abs=0.003)
+
+
+def test_intervals_of_classes_are_squared_and_added():
+    classes = [Pairs(9, 3, 20, 50), Pairs(4, 6, 30, 60)]
+    limits = [interval([one]) for one in classes]
+    centre = (6 / 50 - 2 / 60) / 2
+    low = centre - math.hypot(6 / 50 - limits[0][0], -2 / 60 - limits[1][0]) / 2
+    high = centre + math.hypot(limits[0][1] - 6 / 50, limits[1][1] + 2 / 60) / 2
+    assert interval(classes) == pytest.approx((low, high), abs=1e-12)
+    (l1, u1), (l2, u2) = wilson(0.8, 50), wilson(0.5, 20)
+    assert share_interval([(40, 50), (10, 20)]) == pytest.approx(
+        (0.65 - math.hypot(0.8 - l1, 0.5 - l2) / 2, 0.65 + math.hypot(u1 - 0.8, u2 - 0.5) / 2), abs=1e-12)  # fmt: skip
+
+
+@pytest.mark.parametrize("correct", [0, 1, 17, 29, 30])
+def test_the_interval_of_a_share_is_scipy_s(correct):
+    expected = scipy.stats.binomtest(correct, 30).proportion_ci(method="wilson")
+    assert share_interval([(correct, 30)]) == pytest.approx((expected.low, expected.high), abs=1e-9)

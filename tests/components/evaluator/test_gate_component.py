@@ -1,5 +1,6 @@
 """The component GateEvaluator: what it writes, what it refuses, and a run of it with the Pusher by TFX's own runner."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ from components.evaluator.component import GateEvaluator, eval_split_hash
 from components.evaluator.gate import EvaluationError
 from components.pusher.component import PIPELINE_JOB_NAME, RegistryPusher
 from contracts.content_hash import content_hash
+from pipeline_config import LinearEval
 from registry import publishing, reading
 from registry.mlflow_backend import MlflowBackend
 from registry.opening import open_registry
@@ -28,6 +30,7 @@ GOOD, POOR = np.eye(3) * 6, np.eye(3)[[1, 0, 2]] * 6
 # Ten photographs, each of its class's colour but the last: GOOD is right on 9; POOR mixes up two classes.
 LABELS = np.array([0, 0, 0, 0, 1, 1, 1, 2, 2, 0])
 COLOURS = np.eye(3)[[0, 0, 0, 0, 1, 1, 1, 2, 2, 2]] * 200 + 20
+TRAIN = np.eye(3)[np.arange(12) % 3] * 190 + np.arange(12)[:, None] + 15
 # What other nodes report, as far as the Pusher's model card reads it.
 REPORTS = {
     "backbone": {
@@ -48,12 +51,14 @@ REPORTS = {
                     "label_curve": [{"fraction": 1.0, "labels": 50, "candidate": {"mean": 0.9}, "random_init": {"mean": 0.2},
                                      "champion": None}]},
 }  # fmt: skip
+LINEAR_EVAL = json.dumps(dataclasses.asdict(LinearEval(folds=2, label_fractions=(1.0,))))
 GATE = json.dumps({"min_accuracy": 0.9, "min_gain_over_random": 0.03, "max_regression": 0.01})
 
 
 @pytest.fixture
 def artifacts(tmp_path, save_probe, write_split):
     """The inputs of the component, as ExampleGen and LinearEval leave them, and empty outputs."""
+    write_split("examples/Split-train", TRAIN, np.arange(12) % 3)
     write_split("examples/Split-eval", COLOURS, LABELS)
     save_probe("probe/Format-Serving", GOOD)
     save_probe("probe_run/untrained_probe", POOR)
@@ -71,13 +76,9 @@ def artifacts(tmp_path, save_probe, write_split):
 
 
 def evaluate(artifacts, **parameters):
-    GateEvaluator.test_call(**artifacts, gate=GATE, beam_pipeline=beam.Pipeline(), **parameters)
+    GateEvaluator.test_call(**artifacts, gate=GATE, linear_eval=LINEAR_EVAL, beam_pipeline=beam.Pipeline(), **parameters)
     with open(os.path.join(artifacts["evaluation"].uri, "verdict.json")) as file:
         return json.load(file)
-
-
-def champion_of(directory, version="1", **changes):
-    return json.dumps({"version": version, "probe_uri": directory, "content_hash": content_hash(directory)} | changes)
 
 
 def test_a_good_probe_is_blessed_and_the_blessing_names_it(artifacts):
@@ -90,12 +91,12 @@ def test_a_good_probe_is_blessed_and_the_blessing_names_it(artifacts):
     assert verdict["per_class"] == {"daisy": 0.8, "rose": 1.0, "tulip": 1.0}
     assert verdict["confusion_matrix"] == [[4, 0, 1], [0, 3, 0], [0, 0, 2]]
     assert (verdict["classes"], verdict["eval_examples"]) == (["daisy", "rose", "tulip"], 10)
-    assert verdict["gate"] == json.loads(GATE) | {"significance": 0.025, "power": 0.8}
+    assert verdict["gate"] == json.loads(GATE) | {"metric": "top1", "min_gain_share": 0.1, "significance": 0.025, "power": 0.8}
     # GOOD alone is right about the three roses and four daisies: p = 1 / 2^7.
     against = verdict["evidence"]["untrained"]
     assert (against["only_candidate"], against["only_other"], against["p"], against["sure"]) == (7, 0, 0.0078125, True)
-    assert against["sentence"].startswith("sure that the candidate is better than the random-init baseline")
-    assert verdict["evidence"]["champion"] is None
+    assert verdict["evidence"]["champion"] is verdict["evidence"]["best"] is verdict["metrics"]["best"] is None
+    assert (verdict["takes_alias"], verdict["best_version"], verdict["figure"]) == (True, None, 0.9)
     assert verdict["label_curve"] == REPORTS["linear_eval"]["label_curve"]
     assert len(verdict["reasons"]) == 3
 
@@ -111,38 +112,58 @@ def test_a_good_probe_is_blessed_and_the_blessing_names_it(artifacts):
     assert blessing.get_string_custom_property("baseline_version") == ""
 
 
-def test_a_better_champion_refuses_the_blessing(artifacts, save_probe):
-    champion = save_probe("champion", GOOD)
+def poor(artifacts, save_probe):
+    """The candidate is POOR, right about 2 of the 10 photographs."""
     shutil.rmtree(os.path.join(artifacts["probe"].uri, "Format-Serving"))
     save_probe("probe/Format-Serving", POOR)
-    verdict = evaluate(artifacts, champion=champion_of(champion, version="4"))
-    assert verdict["blessed"] is False
-    assert verdict["baseline_version"] == "4"
+
+
+def test_a_better_champion_refuses_the_blessing(artifacts, save_probe, register):
+    poor(artifacts, save_probe)
+    verdict = evaluate(artifacts, champion=json.dumps(register(4)))
+    assert (verdict["blessed"], verdict["takes_alias"], verdict["baseline_version"]) == (False, False, "4")
+    # By a probe of today; the registered one is right about none.
     assert verdict["metrics"]["champion"]["accuracy"] == 0.9
-    assert verdict["reasons"][2] == (
-        "accuracy 0.2 is 0.7 below champion version 4 (0.9), more than gate.max_regression 0.01 below"
-    )
-    assert verdict["evidence"]["champion"]["sentence"].startswith("sure that the candidate is worse than champion version 4")
+    # The champion alone is right about the seven daisies and roses that are not mislabelled: p = 1 / 2^7.
+    assert verdict["reasons"][2].startswith("accuracy is 70.0 points below champion version 4 (90.0 %; 95 % interval of the difference ")
+    assert verdict["reasons"][2].endswith("p = 0.0078): significantly worse at gate.significance 0.025, and farther below than "
+                                          "gate.max_regression 1.0 points")  # fmt: skip
+    assert verdict["evidence"]["champion"]["sure"] and verdict["evidence"]["best"] is None
     assert os.listdir(artifacts["blessing"].uri) == ["NOT_BLESSED"]
     assert artifacts["blessing"].get_int_custom_property("blessed") == 0
+    assert artifacts["blessing"].get_int_custom_property("takes_alias") == 0
     assert artifacts["blessing"].get_string_custom_property("baseline_version") == "4"
+    assert verdict["label_curve"][0]["champion"]["mean"] == 0.9
 
 
-def test_a_champion_of_other_classes_is_not_compared_with(artifacts, save_probe):
-    champion = save_probe("champion", GOOD, classes=("daisy", "orchid", "tulip"))
-    verdict = evaluate(artifacts, champion=champion_of(champion))
-    assert verdict["blessed"] is False
-    assert verdict["metrics"]["champion"] is None
-    assert "not comparable with champion version 1" in verdict["reasons"][2]
-    assert "champion only: orchid; probe only: rose" in verdict["reasons"][2]
+def test_a_champion_of_other_classes_and_another_side_is_judged_alike(artifacts, register):
+    """Its backbone gets a probe for today's classes, and photographs of its own side: a new class is no reason to refuse."""
+    verdict = evaluate(artifacts, champion=json.dumps(register(3, side=24, classes=("daisy", "orchid"))))
+    assert verdict["metrics"]["champion"]["accuracy"] == 0.9 == verdict["metrics"]["candidate"]["accuracy"]
+    assert verdict["blessed"] and verdict["takes_alias"]
+    assert artifacts["blessing"].get_int_custom_property("takes_alias") == 1
+    assert "accuracy is equal to champion version 3 (90.0 %" in verdict["reasons"][2]
 
 
-def test_the_champion_is_measured_on_the_eval_split_of_now(artifacts, save_probe, write_split):
+def test_the_best_version_so_far_is_measured_and_what_both_were_pretrained_on_is_counted(artifacts, save_probe, register, write_split):
+    poor(artifacts, save_probe)
+    known = write_split("known", COLOURS[4:8], LABELS[4:8])  # three roses, which are one picture, and a tulip, which is three
+    champion = register(4, seen=known.files) | {"best": register(2, side=24, seen=None)}
+    verdict = evaluate(artifacts, champion=json.dumps(champion))
+    assert (verdict["baseline_version"], verdict["best_version"]) == ("4", "2")
+    assert verdict["metrics"]["best"]["accuracy"] == 0.9
+    assert verdict["pretrained_on"] == {"champion": 6, "best": None}
+    assert verdict["reasons"][2].endswith("; it was pre-trained on 6 of these photographs")
+    assert "70.0 points below the best version so far, version 2 (90.0 %" in verdict["reasons"][3]
+    assert verdict["reasons"][3].endswith("; whether it was pre-trained on any of these photographs is not known")
+
+
+def test_the_champion_is_measured_on_the_eval_split_of_now(artifacts, register, write_split):
     """What the champion reached where it was registered does not count once the eval split has changed."""
-    champion = champion_of(save_probe("champion", GOOD), version="4")
+    champion = json.dumps(register(4))
     on_old = evaluate(artifacts, champion=champion)
-    shutil.rmtree(artifacts["examples"].uri)
-    # Of these four GOOD takes two for another class, by colour.
+    shutil.rmtree(os.path.join(artifacts["examples"].uri, "Split-eval"))
+    # Two of these four have another class's colour.
     write_split("examples/Split-eval", np.eye(3)[[0, 1, 1, 2]] * 200 + 20, np.array([0, 1, 2, 1]))
     shutil.rmtree(artifacts["evaluation"].uri)
     shutil.rmtree(artifacts["blessing"].uri)
@@ -174,47 +195,52 @@ def test_a_deleted_champion_is_an_error_that_says_what_to_do(artifacts, tmp_path
         evaluate(artifacts, champion=champion)
 
 
-def test_a_damaged_champion_is_an_error(artifacts, save_probe):
-    champion = champion_of(directory := save_probe("champion", GOOD))
-    with open(os.path.join(directory, "probe.json"), "a") as file:
+@pytest.mark.parametrize("damaged", ["probe/probe.json", "backbone/backbone.json"])
+def test_a_damaged_champion_is_an_error(artifacts, register, tmp_path, damaged):
+    champion = json.dumps(register(1))
+    with open(tmp_path / "version-1" / damaged, "a") as file:
         file.write(" ")
     with pytest.raises(EvaluationError, match="champion version 1 cannot be evaluated: .* registered was"):
         evaluate(artifacts, champion=champion)
 
 
+def test_a_version_that_another_tool_registered_is_an_error(artifacts, save_probe):
+    probe = save_probe("probe_alone", GOOD)
+    with pytest.raises(EvaluationError, match="champion version 1 cannot be evaluated: .* does not say which backbone"):
+        evaluate(artifacts, champion=json.dumps({"version": "1", "probe_uri": probe, "content_hash": content_hash(probe)}))
+
+
 # On a disk it is what every whole run does; here it costs two more runs of TFMA.
 @pytest.fixture(params=[pytest.param("on a disk", marks=pytest.mark.slow), "in Vertex AI"])
-def registry(request, tmp_path):
-    """The place of an empty registry, and a function that registers a probe as its champion."""
+def registry(request, tmp_path, register):
+    """The place of an empty registry, and a function that makes a version its champion."""
     place = request.getfixturevalue("new_place")() if request.param == "in Vertex AI" else str(tmp_path / "registry")
 
-    def register(probe):
-        backbone = tmp_path / "champion_backbone"
-        backbone.mkdir()
-        (backbone / "backbone.json").write_text("{}")
+    def publish():
+        made = register(9)
+        backbone = str(tmp_path / "version-9" / "backbone")
         return publishing.publish(
-            open_registry(place, NAME), backbone=str(backbone), probe=probe, backbone_hash=content_hash(str(backbone)),
-            probe_hash=content_hash(probe), tags={}, judged_against=None, card="",
+            open_registry(place, NAME), backbone=backbone, probe=made["probe_uri"], backbone_hash=content_hash(backbone),
+            probe_hash=made["content_hash"], tags={}, judged_against=None, card="",
         ).version  # fmt: skip
 
-    return place, register
+    return place, publish
 
 
 def test_the_champion_of_the_moment_is_found_when_the_gate_runs(artifacts, save_probe, registry):
-    place, register = registry
+    place, publish = registry
     assert evaluate(artifacts, registry=place, name=NAME)["baseline_version"] is None  # a first run: the floors alone decide
-    register(save_probe("champion", GOOD))
-    shutil.rmtree(os.path.join(artifacts["probe"].uri, "Format-Serving"))
-    save_probe("probe/Format-Serving", POOR)
+    publish()
+    poor(artifacts, save_probe)
     verdict = evaluate(artifacts, registry=place, name=NAME)
     assert (verdict["blessed"], verdict["baseline_version"]) == (False, "1")
     assert verdict["metrics"]["champion"]["accuracy"] == 0.9
     assert artifacts["blessing"].get_string_custom_property("baseline_version") == "1"
 
 
-def test_a_champion_whose_files_changed_since_it_was_registered_is_not_compared_with(artifacts, save_probe, registry):
-    place, register = registry
-    version = register(save_probe("champion", GOOD))
+def test_a_champion_whose_files_changed_since_it_was_registered_is_not_compared_with(artifacts, registry):
+    place, publish = registry
+    version = publish()
     with tf.io.gfile.GFile(f"{version.path}/probe/probe.json", "a") as file:
         file.write(" ")
     with pytest.raises(EvaluationError, match="champion version 1 cannot be evaluated: .* registered was"):

@@ -7,8 +7,8 @@ import pytest
 from components.pusher.chain import Blessing, ChainBroken, Evaluation, Model, ProbeRecord, verify_chain
 
 WHOLE = {
-    "blessing": Blessing(True, "/runs/probe/7", "7", "probe hash", "3"),
-    "evaluation": Evaluation(True, "/runs/probe/7", "probe hash", "3"),
+    "blessing": Blessing(True, "/runs/probe/7", "7", "probe hash", "3", True),
+    "evaluation": Evaluation(True, "/runs/probe/7", "probe hash", "3", True),
     "probe": Model("/runs/probe/7", "7", "probe hash"),
     "record": ProbeRecord("/runs/backbone/5", "backbone hash"),
     "backbone": Model("/runs/backbone/5", "5", "backbone hash"),
@@ -37,6 +37,7 @@ def test_a_blessing_that_refuses_is_a_whole_chain_too():
         ("evaluation", {"probe_content_hash": "other"}, "the evaluation does not belong to the blessing"),
         ("evaluation", {"blessed": False}, "the evaluation does not belong to the blessing"),
         ("evaluation", {"baseline_version": ""}, "the evaluation does not belong to the blessing"),
+        ("evaluation", {"takes_alias": False}, "the evaluation does not belong to the blessing"),
         ("record", {"backbone_uri": "/runs/backbone/4"}, "made from the backbone at /runs/backbone/4, not from /runs/backbone/5"),
         ("record", {"backbone_content_hash": "other"}, "the backbone at /runs/backbone/5 changed after its probe was made"),
         ("backbone", {"content_hash": "other"}, "the backbone at /runs/backbone/5 changed after its probe was made"),

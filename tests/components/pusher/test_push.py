@@ -71,7 +71,7 @@ def write_json(path, content):
 def run(tmp_path, registry_dir):
     """run(id, …) writes what one pipeline run hands to the Pusher and gives push()'s arguments."""
 
-    def make(number, blessed=True, baseline_version=None, recipe="recipe"):
+    def make(number, blessed=True, baseline_version=None, recipe="recipe", below=""):
         root = tmp_path / f"run{number}"
         artifacts = {
             "backbone": standard_artifacts.Model(), "probe": standard_artifacts.Model(),
@@ -94,8 +94,9 @@ def run(tmp_path, registry_dir):
             "backbone_content_hash": content_hash(str(serving)),
         })  # fmt: skip
         write_json(root / "evaluation" / "verdict.json", RECORDS["verdict"] | {
-            "blessed": blessed, "baseline_version": baseline_version,
-            "reasons": ["accuracy 0.61 is at least gate.min_accuracy 0.55"], "evidence": {}, "eval_split": "e" * 64,
+            "blessed": blessed, "takes_alias": blessed and not below, "baseline_version": baseline_version, "best_version": None,
+            "reasons": ["accuracy 0.61 is at least gate.min_accuracy 0.55", *([below] if below else [])], "figure": 0.61,
+            "evidence": {}, "eval_split": "e" * 64,
             "gate": {"min_accuracy": 0.55},
             "probe": {"uri": artifacts["probe"].uri, "content_hash": content_hash(str(probe))},
         })  # fmt: skip
@@ -108,6 +109,7 @@ def run(tmp_path, registry_dir):
         blessing.set_string_custom_property("probe_id", str(artifacts["probe"].id))
         blessing.set_string_custom_property("probe_content_hash", content_hash(str(probe)))
         blessing.set_string_custom_property("baseline_version", baseline_version or "")
+        blessing.set_int_custom_property("takes_alias", int(blessed and not below))
         return artifacts | {
             "registry_dir": registry_dir, "name": NAME, "recipe": recipe, "code": "Pretrain 0123456789ab", "run_id": f"run-{number}",
             "licence": "CC BY 4.0",
@@ -129,6 +131,8 @@ def test_a_blessed_backbone_is_registered_with_its_whole_lineage(run, registry_d
     assert "CC BY 4.0" in card and content_hash(backbone_dir) in card
     assert version.tags == {
         "accuracy": "0.61",
+        "figure": "0.61",
+        "best_version": "",
         "floor": "0.52",
         "gate": '{"min_accuracy": 0.55}',
         "reasons": '["accuracy 0.61 is at least gate.min_accuracy 0.55"]',
@@ -177,7 +181,16 @@ def test_a_champion_that_came_meanwhile_stays_and_the_record_says_so(run, regist
     assert (late["pushed"], late["version"], late["alias"]) == (True, "2", None)
     # Both have 0.61 on the same eval split: neither is better, so that the first one stays.
     assert "judged against no champion, but the champion is now version 1" in late["reasons"][0]
-    assert "accuracy 0.6100 is not above the champion" in late["reasons"][0]
+    assert "accuracy 61.0 % is not above the champion" in late["reasons"][0]
+    assert reading.champion(MlflowBackend(registry_dir, NAME)).version == "1"
+
+
+def test_a_blessed_backbone_below_the_champion_is_registered_without_the_alias(run, registry_dir):
+    push(**run(1))
+    below = "1.2 points below champion version 1 on these photographs: the alias champion stays with version 1"
+    record = push(**run(2, baseline_version="1", below=below))
+    assert (record["pushed"], record["created"], record["version"], record["alias"]) == (True, True, "2", None)
+    assert record["reasons"] == [f"registered without the alias: {below}"]
     assert reading.champion(MlflowBackend(registry_dir, NAME)).version == "1"
 
 

@@ -94,7 +94,7 @@ def test_the_verdict_comes_first_with_its_reasons(changes, title):
     only = artifacts.Artifacts(verdict=verdict(), push=push(**changes))
     body = page.render(only).partition("<body>")[2]
     assert re.search(r"<h1[^>]*>(.*?)</h1>", body)[1] == title
-    assert body.index(title) < body.index("gate.min_accuracy 0.5") < body.index("<main>")
+    assert body.index(title) < body.index("gate.min_accuracy 50.0 %") < body.index("<main>")
     if changes.get("pushed", True):
         assert push(**changes)["reasons"][0] in body
 
