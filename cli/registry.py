@@ -27,9 +27,11 @@ from registry import champions, lifecycle, mlflow_backend, reading
 from registry.backend import (
     ACCURACY,
     BASELINE_VERSION,
+    BEST_VERSION,
     CHAMPION,
     CONTENT_HASH,
     EVAL_SPLIT,
+    FIGURE,
     PROBE_CONTENT_HASH,
     RUN_ID,
     WITHHELD,
@@ -139,7 +141,7 @@ LINEAGE = (
 # Figures on the eval split: title, its tag, and the tag of its random-init baseline.
 FIGURES = (("linear top-1", ACCURACY, "floor"), ("kNN top-1", "knn", "knn_floor"))
 SHOWN = {tag for _, tags in LINEAGE for _, tag in tags} | {tag for _, *tags in FIGURES for tag in tags}
-SHOWN |= {"reasons", "gate", BASELINE_VERSION, WITHHELD, "eval_examples"}
+SHOWN |= {"reasons", "gate", BASELINE_VERSION, BEST_VERSION, FIGURE, WITHHELD, "eval_examples"}
 
 
 def lines(version: Version, history: list[ChampionChange]) -> Iterator[str]:
@@ -190,7 +192,10 @@ def _percent(version: Version, tag: str) -> str:
 
 def _baseline(version: Version) -> str:
     baseline = version.tags.get(BASELINE_VERSION)
-    return f"champion version {baseline}" if baseline else "the random-init baseline alone; there was no champion"
+    if not baseline:
+        return "the random-init baseline alone; there was no champion"
+    best = version.tags.get(BEST_VERSION)
+    return f"champion version {baseline}" + (f" and the best version so far, {best}" if best else "")
 
 
 # Columns of the list: title, and the tag that fills it.

@@ -69,12 +69,12 @@ def records(layout: Layout) -> Iterator[dict]:
 
 
 def outcome(record: dict) -> str:
-    """What became of a run, in two words: its version, that it has none, or that it did not end well."""
+    """What became of a run, in a few words: its version, that it has none, or that it did not end well."""
     gate, registry = record.get("gate"), record.get("registry")
     if record["status"] != "finished" or not gate:
         return record["status"]
     if registry and registry.get("version"):
-        return f"version {registry['version']}"
+        return f"version {registry['version']}" + ("" if registry.get("alias", True) else ", no alias")
     return "blessed" if gate["blessed"] else "not blessed" if gate["classes"] else "not judged"
 
 

@@ -57,7 +57,8 @@ def test_a_run_whose_process_has_gone_is_listed_as_killed(flowers):
 
 
 @pytest.mark.parametrize(("changed", "words"), [
-    ({}, "version 3"), ({"registry": {"version": None}}, "blessed"), ({"registry": None}, "blessed"),
+    ({}, "version 3"), ({"registry": {"version": "3", "alias": None}}, "version 3, no alias"),
+    ({"registry": {"version": None}}, "blessed"), ({"registry": None}, "blessed"),
     ({"gate": {"blessed": False, "classes": ["rose", "tulip"]}, "registry": {"version": None}}, "not blessed"),
     ({"gate": {"blessed": False, "classes": []}, "registry": {"version": None}}, "not judged"),
     ({"gate": None}, "finished"), ({"status": "interrupted"}, "interrupted"), ({"status": "started", "gate": None}, "started"),

@@ -246,7 +246,8 @@ def test_a_source_that_does_not_exist_is_named_before_anything_is_made(run, tmp_
 @pytest.mark.slow
 def test_a_warm_start_trains_on_from_the_champion_under_the_same_gate(finished_run, root, run):
     champion = reading.champion(MlflowBackend(str(root / "registry"), "flowers-backbone"))
-    process = run(finished_run.folder, root, *TINY, *OPEN_GATE, "pretrain.warm_start_epochs=2", options=["--warm-start", "champion"])
+    process = run(finished_run.folder, root, *TINY, *OPEN_GATE, "gate.max_regression=1", "pretrain.warm_start_epochs=2",
+                  options=["--warm-start", "champion"])  # fmt: skip
     assert process.returncode == 0, process.stdout + process.stderr
     record = latest(root)
     assert record["pretrain"]["warm_start"]["version"] == champion.version
@@ -254,7 +255,30 @@ def test_a_warm_start_trains_on_from_the_champion_under_the_same_gate(finished_r
     assert record["pretrain"]["epochs"] == 2 == record["configuration"]["pretrain"]["epochs"]
     assert record["gate"]["blessed"] and record["gate"]["baseline_version"] == champion.version
     assert record["registry"]["pushed"] and record["registry"]["version"] == str(int(champion.version) + 1)
+    assert record["registry"]["alias"] == ("champion" if record["gate"]["takes_alias"] else None)
+    # On the photographs of its own division no backbone has been pre-trained.
+    assert record["gate"]["pretrained_on"] == {"champion": 0, "best": None}
     assert f"from version {champion.version}" in process.stdout
+
+
+# A whole run.
+@pytest.mark.slow
+def test_a_new_class_and_another_side_are_judged_alike(finished_run, root, run, tmp_path):
+    photographs = tmp_path / "photographs"
+    shutil.copytree(finished_run.folder, photographs)
+    (photographs / "class-5").mkdir()
+    for index in range(12):
+        (photographs / "class-5" / f"{index}.jpg").write_bytes(scene.draw_jpeg(5, 1000 + index, 48))
+    process = run(photographs, root, *TINY, *OPEN_GATE, "gate.max_regression=1", "embedding.photograph_side=40")
+    assert process.returncode == 0, process.stdout + process.stderr
+    record = latest(root)
+    gate = record["gate"]
+    assert len(gate["classes"]) == 6 and gate["baseline_version"] == "1" and 0 <= gate["metrics"]["champion"]["accuracy"] <= 1
+    assert any("champion version 1" in reason and "95 % interval" in reason for reason in gate["reasons"])
+    # The division follows content, so that what was in train stays there, but for what a new class moves.
+    assert 0 <= gate["pretrained_on"]["champion"] <= gate["eval_examples"]
+    assert gate["blessed"] and record["registry"]["version"] == "2"
+    assert record["registry"]["alias"] == ("champion" if gate["takes_alias"] else None)
 
 
 def test_a_warm_start_from_another_network_ends_before_any_node(finished_run, root, run):

@@ -45,7 +45,7 @@ EDITED = {
         replaced("components/report/templates/style.css", "1180px", "1181px"), "components/report/templates/style.css changed", REPORT),
     "components/report/sections.py": (code("components/report/sections.py"), "components/report/sections.py changed", REPORT),
     "registry/publishing.py": (code("registry/publishing.py"), "registry/publishing.py changed", PUSHER),
-    "registry/reading.py": (code("registry/reading.py"), "registry/reading.py changed", EVALUATOR),
+    "registry/comparison.py": (code("registry/comparison.py"), "registry/comparison.py changed", EVALUATOR),
     "components/evaluator/gate.py": (code("components/evaluator/gate.py"), "components/evaluator/gate.py changed", EVALUATOR),
     "trainer/probe.py": (code("trainer/probe.py"), "trainer/probe.py changed", LINEAR_EVAL),
     "trainer/views.py": (code("trainer/views.py"), "trainer/views.py changed", PRETRAIN),
@@ -60,8 +60,8 @@ EDITED = {
         lambda project, photographs: (project / "trainer/simsiam.py").write_text(
             (project / "trainer/simsiam.py").read_text() + "\n# Another word.\n"), None, []),
     "a preset's warm_start_epochs": (replaced("pipeline_config.py", "warm_start_epochs=8", "warm_start_epochs=9"), None, []),
-    "a default of the gate": (replaced("pipeline_config.py", "max_regression: float = 0.01", "max_regression: float = 0.02"),
-                              "gate.max_regression 0.01 → 0.02", EVALUATOR),
+    "a default of the gate": (replaced("pipeline_config.py", "max_regression: float = 0.03", "max_regression: float = 0.02"),
+                              "gate.max_regression 0.03 → 0.02", EVALUATOR),
     "a preset's weight_decay": (
         lambda project, photographs: (project / "pipeline_config.py").write_text(
             (project / "pipeline_config.py").read_text().replace("weight_decay=5e-4", "weight_decay=6e-4", 1)),
