@@ -87,6 +87,17 @@ def own_options(parsed: argparse.Namespace) -> dict[str, str | None]:
     return {"data.source": parsed.data, "data.labels": parsed.labels, "data.unlabelled": parsed.unlabelled}
 
 
+def add_warm_start(parser: argparse.ArgumentParser) -> None:
+    """Adds --warm-start and --from-scratch-every."""
+    parser.add_argument("--warm-start", metavar="VERSION",
+                        help="start pre-training from a registered version, a number or an alias such as champion; then "
+                        "pretrain.warm_start_epochs and pretrain.warm_start_learning_rate apply, unless pretrain.epochs or "
+                        "pretrain.base_learning_rate is set instead"
+                        ).completer = versions  # fmt: skip
+    parser.add_argument("--from-scratch-every", type=int, default=0, metavar="N",
+                        help="let every N-th run of a schedule start from random weights in spite of --warm-start")  # fmt: skip
+
+
 def add_root(parser: argparse.ArgumentParser) -> None:
     """Adds --root; `Layout.at(parsed.root)` has the paths below it."""
     parser.add_argument("--root", default="runs", metavar="DIR", help="where runs keep everything (default: %(default)s/)")

@@ -9,12 +9,11 @@ import dataclasses
 import datetime
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import time
 import zoneinfo
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 
 import cronsim
 
@@ -177,50 +176,6 @@ def existing(name: str) -> Entry:
         there = f"there are {', '.join(found)}" if found else "there are none"
         raise ConfigurationError(f"there is no schedule {name!r} in this user's crontab; {there}")
     return found[name]
-
-
-# Which data a run finds, that cron's own environment lacks: both name files.
-VARIABLES = ("TFDS_DATA_DIR", "GOOGLE_APPLICATION_CREDENTIALS")
-
-
-def variables(environment: Mapping[str, str]) -> list[str]:
-    """The words before a command that set, as in `environment`, the variables that say where data is; paths become absolute."""
-    found = {name: value for name in VARIABLES if (value := environment.get(name))}
-    paths = {name: value if "://" in value else os.path.abspath(os.path.expanduser(value)) for name, value in found.items()}
-    return ["env", *(f"{name}={path}" for name, path in paths.items())] if paths else []
-
-
-# Of the log, in the mail about a run that failed.
-MAILED_LINES = 15
-# Keeps the exit status, and stands before the name of the log.
-LOG = "; s=$?; log="
-
-
-def command(name: str, folder: str, run: Sequence[str], log: str) -> str:
-    """The shell command of a schedule: the run in `folder`, its output and how it ended in `log`.
-
-    cron mails what a command prints, so it prints nothing unless the run fails: then the end of the log.
-    """
-    begin = f"cd {shlex.quote(folder)} && {shlex.join(run)} >> {shlex.quote(log)} 2>&1{LOG}{shlex.quote(log)}"
-    end = f'echo "$(date "+%F %T") schedule {name}: exit status $s" >> "$log"'
-    return f'{begin}; {end}; [ $s = 0 ] || {{ echo "$log:"; tail -n {MAILED_LINES} "$log"; exit $s; }}'
-
-
-def last_end(entry: Entry) -> str:
-    """When and how the last run of a schedule ended, from its log; "" if none has, or the log is gone."""
-    try:
-        log = shlex.split(entry.command.replace(r"\%", "%").partition(LOG)[2])[0].removesuffix(";")
-        with open(log, encoding="utf-8", errors="replace") as file:
-            ends = re.findall(rf"^(\S+ \S+) schedule {entry.name}: exit status (\d+)$", file.read(), re.MULTILINE)
-    except (OSError, ValueError, IndexError):
-        return ""
-    return f"{ends[-1][0]} {'finished' if ends[-1][1] == '0' else f'failed ({ends[-1][1]})'}" if ends else ""
-
-
-def escaped(command: str) -> str:
-    """A shell command as written in a crontab, where an unescaped % ends it."""
-    require("\n" not in command, "a scheduled command", "one line", command)
-    return command.replace("%", r"\%")
 
 
 def require_this_machine_s_zone(expression: CronExpression) -> None:

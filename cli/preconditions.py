@@ -207,6 +207,14 @@ def require_warm_start(warm_start: str | None, overrides: Iterable[str]) -> None
             raise ConfigurationError(f"{key} counts only with --warm-start; add --warm-start champion, or leave it out")
 
 
+def require_alternation(every: int, warm_start: str | None, schedule: str | None) -> None:
+    """Whether --from-scratch-every is given for the runs of a schedule with --warm-start only."""
+    if every and (warm_start is None or schedule is None):
+        raise ConfigurationError("--from-scratch-every counts only for a schedule with --warm-start; add both, or leave it out")
+    if every < 0 or every == 1:
+        raise ConfigurationError(f"--from-scratch-every must be 2 or more, got {every}; without --warm-start every run starts from scratch")
+
+
 def require_agreement(options: Mapping[str, str | None], overrides: Iterable[str]) -> None:
     """Whether no setting is given by its own option and by --set with another value.
 

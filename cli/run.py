@@ -36,11 +36,9 @@ def add(verbs) -> None:
                    "--preset cpu --data FOLDER --warm-start champion", after=EXIT_STATUSES))  # fmt: skip
     add_configuration(run, preset="quick", data="synthetic, tfds:NAME, or a folder")
     add_root(run)
-    run.add_argument("--warm-start", metavar="VERSION",
-                     help="start pre-training from a registered version, a number or an alias such as champion; then "
-                     "pretrain.warm_start_epochs and pretrain.warm_start_learning_rate apply, unless pretrain.epochs or "
-                     "pretrain.base_learning_rate is set instead"
-                     ).completer = arguments.versions  # fmt: skip
+    arguments.add_warm_start(run)
+    run.add_argument("--schedule", metavar="NAME", help="the schedule that starts the run, which run.json then names; without a "
+                     "champion yet, its run with --warm-start champion starts from random weights")  # fmt: skip
     run.add_argument("--require-push", action="store_true", help="exit with 4 if the backbone is not in the registry afterwards")
     amount = run.add_mutually_exclusive_group()
     amount.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors; DIR/latest/run.json has the result")
@@ -50,10 +48,9 @@ def add(verbs) -> None:
 
 def _run(parsed: argparse.Namespace) -> ExitStatus:
     config = settings.with_absolute_paths(configuration(parsed))
-    if parsed.warm_start is not None:
-        config = settings.for_warm_start(config, parsed.overrides)
     layout = Layout.at(parsed.root)
     preconditions.require_warm_start(parsed.warm_start, parsed.overrides)
+    preconditions.require_alternation(parsed.from_scratch_every, parsed.warm_start, parsed.schedule)
     preconditions.require_sources(config.data)
     preconditions.require_a_batch(config)
     preconditions.require_gpu_driver(config, os.environ)
@@ -61,6 +58,9 @@ def _run(parsed: argparse.Namespace) -> ExitStatus:
     options = Options(
         require_push=parsed.require_push,
         warm_start=parsed.warm_start,
+        overrides=tuple(parsed.overrides),
+        schedule=parsed.schedule,
+        from_scratch_every=parsed.from_scratch_every,
         output=Output.QUIET if parsed.quiet else Output.VERBOSE if parsed.verbose else Output.NORMAL,
         command=shlex.join([typed(), *parsed.given]),
     )
@@ -74,12 +74,18 @@ class Options:
     Attributes:
       require_push: whether a run whose backbone is not in the registry afterwards counts as failed.
       warm_start: number or alias of the registered version that pre-training starts from.
+      overrides: KEY=VALUE of --set, which say which settings of a warm start were given.
+      schedule: name of the schedule that starts the run.
+      from_scratch_every: each run of the schedule of this number starts from random weights all the same; 0: none.
       output: how much it shows.
       command: the command line that started the run, and continues it after an interruption.
     """
 
     require_push: bool = False
     warm_start: str | None = None
+    overrides: tuple[str, ...] = ()
+    schedule: str | None = None
+    from_scratch_every: int = 0
     output: Output = Output.NORMAL
     command: str = "flowers run"
 
@@ -109,7 +115,7 @@ def run(config: Config, layout: Layout, options: Options) -> ExitStatus:
 
     with interruption.listening(ending, ending_at_once), run_lock(layout.lock):
         now = datetime.datetime.now(datetime.timezone.utc)
-        start = Start(new_run_id(now), now.isoformat(timespec="seconds"), config)
+        start = Start(new_run_id(now), now.isoformat(timespec="seconds"), config, schedule=options.schedule)
         folder = layout.run(start.run_id)
         folder.mkdir(parents=True)
         try:
@@ -136,11 +142,19 @@ def _run_and_record(
             # Here, under the console: these imports take seconds and write to standard error.
             from pipeline import local
 
-            if options.warm_start is not None:
-                start = dataclasses.replace(start, config=local.with_warm_start(start.config, layout, options.warm_start))
-                shown.say(f"Warm start from version {start.config.pretrain.warm_start.version}")
             shown.why = lambda node: local.because(layout, start.run_id).get(node, [])
-            prepared = local.prepare(start.config, layout)
+            version, why = options.warm_start or "", ""
+            if version and not options.schedule:  # looked up before the photographs are read, as it may be mistyped
+                start = dataclasses.replace(start, config=_warm(start.config, options, version, layout))
+            inspection = local.inspect_source(start.config, layout)
+            if version and options.schedule:
+                version, why = local.starting_version(
+                    start.config, layout, options.schedule, version, options.from_scratch_every, inspection.fingerprint)  # fmt: skip
+                start = dataclasses.replace(start, config=_warm(start.config, options, version, layout))
+            if options.warm_start:
+                said = f"Warm start from version {start.config.pretrain.warm_start.version}" if version else "Start from random weights"
+                shown.say(f"{said}, {why}" if why else said)
+            prepared = local.prepare(start.config, inspection, layout)
             start = dataclasses.replace(start, origin=prepared.origin, recipe=prepared.recipe)
             local.run(start.config, prepared, layout, start.run_id, shown.expect)
     except (Exception, KeyboardInterrupt) as caught:
@@ -167,6 +181,13 @@ def _run_and_record(
         shown.fail(f"Not pushed: {'; '.join(record['registry']['reasons'])} (exit status {int(ExitStatus.NOT_PUSHED)})")
         return ExitStatus.NOT_PUSHED
     return status
+
+
+def _warm(config: Config, options: Options, version: str, layout: Layout) -> Config:
+    """`config` with a warm start from `version`; unchanged for "", which means random weights."""
+    from pipeline import local
+
+    return local.with_warm_start(settings.for_warm_start(config, options.overrides), layout, version) if version else config
 
 
 def say_killed(former: dict | None, shown: Console) -> None:

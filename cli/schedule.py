@@ -1,6 +1,7 @@
 """`flowers schedule`: runs the pipeline at fixed times, on Vertex AI or by this machine's cron."""
 
 import argparse
+import dataclasses
 import datetime
 import os
 import re
@@ -11,7 +12,7 @@ import rich.console
 import rich.markup
 from rich.table import Table
 
-from cli import crontab, preconditions, settings
+from cli import crontab, last_run, preconditions, scheduled_command, settings
 from cli.arguments import (
     EXIT_STATUSES,
     ExitStatus,
@@ -19,6 +20,7 @@ from cli.arguments import (
     add_place,
     add_root,
     add_target,
+    add_warm_start,
     configuration,
     examples,
     target_options,
@@ -52,6 +54,7 @@ def add(verbs) -> None:
     creating.add_argument("--cron", required=True, metavar="WHEN",
                           help='MINUTE HOUR DAY MONTH WEEKDAY, such as "TZ=Europe/Berlin 0 3 * * 1"')  # fmt: skip
     add_configuration(creating, preset=None, data="gs://BUCKET/FOLDER (with --local a folder), tfds:NAME or synthetic")
+    add_warm_start(creating)
     add_target(creating, required=False)
     add_root(creating)
     creating.set_defaults(verb=_create)
@@ -69,10 +72,15 @@ def _create(parsed: argparse.Namespace) -> ExitStatus:
     _require_place(parsed, "project", "region", "bucket", "image")
     parsed.preset = parsed.preset or ("quick" if parsed.local else "gpu")
     config = configuration(parsed)
+    preconditions.require_warm_start(parsed.warm_start, parsed.overrides)
+    preconditions.require_alternation(parsed.from_scratch_every, parsed.warm_start, parsed.name)
 
     if parsed.local:
         preconditions.require_sources(settings.with_absolute_paths(config).data)
-        return create_local(parsed.name, parsed.cron, config, parsed.overrides, parsed.root)
+        start = [] if parsed.warm_start is None else ["--warm-start", parsed.warm_start]
+        start += ["--from-scratch-every", str(parsed.from_scratch_every)] if parsed.from_scratch_every else []
+        return create_local(parsed.name, parsed.cron, config, parsed.overrides, parsed.root, start)
+    require(parsed.warm_start is None, "--warm-start", "left out, unless the schedule is --local", parsed.warm_start)
     return create(parsed.name, parsed.cron, config, target_options(parsed))
 
 
@@ -142,11 +150,14 @@ def manage(action: str, name: str, project: str, region: str) -> ExitStatus:
     return _done(action, name)
 
 
-def create_local(name: str, cron: str, config: Config, overrides: Sequence[str], root: str) -> ExitStatus:
+def create_local(
+    name: str, cron: str, config: Config, overrides: Sequence[str], root: str, start: Sequence[str] = ()
+) -> ExitStatus:
     """Schedules `flowers run` in this user's crontab; an existing schedule is updated.
 
     Args:
       overrides: what was given with --set, for the command in the crontab.
+      start: words of that command that say where pre-training starts.
 
     Raises:
       ConfigurationError: an invalid setting, another time zone, or no crontab; nothing was written.
@@ -159,14 +170,19 @@ def create_local(name: str, cron: str, config: Config, overrides: Sequence[str],
     paths = [f"data.{name}={value}" for name in settings.PATHS if (value := getattr(data, name))]
     log = layout.root / f"schedule-{name}.log"
     options = [option for one in [*overrides, *paths] for option in ("--set", one)]
-    run = [sys.executable, "-m", "pipeline", "run", "--preset", config.preset, *options, "--root", str(layout.root)]
-    command = crontab.command(name, str(PROJECT), [*crontab.variables(os.environ), *run], str(log))
+    run = [sys.executable, "-m", "pipeline", "run", "--schedule", name, "--preset", config.preset, *options, *start,
+           "--root", str(layout.root)]  # fmt: skip
+    variables, left_out = scheduled_command.variables(os.environ)
+    command = scheduled_command.command(name, str(PROJECT), [*variables, *run], str(log))
+    line = scheduled_command.escaped(command)
     crontab.entries()  # raises before anything is made if there is no crontab
     os.makedirs(layout.root, exist_ok=True)
-    created = crontab.put(crontab.Entry(name, expression.fields, crontab.escaped(command)))
+    created = crontab.put(crontab.Entry(name, expression.fields, line))
     print(f"{'Created' if created else 'Updated'} schedule {name}: {expression.fields}, in this user's crontab")
     print(f"  Next run  {_time(crontab.next_run(expression.fields, datetime.datetime.now()))}")
     print(f"  Command   {command}")
+    for one in left_out:
+        print(f"  Left out  {one}; if runs need it, write it into the crontab yourself, as a line NAME=VALUE above")
     print(f"  Outcome   {layout.latest / 'run.json'} of the last run; {log} has the output of all, and cron mails what fails")
     return ExitStatus.FINISHED
 
@@ -181,10 +197,11 @@ def manage_local(action: str, name: str) -> ExitStatus:
         now = datetime.datetime.now()
         rows = [
             (one.name, one.fields, "paused" if one.paused else "active",
-             "" if one.paused else _time(crontab.next_run(one.fields, now)), crontab.last_end(one), one.command)
+             "" if one.paused else _time(crontab.next_run(one.fields, now)), *dataclasses.astuple(last_run.of_entry(one)))
             for one in crontab.entries()
         ]  # fmt: skip
-        return _table("Schedules in this user's crontab", ("name", "when", "state", "next run", "last end", "command"), rows)
+        return _table("Schedules in this user's crontab",
+                      ("name", "when", "state", "next run", "last run", "it ended", "it found"), rows)  # fmt: skip
     require_name(name)
     if action == "delete":
         crontab.remove(name)

@@ -1,7 +1,8 @@
 """Runs the DAG on this machine, node after node, in this process.
 
-`prepare` finds out what the DAG is built from: the data's fingerprint, the code's versions, the champion. `with_warm_start` is
-the configuration of a run that starts from a registered backbone.
+`inspect_source` and `prepare` find out what the DAG is built from: the data's fingerprint, the code's versions, the champion.
+`with_warm_start` is the configuration of a run that starts from a registered backbone, `starting_version` which one a schedule's
+run starts from.
 """
 
 import dataclasses
@@ -20,7 +21,7 @@ from tfx.orchestration.portable import runtime_parameter_utils
 from components.example_gen.source import Inspection, inspect
 from contracts import files, how_to_run, model_files
 from contracts.layout import Layout
-from pipeline import metadata
+from pipeline import metadata, run_record, starting_point
 from pipeline.dag import Places, create_pipeline, how_pretrain_runs
 from pipeline.identity import Origin, changes, node_code, package_versions, recipe
 from pipeline_config import Config, ConfigurationError, WarmStart
@@ -49,11 +50,11 @@ class Prepared:
     registered: dict[str, str]
 
 
-def prepare(config: Config, layout: Layout) -> Prepared:
-    """Inspects the source and the registry, and repairs what an interrupted run or command left in the registry.
+def inspect_source(config: Config, layout: Layout) -> Inspection:
+    """What the source has now; its list of photographs is kept for the next run.
 
     Raises:
-      ConfigurationError: fewer GPUs than the settings ask for.
+      ConfigurationError: fewer GPUs than the settings ask for, which is said before hours of reading.
       SourceNotFound: the source names no data.
       DataRefused: a class, or the whole source, has too few usable images.
     """
@@ -62,6 +63,11 @@ def prepare(config: Config, layout: Layout) -> Prepared:
     log.info("Source %s has %s", config.data.source,
              f"{len(inspection.classes)} classes: {', '.join(inspection.classes)}" if inspection.classes else "no labels")  # fmt: skip
     _keep_photographs(inspection, layout)
+    return inspection
+
+
+def prepare(config: Config, inspection: Inspection, layout: Layout) -> Prepared:
+    """Looks into the registry, and repairs what an interrupted run or command left there."""
     origin = Origin(data_fingerprint=inspection.fingerprint, code=node_code(), packages=package_versions())
     determined_by = recipe(config, origin)
     registry = open_registry(str(layout.registry), config.registry.name)
@@ -183,6 +189,16 @@ def _require_all_ran(nodes: list[str], layout: Layout, run_id: str) -> None:
     for node in nodes:
         if states.get(node) not in metadata.SUCCESSFUL:
             raise NodeDidNotRun(node)
+
+
+def starting_version(
+    config: Config, layout: Layout, schedule: str, wanted: str, from_scratch_every: int, fingerprint: str
+) -> tuple[str, str]:
+    """The version that a schedule's run starts from, "" for random weights, and why: `starting_point.starting_version`."""
+    finished = starting_point.finished_runs(run_record.read_all(layout), schedule)
+    versions = open_registry(str(layout.registry), config.registry.name).versions()
+    registered = [name for version in versions for name in (version.version, *version.aliases)]
+    return starting_point.starting_version(finished, wanted, from_scratch_every, fingerprint, registered)
 
 
 # What two networks must share for the weights of one to fit the other and to mean the same there.

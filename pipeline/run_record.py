@@ -50,6 +50,7 @@ class Start:
     config: Config | None
     origin: Origin | None = None
     recipe: str | None = None
+    schedule: str | None = None  # the name of the one that started it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,6 +110,11 @@ def read(folder: pathlib.Path) -> dict | None:
     return record | {"run_id": folder.resolve().name} if whole else None
 
 
+def read_all(layout: Layout) -> list[dict]:
+    """`read` of every run that can be read, in the order in which they started."""
+    return [record for path in sorted(layout.root.glob("runs/*/run.json")) if (record := read(path.parent)) is not None]
+
+
 def newest(layout: Layout) -> dict | None:
     """`read` of the newest run."""
     return read(layout.latest)
@@ -150,6 +156,7 @@ def build(
         "failing_node": outcome.failing_node,
         "started_at": start.started_at,
         "seconds": round(outcome.seconds, 1),
+        "schedule": start.schedule,
         "preset": start.config.preset if start.config else None,
         "configuration": pipeline_config.to_dict(start.config) if start.config else None,
         "code": _code(start),

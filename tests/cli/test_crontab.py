@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from cli import crontab
+from cli import crontab, last_run, scheduled_command
 from cli.crontab import Entry, parse
 from cli.main import main
 from contracts.layout import run_lock
@@ -39,6 +39,8 @@ def table(tmp_path, monkeypatch):
     file, folder = tmp_path / "crontab.txt", tmp_path / "bin"
     folder.mkdir()
     program(folder, CRONTAB.format(python=sys.executable, file=str(file)))
+    for name in scheduled_command.NAMES:
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PATH", str(folder))
     return file
 
@@ -64,7 +66,7 @@ def test_the_verbs_from_creation_to_deletion(table, flowers, tmp_path):
     said = flowers("create", "weekly", "--cron", "0 3 * * 1", "--data", str(photos), "--root", str(root))
     assert said.startswith("Created schedule weekly: 0 3 * * 1, in this user's crontab")
     (line,) = table.read_text().splitlines()
-    assert line.startswith("0 3 * * 1 cd ") and line.endswith(" # flowers schedule weekly")
+    assert line.startswith("0 3 * * 1 log=") and line.endswith(" # flowers schedule weekly")
     said = flowers("create", "weekly", "--cron", "0 4 * * *", "--root", str(root))
     assert said.startswith("Updated schedule weekly: 0 4 * * *")
     assert len(table.read_text().splitlines()) == 1
@@ -84,13 +86,12 @@ def due(fields):
 
 def test_a_line_that_somebody_changed_is_listed_without_its_next_run(table, flowers):
     table.write_text("0 4 * * 1#2 true # flowers schedule odd\n")
-    assert re.search(r"odd +│ 0 4 \* \* 1#2 │ active │ +│ +│ true", flowers("list"))
+    assert re.search(r"odd +│ 0 4 \* \* 1#2 │ active │ +│ +│ +│ +│", flowers("list"))
 
 
 def test_the_command_in_the_crontab_runs_the_pipeline_as_it_was_configured(table, flowers, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TFDS_DATA_DIR", "data sets")
-    monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
     root = tmp_path / "100% runs"
     for file in ("it's mine/rose.jpg", "more/tulip.jpg", "labels.csv"):
         (tmp_path / file).parent.mkdir(exist_ok=True)
@@ -100,9 +101,29 @@ def test_the_command_in_the_crontab_runs_the_pipeline_as_it_was_configured(table
     command = crontab.existing("weekly").command.replace(r"\%", "%")  # as cron hands it to the shell
     words = shlex.split(command.partition(" >> ")[0].partition(" && ")[2])
     assert words == [
-        "env", f"TFDS_DATA_DIR={tmp_path}/data sets", sys.executable, "-m", "pipeline", "run", "--preset", "quick",
+        "env", f"TFDS_DATA_DIR={tmp_path}/data sets", f"PATH={tmp_path}/bin", sys.executable, "-m", "pipeline", "run",
+        "--schedule", "weekly", "--preset", "quick",
         "--set", "pretrain.epochs=3", "--set", f"data.source={tmp_path}/it's mine", "--set", f"data.labels={tmp_path}/labels.csv",
         "--set", f"data.unlabelled={tmp_path}/more", "--root", str(root)]  # fmt: skip
+
+
+def test_a_schedule_starts_from_the_champion_and_alternates_as_it_was_told(table, flowers, tmp_path):
+    flowers("create", "weekly", "--cron", "0 3 * * 1", "--warm-start", "champion", "--from-scratch-every", "4", "--set",
+            "pretrain.warm_start_epochs=2", "--root", str(tmp_path))  # fmt: skip
+    words = shlex.split(crontab.existing("weekly").command)
+    assert words[words.index("--warm-start") :][:4] == ["--warm-start", "champion", "--from-scratch-every", "4"]
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["--from-scratch-every", "4"], "--from-scratch-every counts only for a schedule with --warm-start"),
+    (["--from-scratch-every", "1", "--warm-start", "champion"], "--from-scratch-every must be 2 or more, got 1"),
+    (["--set", "pretrain.warm_start_epochs=2"], "pretrain.warm_start_epochs counts only with --warm-start"),
+])  # fmt: skip
+def test_a_start_that_cannot_be_meant_is_refused(table, capsys, arguments, message):
+    assert main(["schedule", "create", "weekly", "--cron", "0 3 * * 1", "--local", *arguments]) == 2
+    assert message in capsys.readouterr().err and not table.exists()
+    if "--warm-start" not in arguments:
+        assert main(["run", *arguments]) == 2
 
 
 def test_a_run_that_is_due_while_another_one_runs_is_left_out(table, flowers, tmp_path):
@@ -126,24 +147,26 @@ def as_cron(command):
     (["true"], 0, ""), (["ls", "/no such folder"], 2, "no such folder"), (["sh", "-c", "kill -9 $$"], 137, "exit status 137"),
 ])  # fmt: skip
 def test_cron_mails_a_run_that_fails_and_the_log_and_the_list_say_how_it_ended(tmp_path, run, status, mailed):
-    command = crontab.command("weekly", "/", run, str(tmp_path / "it's 5% of.log"))
+    command = scheduled_command.command("weekly", "/", run, str(tmp_path / "it's 5% of.log"))
     done = as_cron(command)
     assert done.returncode == status and bool(done.stdout + done.stderr) == bool(status)
     assert re.search(mailed, done.stdout + done.stderr)
-    ended = crontab.last_end(Entry("weekly", "0 3 * * 1", crontab.escaped(command)))
-    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d " + ("finished" if status == 0 else rf"failed \({status}\)"), ended)
+    (end,) = scheduled_command.ends(Entry("weekly", "0 3 * * 1", scheduled_command.escaped(command)))
+    assert end.words == ("finished" if status == 0 else f"failed ({status})")
+    assert abs(datetime.datetime.now() - end.moment) < datetime.timedelta(minutes=10)
     assert len(command) + len(str(tmp_path)) < 1000  # which is what Debian's cron takes
 
 
 @pytest.mark.parametrize(("folder", "log"), [("/gone", "log"), ("/", "gone/log")])
 def test_cron_mails_that_the_project_or_the_folder_of_the_log_is_gone(tmp_path, folder, log):
-    done = as_cron(crontab.command("weekly", folder, ["true"], str(tmp_path / log)))
+    done = as_cron(scheduled_command.command("weekly", folder, ["true"], str(tmp_path / log)))
     assert done.returncode != 0 and "gone" in done.stdout + done.stderr
 
 
 def test_what_never_ended_or_is_no_command_of_ours_has_no_last_end(tmp_path):
-    for command in ("true", "true; s=$?; log=/gone; true", "it's", "", f"true; s=$?; log={tmp_path}; true", "true; s=$?; log='"):
-        assert crontab.last_end(Entry("weekly", "0 3 * * 1", command)) == ""
+    for command in ("true", "log=/gone; true", "it's", "", f"log={tmp_path}; true", "log='"):
+        assert scheduled_command.ends(Entry("weekly", "0 3 * * 1", command)) == []
+        assert last_run.of_entry(Entry("weekly", "0 3 * * 1", command)) == last_run.LastRun()
 
 
 def test_whatever_else_the_crontab_has_stays_byte_for_byte(table):
