@@ -114,6 +114,11 @@ def choose_strategy(cluster: str | None) -> tf.distribute.Strategy:
     return tf.distribute.get_strategy()
 
 
+def on_gpu() -> bool:
+    """Whether steps run on GPUs: TensorFlow places them there if it sees one."""
+    return bool(tf.config.list_logical_devices("GPU"))
+
+
 def device(strategy: tf.distribute.Strategy) -> str:
     """What a step runs on, such as "CPU" or "4 x NVIDIA A100-SXM4-40GB": the first GPU's name stands for all."""
     gpus = tf.config.list_physical_devices("GPU")
@@ -136,7 +141,7 @@ def check_settings(strategy: tf.distribute.Strategy, settings: Pretrain) -> None
             f"pretrain.batch_size must be a multiple of the {together} devices that share it, two images or more each, got "
             f"{settings.batch_size}; try {max(2, round(settings.batch_size / together)) * together}"
         )
-    if together > 1 and settings.xla and not tf.config.list_logical_devices("GPU"):
+    if together > 1 and settings.xla and not on_gpu():
         raise ConfigurationError(
             "pretrain.xla must be false if several CPU devices share the batch, got true: TensorFlow compiles the exchange "
             "between devices for GPUs only"

@@ -23,6 +23,11 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 RGB_TO_YIQ = np.array([[0.30, 0.59, 0.11], [0.599, -0.2773, -0.3217], [0.213, -0.5251, 0.3121]], np.float32)
 YIQ_TO_RGB = np.linalg.inv(RGB_TO_YIQ).astype(np.float32)
 
+# CropAndResize's kernels for GPUs take half, float and double, no uint8 (TensorFlow's crop_and_resize_op.cc): of uint8 the crops
+# would be cut on the processor and cross the bus as float32. Half holds 0 to 255 exactly, and the kernel computes in float32 from
+# it, so that the crops are the same; on a processor the cast would only take time.
+CROPPED_ON_GPU = tf.float16
+
 # The paper's blur is meant for views of this side; sigma scales with the resolution.
 BLUR_REFERENCE_SIDE = 224
 
@@ -43,6 +48,8 @@ def random_view(canvases: tf.Tensor, aspects: tf.Tensor, seed: tf.Tensor, resolu
     seeds = tf.unstack(tf.random.split(seed, 3))
     boxes = random_boxes(aspects, seeds[0], views)
     count = tf.shape(canvases)[0]
+    if replicas.on_gpu():
+        canvases = tf.cast(canvases, CROPPED_ON_GPU)
     crops = tf.image.crop_and_resize(canvases, boxes, tf.range(count), (resolution, resolution)) / 255.0
     colours = apply_colours(crops, random_colours(count, seeds[1], views))
     if views.blur_probability == 0:
