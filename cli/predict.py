@@ -10,7 +10,7 @@ from rich.table import Table
 from cli import arguments, preconditions
 from cli.arguments import ExitStatus, add_root, add_version, examples
 from cli.terminal import counting, list_unreadable, mistakes, say, say_left_out, terminal
-from contracts.text import visible
+from contracts.text import percent, visible
 
 if TYPE_CHECKING:
     from inference.prediction_files import Written
@@ -96,21 +96,21 @@ def _about(done: "Written") -> list[str]:
     if done.temperature is None:
         lines = ["The probabilities are not calibrated: fewer than two classes had two labelled photographs for cross-validation."]
     else:
-        lines = [f"Calibration error on the eval split {measured['calibration_error']:.1%}{_baseline(random_init['calibration_error'])}"]
+        lines = [f"Calibration error on the eval split {percent(measured['calibration_error'])}{_baseline(random_init['calibration_error'])}"]
     if done.threshold is None:
-        because = "" if done.temperature is None else f": no threshold reached a precision of {stated:.0%} in cross-validation"
+        because = "" if done.temperature is None else f": no threshold reached a precision of {percent(stated, 0)} in cross-validation"
         lines.append(f"Every prediction is unsure{because}; --threshold sets one.")
     elif done.threshold != measured["threshold"]:
-        lines.append(f"Unsure: below {done.threshold:.1%}, as asked")
+        lines.append(f"Unsure: below {percent(done.threshold)}, as asked")
     else:
-        lines.append(f"Unsure: below {done.threshold:.1%}, chosen for a precision of {stated:.0%}; on the eval split "
+        lines.append(f"Unsure: below {percent(done.threshold)}, chosen for a precision of {percent(stated, 0)}; on the eval split "
                      f"{_share(measured['coverage'])} were sure{_baseline(random_init['coverage'])}, and {_share(measured['precision'])} "
                      f"of those right{_baseline(random_init['precision'])}")  # fmt: skip
     return lines
 
 
 def _share(value: float | None) -> str:
-    return "none" if value is None else f"{value:.1%}"
+    return "none" if value is None else percent(value)
 
 
 def _baseline(value: float | None) -> str:

@@ -21,7 +21,7 @@ from cli.arguments import ExitStatus, add_root, examples
 from cli.console import without_library_noise
 from cli.program import as_typed
 from contracts.layout import Layout
-from contracts.text import visible
+from contracts.text import percent, visible
 from pipeline_config import require
 from registry import champions, lifecycle, mlflow_backend, reading
 from registry.backend import (
@@ -187,7 +187,7 @@ def when(at: str) -> str:
 
 
 def _percent(version: Version, tag: str) -> str:
-    return f"{float(version.tags[tag]):.1%}" if version.tags.get(tag) else "not measured"
+    return percent(float(version.tags[tag])) if version.tags.get(tag) else "not measured"
 
 
 def _baseline(version: Version) -> str:
@@ -321,7 +321,7 @@ def _by(action: str) -> str:
 
 def _tag(version: Version, tag: str) -> str:
     text = version.tags.get(tag, "")
-    return f"{float(text):.1%}" if tag in (ACCURACY, "floor") and text else text
+    return percent(float(text)) if tag in (ACCURACY, "floor") and text else text
 
 
 def _table(title: str, *columns: str) -> Table:

@@ -15,7 +15,7 @@ from cli.program import as_typed
 from cli.recorded_run import LATEST, recorded_run
 from cli.terminal import WIDTH_OF_FILES
 from contracts.layout import Layout, active_run
-from contracts.text import visible
+from contracts.text import percent, visible
 from pipeline import run_record
 from pipeline_config import ConfigurationError
 
@@ -154,7 +154,7 @@ def _percent(share: float | None, count: int | None = None) -> str:
     """A share in percent; with the number of photographs that it was measured on, also its standard error sqrt(p (1 - p) / n)."""
     if share is None:
         return ""
-    return f"{share:.1%}" + (f" ± {math.sqrt(share * (1 - share) / count):.1%}" if count else "")
+    return percent(share) + (f" ± {percent(math.sqrt(share * (1 - share) / count))}" if count else "")
 
 
 def _console() -> rich.console.Console:

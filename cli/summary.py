@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from rich.table import Table
 from rich.text import Text
 
+from contracts.text import percent
+
 
 def table(record: dict, where: dict[str, str]) -> Table:
     """A table of two columns for run.json's `record`.
@@ -45,10 +47,6 @@ def rows(record: dict) -> Iterator[tuple[str, str]]:
     yield "Time", f"{record['seconds']:.0f} s" + (f"; {cached} of {len(record['nodes'])} nodes cached" if cached else "")
 
 
-def _percent(share: float) -> str:
-    return f"{share:.1%}"
-
-
 def _data(data: dict) -> str:
     text = (f"{data['source']}: {data['images']:,} photographs of {len(data['classes'])} classes, "
             f"{data['train']:,} train and {data['eval']:,} eval")  # fmt: skip
@@ -77,19 +75,19 @@ def _pretrain(pretrain: dict) -> str:
 
 
 def _linear(linear: dict) -> str:
-    return (f"{_percent(linear['top1'])}; random-init baseline (the same network untrained): "
-            f"{_percent(linear['random_init_top1'])}")  # fmt: skip
+    return (f"{percent(linear['top1'])}; random-init baseline (the same network untrained): "
+            f"{percent(linear['random_init_top1'])}")  # fmt: skip
 
 
 def _knn(linear: dict) -> str:
-    return f"{_percent(linear['knn_top1'])}; random-init baseline: {_percent(linear['random_init_knn_top1'])}"
+    return f"{percent(linear['knn_top1'])}; random-init baseline: {percent(linear['random_init_knn_top1'])}"
 
 
 def _over_labels(points: list[dict]) -> str:
     """A line a number of labels: mean and standard deviation over draws."""
 
     def reached(spread: dict) -> str:
-        return _percent(spread["mean"]) + (f" ± {_percent(spread['deviation'])}" if spread["deviation"] is not None else "")
+        return percent(spread["mean"]) + (f" ± {percent(spread['deviation'])}" if spread["deviation"] is not None else "")
 
     lines = {
         point["labels"]: f"{point['labels']:,} labels: {reached(point['candidate'])}; random-init baseline: "
@@ -103,14 +101,14 @@ def _calibration(calibration: dict) -> str:
     found, random_init = calibration["candidate"], calibration["random_init"]
     if found["temperature"] is None:
         return "not calibrated, all unsure: fewer than two classes have two labelled photographs for cross-validation"
-    error = (f"calibration error {_percent(found['calibration_error'])}; random-init baseline: "
-             f"{_percent(random_init['calibration_error'])}")  # fmt: skip
+    error = (f"calibration error {percent(found['calibration_error'])}; random-init baseline: "
+             f"{percent(random_init['calibration_error'])}")  # fmt: skip
     return f"{error}\nsure: {_sure(found)}; random-init baseline: {_sure(random_init)}"
 
 
 def _sure(measured: dict) -> str:
-    right = f", {_percent(measured['precision'])} of them right" if measured["precision"] is not None else ""
-    return f"{_percent(measured['coverage'])}{right}"
+    right = f", {percent(measured['precision'])} of them right" if measured["precision"] is not None else ""
+    return f"{percent(measured['coverage'])}{right}"
 
 
 def _gate(gate: dict) -> str:

@@ -18,6 +18,7 @@ from components.errors import DataRefused
 from components.example_gen import report as reports
 from contracts.examples import LABELLED_SPLITS, UNLABELLED
 from contracts.model_files import INGEST_REPORT
+from contracts.text import percent
 
 NAMED_FILES = 5  # paths that a refusal names; the report has them all
 
@@ -51,7 +52,7 @@ def _too_many_quarantined(report: dict, max_bad_fraction: float) -> Iterator[str
     more = quarantined["total"] - NAMED_FILES
     and_more = f" and {more} more" if more > 0 else ""
     yield (
-        f"{quarantined['total']} of {files} files ({report['bad_fraction']:.2%}) cannot be used, "
+        f"{quarantined['total']} of {files} files ({percent(report['bad_fraction'], 2)}) cannot be used, "
         f"more than data.max_bad_fraction={max_bad_fraction:g} allows: {reasons}; {named}{and_more}. "
         "Mend or remove them, or name what is no photograph in data.exclude"
     )
@@ -112,7 +113,7 @@ def DataGate(
     if reasons := refusals(report, found, max_bad_fraction):
         raise DataRefused(f"The data of {report['source']} was refused. " + "; ".join(reasons) + ".")
     accepted.write(reports.summary(report))
-    logger.info("The data is accepted: no anomalies, %.2f %% of the files quarantined.", 100 * report["bad_fraction"])
+    logger.info("The data is accepted: no anomalies, %s of the files quarantined.", percent(report["bad_fraction"], 2))
 
 
 def _read(path: str) -> anomalies_pb2.Anomalies:

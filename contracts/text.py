@@ -1,4 +1,4 @@
-"""Untrusted names, such as those of files and classes, as text that is safe to show."""
+"""Text for people: untrusted names, such as those of files and classes, made safe to show; and shares as percentages."""
 
 import unicodedata
 
@@ -13,6 +13,17 @@ FORMULA = ("=", "+", "-", "@")
 def visible(text: str) -> str:
     """`text` with every character that would not show as itself spelt out, such as `\\x1b` or `\\u202e`."""
     return "".join(_spelt_out(one) if unicodedata.category(one) in HIDDEN and one not in HARMLESS else one for one in text)
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """A share in [0, 1] as it is written everywhere, such as `76.6 %`: with a space, as ISO 80000-1 (7.3.3) has it."""
+    return f"{100 * share:.{digits}f} %"
+
+
+def points(difference: float) -> str:
+    """A difference of two shares in percentage points, always with its sign: `+1.5`, `−0.3` (U+2212), `+0.0`."""
+    shown = f"{abs(100 * difference):.1f}"
+    return f"{'−' if difference < 0 and float(shown) else '+'}{shown}"
 
 
 def cell(name: str) -> str:

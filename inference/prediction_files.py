@@ -24,7 +24,7 @@ import pipeline_config
 from components.errors import DataRefused
 from components.example_gen import label_studio
 from contracts import files
-from contracts.text import cell, visible
+from contracts.text import cell, percent, visible
 from inference import contact_sheet
 from inference.contact_sheet import Sheet
 from inference.embed import Described, absolute, counts, log_unreadable
@@ -227,9 +227,9 @@ def _write_page(page: str, source: str, root: str, classifier: Classifier, by_cl
     sheets = [
         Sheet(
             visible(label), _note(found, len(least[label])),
-            [(shown[one.path], f"{one.probability:.0%}{', unsure' if one.unsure else ''}") for one in least[label]])
+            [(shown[one.path], f"{percent(one.probability, 0)}{', unsure' if one.unsure else ''}") for one in least[label]])
         for label, found in by_class.items()]  # fmt: skip
-    sure = "no prediction counts as sure" if classifier.threshold is None else f"unsure: below {classifier.threshold:.1%}"
+    sure = "no prediction counts as sure" if classifier.threshold is None else f"unsure: below {percent(classifier.threshold)}"
     introduction = f"By {classifier.name} version {classifier.version}, of {visible(source)}; {sure}"
     contact_sheet.write_page(page, "Predicted classes", introduction, sheets)
 

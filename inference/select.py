@@ -21,6 +21,7 @@ from components.example_gen import division, listing, photograph
 from components.example_gen.photograph import Encoded
 from components.example_gen.source import TFDS_PREFIX, open_source
 from contracts.layout import Layout
+from contracts.text import percent
 from inference import selection
 from inference.embed import Backbone, Described, Registered, batches, counts, find, log_unreadable
 from inference.predict import Classifier
@@ -293,7 +294,8 @@ def in_words(choice: Choice, similarity: float | None, said: Classes | None) -> 
     reasons = []
     if said:
         (first, p), (second, q) = said
-        reasons.append(f"{first} {p:.0%} or {second} {q:.0%}" if p - q < UNCERTAIN else f"probably {first} ({p:.0%})")
+        either = f"{first} {percent(p, 0)} or {second} {percent(q, 0)}"
+        reasons.append(either if p - q < UNCERTAIN else f"probably {first} ({percent(p, 0)})")
     if choice.alike == 1:
         reasons.append("like no other photograph")
     else:

@@ -6,6 +6,7 @@ One writer at a time. A crash anywhere leaves the former champion readable, and 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from contracts.text import percent
 from registry import champions, files
 from registry.backend import (
     ACCURACY,
@@ -121,11 +122,11 @@ def _decide(
         )
     # The gate measured both on the same photographs, so that no further run is needed to know the better one.
     candidate, champion = (float(one.get(FIGURE) or one[ACCURACY]) for one in (tags, current.tags))
+    reached, before = percent(candidate), percent(champion)
     if candidate > champion:
-        return True, f"{changed}; on the same photographs accuracy {100 * candidate:.1f} % is above the champion's {100 * champion:.1f} %"
+        return True, f"{changed}; on the same photographs accuracy {reached} is above the champion's {before}"
     return False, (
-        f"{changed}; on the same photographs accuracy {100 * candidate:.1f} % is not above the champion's {100 * champion:.1f} %: registered "
-        "without the alias"
+        f"{changed}; on the same photographs accuracy {reached} is not above the champion's {before}: registered without the alias"
     )
 
 

@@ -22,7 +22,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from contracts import files
-from registry.backend import BASELINE_VERSION, CHAMPION, CONTENT_HASH, PROBE_CONTENT_HASH, WITHHELD, RegistryError, Version
+from contracts.text import percent
+from registry.backend import (
+    ACCURACY,
+    BASELINE_VERSION,
+    CHAMPION,
+    CONTENT_HASH,
+    PROBE_CONTENT_HASH,
+    WITHHELD,
+    RegistryError,
+    Version,
+)
 from vertex.client import Connection
 from vertex.models import VertexModels
 
@@ -47,7 +57,7 @@ def description(tags: Mapping[str, str]) -> str:
     against = tags.get(BASELINE_VERSION)
     withheld = tags.get(WITHHELD, "")
     sentences = [
-        f"Flower backbone, linear top-1 {tags.get('accuracy', 'unknown')}, random-init {tags.get('floor', 'unknown')}",
+        f"Flower backbone, linear top-1 {_percent(tags, ACCURACY)}, random-init {_percent(tags, 'floor')}",
         f"judged against version {against}" if against else "judged without a champion to compare with",
         f"data {tags.get('data_source', 'unknown')}, run {tags.get('run_id', 'unknown')}",
         f"not champion when it was registered: {withheld[:300]}" if withheld else "",
@@ -55,6 +65,10 @@ def description(tags: Mapping[str, str]) -> str:
         f"probe sha256 {tags[PROBE_CONTENT_HASH]}",
     ]
     return ". ".join(filter(None, sentences)) + "."
+
+
+def _percent(tags: Mapping[str, str], tag: str) -> str:
+    return percent(float(tags[tag])) if tag in tags else "unknown"
 
 
 def probe_hash(text: str) -> str:

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 from contracts import model_files
-from contracts.text import visible
+from contracts.text import percent, visible
 
 # Characters with a meaning in Markdown, or in HTML inside it.
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|!&~$])")
@@ -269,7 +269,7 @@ The response is `{{"predictions": [[…]]}}`, one vector for each photograph."""
 
 
 def _percent(share: float | None) -> str:
-    return "not measured" if share is None else f"{share:.1%}"
+    return "not measured" if share is None else percent(share)
 
 
 def _spread(spread: dict) -> str:

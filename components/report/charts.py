@@ -13,6 +13,8 @@ from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from contracts.text import percent
+
 # Placeholder colours, and the CSS variables that replace them.
 ACCENT, LIMIT, MUTED, RULE, CHAMPION = "#010101", "#020202", "#030303", "#040404", "#050505"
 VARIABLES = {ACCENT: "var(--accent)", LIMIT: "var(--floor)", MUTED: "var(--muted)", RULE: "var(--rule)",
@@ -63,7 +65,7 @@ def histogram(train: Sequence[int], held_out: Sequence[int], described: str) -> 
         axes.set_xlim(0, 1)
         axes.set_ylim(0)
         axes.yaxis.set_major_locator(MaxNLocator(3))
-        axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+        axes.yaxis.set_major_formatter(lambda share, _: percent(share, 0))
 
     return _svg(draw, described)
 
@@ -86,7 +88,7 @@ def over_labels(labels: Sequence[int], networks: Sequence[tuple[str, Sequence[fl
         axes.minorticks_off()
         axes.set_xlabel("labelled photographs of train")
         axes.yaxis.set_major_locator(MaxNLocator(5))
-        axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+        axes.yaxis.set_major_formatter(lambda share, _: percent(share, 0))
 
     return _svg(draw, described, size=(6.4, 2.8))
 

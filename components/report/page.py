@@ -17,35 +17,30 @@ from markupsafe import Markup
 from components.report import pictures, sections
 from components.report.artifacts import Artifacts
 from components.report.sections import drift
-from contracts.text import visible
+from contracts import text
 
 # Most characters of a name that are shown: a path may have 4,096.
 LONGEST = 80
 
 
-def name(text: object) -> str:
+def name(given: object) -> str:
     """A file's or class's name for the page: characters that are invisible or change the direction of writing are spelt out, and
     the middle of a long name is left out. The template escapes it for HTML.
     """
-    text = str(text)
-    if len(text) > LONGEST:
-        text = f"{text[: LONGEST // 2]}…{text[-LONGEST // 2 + 1 :]}"
-    return visible(text)
+    named = str(given)
+    if len(named) > LONGEST:
+        named = f"{named[: LONGEST // 2]}…{named[-LONGEST // 2 + 1 :]}"
+    return text.visible(named)
 
 
-def sentence(text: object) -> str:
+def sentence(given: object) -> str:
     """A sentence of ours that may contain such names: in full, with the same characters spelt out."""
-    return visible(str(text))
+    return text.visible(str(given))
 
 
 def percent(share: float | None, digits: int = 1) -> str:
-    """A share in [0, 1]; a dash if it was not measured."""
-    return "–" if share is None else f"{100 * share:.{digits}f} %"
-
-
-def points(difference: float) -> str:
-    """A difference of shares, with its sign: percentage points."""
-    return f"{'+' if difference >= 0 else '−'}{abs(100 * difference):.1f}"
+    """A share in [0, 1], which no line breaks before its sign; a dash if it was not measured."""
+    return "–" if share is None else text.percent(share, digits).replace(" ", "\u00a0")
 
 
 def count(number: float | None) -> str:
@@ -67,7 +62,7 @@ def duration(seconds: float | None) -> str:
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
-FILTERS = {function.__name__: function for function in (name, sentence, percent, points, count, decimal, duration)}
+FILTERS = {function.__name__: function for function in (name, sentence, percent, text.points, count, decimal, duration)}
 
 
 TEMPLATES = pathlib.Path(__file__).parent / "templates"

@@ -65,8 +65,8 @@ def test_list_shows_standing_and_the_history_of_champions(root, capsys):
     rows = [row for row in shown.splitlines() if row.startswith("│")]
     assert [re.split(r"\s*│\s*", row)[1:5] for row in rows[:3]] == [
         # 3 is more accurate on the same photographs: it took the alias from 2, which is the previous champion.
-        ["1", "former champion", "61.0%", "46.0%"], ["2", "previous champion", "62.0%", "46.0%"],
-        ["3", "champion", "63.0%", "46.0%"],
+        ["1", "former champion", "61.0 %", "46.0 %"], ["2", "previous champion", "62.0 %", "46.0 %"],
+        ["3", "champion", "63.0 %", "46.0 %"],
     ]  # fmt: skip
     assert sum("published" in row for row in rows) == 3
 
@@ -78,7 +78,7 @@ def test_show_gives_lineage_figures_with_their_random_init_baseline_and_the_stan
     positions = [shown.index(text) for text in ("f" * 64, "run-2", "artifact 11", "e" * 64, "\n  backbone")]
     assert positions == sorted(positions)  # data, run, probe, evaluation, backbone
     assert "Figures on 360 held-out photographs" in shown
-    assert "62.0%; random-init baseline 46.0%" in shown
+    assert "62.0 %; random-init baseline 46.0 %" in shown
     assert "judged against champion version 1" in shown and "- good enough" in shown
     assert "champion (published) by run run-2" in shown and "replaced by version 3 (published) by run run-3" in shown
 

@@ -47,7 +47,7 @@ def test_runs_are_listed_in_their_order_whatever_became_of_them(flowers):
     failed = record(status="failed", linear_eval=None, gate=None, registry=None, configuration=None, data=None)
     lines = flowers({C: failed, A: record(), B: '{"status": "fin', "20260104-030000-dddd": "[]"}).out.splitlines()
     assert [line.split() for line in lines[1:]] == [
-        [A, "2026-01-01", "version", "3", "80.0%", "50.0%", r"/photos/[bold]rose\x1b[2J"], [B, "unreadable"],
+        [A, "2026-01-01", "version", "3", "80.0", "%", "50.0", "%", r"/photos/[bold]rose\x1b[2J"], [B, "unreadable"],
         [C, "2026-01-01", "failed"], ["20260104-030000-dddd", "unreadable"]]  # fmt: skip
 
 
@@ -77,8 +77,8 @@ def test_two_runs_are_compared_by_figures_and_changed_settings(flowers):
     out = flowers({A: record(), B: other}, A, "latest").out
     rows = {line[:28].strip(): line[28:].split() for line in out.splitlines()}
     # sqrt(0.8 * 0.2 / 100) = 0.04, sqrt(0.9 * 0.1 / 100) = 0.03
-    assert rows["linear top-1"] == ["80.0%", "±", "4.0%", "90.0%", "±", "3.0%"]
-    assert rows["linear top-1, random-init"] == ["50.0%", "±", "5.0%", "50.0%", "±", "5.0%"]
+    assert rows["linear top-1"] == "80.0 % ± 4.0 % 90.0 % ± 3.0 %".split()
+    assert rows["linear top-1, random-init"] == "50.0 % ± 5.0 % 50.0 % ± 5.0 %".split()
     assert rows["outcome"] == ["version", "3", "blessed"] and rows["pretrain.views.hue"] == ["0.5", "0.05"]
     assert not any(name.startswith("pretrain.") and name != "pretrain.views.hue" for name in rows)
     assert "The photographs are the same." in out

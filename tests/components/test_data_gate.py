@@ -33,7 +33,7 @@ def test_good_data_is_accepted_up_to_the_very_limit():
 def test_two_percent_damaged_is_refused_with_count_reason_and_paths():
     (sentence,) = refusals(report(2), NONE, 0.01)
     assert sentence == (
-        "2 of 100 files (2.00%) cannot be used, more than data.max_bad_fraction=0.01 allows: 2 zero bytes; "
+        "2 of 100 files (2.00 %) cannot be used, more than data.max_bad_fraction=0.01 allows: 2 zero bytes; "
         "'daisy/0.jpg', 'daisy/1.jpg'. Mend or remove them, or name what is no photograph in data.exclude")  # fmt: skip
 
 

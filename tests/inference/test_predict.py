@@ -92,9 +92,9 @@ def test_csv_has_the_documented_columns_in_the_order_of_the_source(root, photogr
     out, err = capfd.readouterr()
     unsure = sum(one.unsure for one in predictions.values())
     assert f"14 images predicted by version 2, {unsure} unsure: {output}" in out and "images/s" in out
-    assert "Calibration error on the eval split 3.1% (random-init baseline: 5.2%)" in out
-    assert ("Unsure: below 80.0%, chosen for a precision of 95%; on the eval split 62.0% were sure (random-init baseline: 24.0%), and "
-            "97.0% of those right (random-init baseline: 93.0%)") in out  # fmt: skip
+    assert "Calibration error on the eval split 3.1 % (random-init baseline: 5.2 %)" in out
+    assert ("Unsure: below 80.0 %, chosen for a precision of 95 %; on the eval split 62.0 % were sure (random-init baseline: 24.0 %), and "
+            "97.0 % of those right (random-init baseline: 93.0 %)") in out  # fmt: skip
     assert "3 left out (1 not an image, 1 over the pixel limit, 1 truncated or damaged), listed above" in out
     assert [line.split(":")[1] for line in err.splitlines()] == [" bomb.png", " cut.jpg", " notes.txt"]
 
@@ -156,7 +156,7 @@ def test_another_threshold_changes_only_what_is_unsure(root, photographs, predic
     assert {path: (one.label, one.unsure) for path, one in found.items()} == {
         path: (one.label, one.probability < 0.99) for path, one in predictions.items()}  # fmt: skip
     assert main(["predict", str(photographs), "-o", str(tmp_path / "p.csv"), "--root", root, "--threshold", "0.99"]) == 0
-    assert "Unsure: below 99.0%, as asked" in capfd.readouterr().out
+    assert "Unsure: below 99.0 %, as asked" in capfd.readouterr().out
 
 
 @pytest.mark.parametrize(("changes", "said"), [
@@ -164,7 +164,7 @@ def test_another_threshold_changes_only_what_is_unsure(root, photographs, predic
      ["The probabilities are not calibrated: fewer than two classes had two labelled photographs for cross-validation.",
       "Every prediction is unsure; --threshold sets one."]),
     ({"threshold": None, "coverage": 0.0, "precision": None},
-     ["Every prediction is unsure: no threshold reached a precision of 95% in cross-validation; --threshold sets one."]),
+     ["Every prediction is unsure: no threshold reached a precision of 95 % in cross-validation; --threshold sets one."]),
 ])  # fmt: skip
 def test_without_calibration_or_threshold_all_are_unsure_and_the_reason_is_told(root, photographs, tmp_path, capfd, changes, said):
     with calibration(root, **changes):

@@ -109,7 +109,7 @@ def test_where_labels_are_too_few_the_champion_s_own_probe_guesses_and_changes_n
     alone, guessed = choose(known, vectors, 3, 0), choose(known, vectors, 3, 0, lambda: champion)
     assert [one.path for one in guessed] == [one.path for one in alone]
     assert [(one.guess, one.probability) for one in guessed] == [("c", pytest.approx(0.8))] * 3
-    assert guessed[0].reason == f"probably c (80%); {alone[0].reason}"
+    assert guessed[0].reason == f"probably c (80 %); {alone[0].reason}"
 
     def early():
         raise RegistryError("its probe has no calibration")

@@ -128,11 +128,11 @@ def text_of(record):
 
 def test_the_table_shows_accuracy_with_its_random_init_baseline_and_the_verdict_with_its_reasons():
     text = text_of(build())
-    for part in ("80.0%; random-init baseline (the same network untrained): 50.0%", "70.0%; random-init baseline: 40.0%",
-                 "calibration error 3.1%; random-init baseline: 5.2%", "sure: 62.0%, 97.0% of them right; random-init baseline: 0.0%",
+    for part in ("80.0 %; random-init baseline (the same network untrained): 50.0 %", "70.0 %; random-init baseline: 40.0 %",
+                 "calibration error 3.1 %; random-init baseline: 5.2 %", "sure: 62.0 %, 97.0 % of them right; random-init baseline: 0.0 %",
                  "continued from step 3", "2 truncated, 1 zero bytes", "1 picture is in more than one class", "blessed, judged against champion version 1", "good enough",
-                 "8 labels: 50.0% ± 5.0%; random-init baseline: 40.0% ± 5.0%; champion: 40.0% ± 5.0%",
-                 "82 labels: 80.0%; random-init baseline: 50.0%; champion: 50.0%",
+                 "8 labels: 50.0 % ± 5.0 %; random-init baseline: 40.0 % ± 5.0 %; champion: 40.0 % ± 5.0 %",
+                 "82 labels: 80.0 %; random-init baseline: 50.0 %; champion: 50.0 %",
                  "flowers-backbone version 2, alias champion", "1 of 3 nodes cached", "/x/[log].txt"):  # fmt: skip
         assert part in text, part
 

@@ -60,7 +60,7 @@ def test_the_first_publication_makes_version_and_champion(registry, candidate, m
     assert seen.labels["run_id"] == "flowers-20261124"
     assert seen.labels["content_hash"] == arguments["backbone_hash"][:63]
     assert {"accuracy", "gate", "reasons"}.isdisjoint(seen.labels)  # points, braces and length do not fit
-    assert "linear top-1 0.61, random-init 0.52" in seen.version_description
+    assert "linear top-1 61.0 %, random-init 52.0 %" in seen.version_description
     assert f"probe sha256 {arguments['probe_hash']}" in seen.version_description
 
 

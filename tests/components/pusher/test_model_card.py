@@ -68,12 +68,12 @@ def test_the_card_has_every_part_with_its_figures():
     for text in (
         "`[batch, 480]` float32", "`[batch, 128, 128, 3]` float32 in [0, 1]", "mean and deviation",
         "on 1,200 photographs, whose labels were not used for it", "0 of them without a label", "| `daisy` | 700 | 250 |", "| all | 1,200 | 400 |",
-        "| linear top-1 | 64.0% | 53.0% |", "| kNN top-1 | 58.0% | 45.0% |", "| expected calibration error (less is better) | 3.4% | 6.5% |",
-        "| predictions that are sure | 47.9% | 0.0% |", "| right of those that are sure, 95.0% intended | 94.0% | not measured |",
-        "| linear top-1 with 120 labels | 55.0% ± 2.0% | 50.0% ± 3.0% |", "| `rose` | not measured | 150 |",
-        "version 3 (linear top-1 62.0% on the same photographs)", "- accuracy 0.64 is at least gate.min\\_accuracy 0.55", "80 epochs (1,500 steps of 64 photographs) at 64 pixels",
+        "| linear top-1 | 64.0 % | 53.0 % |", "| kNN top-1 | 58.0 % | 45.0 % |", "| expected calibration error (less is better) | 3.4 % | 6.5 % |",
+        "| predictions that are sure | 47.9 % | 0.0 % |", "| right of those that are sure, 95.0 % intended | 94.0 % | not measured |",
+        "| linear top-1 with 120 labels | 55.0 % ± 2.0 % | 50.0 % ± 3.0 % |", "| `rose` | not measured | 150 |",
+        "version 3 (linear top-1 62.0 % on the same photographs)", "- accuracy 0.64 is at least gate.min\\_accuracy 0.55", "80 epochs (1,500 steps of 64 photographs) at 64 pixels",
         # sqrt(0.64 x 0.36 / 400) = 0.024
-        "the standard error of linear top-1 is 2.4%",
+        "the standard error of linear top-1 is 2.4 %",
     ):  # fmt: skip
         assert text in card
     assert all(hash in card for hash in ("b" * 64, "p" * 64, "f" * 64, "e" * 64, "r" * 64))
