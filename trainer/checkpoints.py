@@ -1,21 +1,33 @@
 """Checkpoints of a pre-training run, from which a killed run continues as if nothing had happened.
 
-A checkpoint holds every value that training changes, the step, the seconds spent and the history. No random state is stored: the
+A checkpoint holds every value that training changes, the step, the seconds spent, the history, and what the epoch that it lies in
+has measured so far, so that the figures of an interrupted epoch cover the whole of it. No random state is stored: the
 order and views of a step follow from the seed and the step. TensorFlow writes the files of a checkpoint first and the
 `checkpoint` record that names them last, so a reader never finds half of one.
 """
 
+import dataclasses
 import json
 import logging
 import posixpath
 from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 
 log = logging.getLogger(__name__)
 
 # The newest, and one before it in case the newest cannot be read.
 KEPT = 2
+
+
+@dataclasses.dataclass
+class Measured:
+    """What the steps of one epoch measured so far: loss and output std ratio of each, and the latest outputs, `[batch, d]` float32."""
+
+    losses: list[float] = dataclasses.field(default_factory=list)
+    ratios: list[float] = dataclasses.field(default_factory=list)
+    outputs: list[np.ndarray] = dataclasses.field(default_factory=list)
 
 
 class Checkpoints:
@@ -28,16 +40,20 @@ class Checkpoints:
       saved_step: step of the newest checkpoint; 0 if there is none.
       seconds: wall time of the steps done, over all starts.
       history: one dictionary an epoch.
+      measured: of the epoch that has begun.
     """
 
     def __init__(self, directory: str, variables: Sequence[tf.Variable], writes: bool = True):
         self.step = self.saved_step = 0
         self.seconds = 0.0
         self.history: list[dict] = []
+        self.measured = Measured()
         self._writes = writes
         self._variables = list(variables)
         self._progress = tf.Variable("", dtype=tf.string)
-        self._checkpoint = tf.train.Checkpoint(variables=self._variables, progress=self._progress)
+        # `[steps, batch, d]`, of as many steps as are kept.
+        self._outputs = tf.Variable(np.zeros((0, 0, 0), np.float32), shape=tf.TensorShape([None, None, None]))
+        self._checkpoint = tf.train.Checkpoint(variables=self._variables, progress=self._progress, outputs=self._outputs)
         self._manager = tf.train.CheckpointManager(self._checkpoint, directory, max_to_keep=KEPT)
 
     def restore(self) -> int:
@@ -53,6 +69,7 @@ class Checkpoints:
                 continue
             progress = json.loads(self._progress.numpy())
             self.step, self.seconds, self.history = progress["step"], progress["seconds"], progress["history"]
+            self.measured = Measured(progress["losses"], progress["ratios"], list(self._outputs.numpy()))
             self.saved_step = self.step
             return self.step
         if self._manager.checkpoints:
@@ -66,8 +83,10 @@ class Checkpoints:
         """Writes a checkpoint of the current step and deletes all but the last KEPT."""
         if not self._writes:
             return
-        progress = {"step": self.step, "seconds": self.seconds, "history": self.history}
+        progress = {"step": self.step, "seconds": self.seconds, "history": self.history, "losses": self.measured.losses,
+                    "ratios": self.measured.ratios}  # fmt: skip
         self._progress.assign(json.dumps(progress))
+        self._outputs.assign(np.stack(self.measured.outputs) if self.measured.outputs else np.zeros((0, 0, 0), np.float32))
         self._manager.save(checkpoint_number=self.step)
         self.saved_step = self.step
 

@@ -13,9 +13,10 @@ import numpy as np
 import tensorflow as tf
 
 from contracts import interruption
+from contracts.text import percent
 from pipeline_config import ConfigurationError, Pretrain
 from trainer import monitors, optimizer, replicas
-from trainer.checkpoints import Checkpoints
+from trainer.checkpoints import Checkpoints, Measured
 from trainer.export import take_weights
 from trainer.features import BATCH, embedder, knn_accuracy
 from trainer.photographs import TrainSplit
@@ -88,7 +89,7 @@ class Clock:
         if "effective_rank" in entry:
             parts.append(f"effective rank {entry['effective_rank']:.1f}")
         if entry.get("knn_train_top1") is not None:
-            parts.append(f"kNN on train {entry['knn_train_top1']:.1%}")
+            parts.append(f"kNN on train {percent(entry['knn_train_top1'])}")
         if progress.images_per_second:
             parts += [f"{progress.images_per_second:.0f} images/s", f"{progress.seconds_left / 60:.1f} min left"]
         log.log(logging.INFO if due else logging.DEBUG, "%s", ", ".join(parts), extra={"progress": progress})
@@ -195,15 +196,16 @@ def pretrain(
     clock = Clock(settings, checkpoints, steps)
     while checkpoints.step < steps:
         epoch = checkpoints.step // steps_an_epoch
-        losses, ratios, outputs = train_epoch(photographs, settings, checkpoints, step_function, clock, steps_an_epoch)
+        train_epoch(photographs, settings, checkpoints, step_function, clock, steps_an_epoch)
+        measured, checkpoints.measured = checkpoints.measured, Measured()
         clock.check(checkpoints.are_finite(), WEIGHTS)
-        outputs = np.concatenate(outputs)[-RANK_OUTPUTS:]
+        outputs = np.concatenate(measured.outputs)[-RANK_OUTPUTS:]
         clock.check(bool(np.isfinite(outputs).all()), "outputs are no finite numbers")
         entry = {
             "epoch": epoch + 1,
             "step": checkpoints.step,
-            "loss": float(np.mean(losses)),
-            "output_std_ratio": float(np.mean(ratios)),
+            "loss": float(np.mean(measured.losses)),
+            "output_std_ratio": float(np.mean(measured.ratios)),
             "effective_rank": monitors.effective_rank(outputs),
             "learning_rate": float(optimizer.cosine_decay(
                 optimizer.scaled_rate(settings.base_learning_rate, settings.batch_size), checkpoints.step, steps)),
@@ -213,7 +215,7 @@ def pretrain(
         monitors.check_collapse(
             entry["output_std_ratio"], entry["effective_rank"], entry["loss"], epoch=epoch + 1,
             min_std_ratio=settings.min_output_std_ratio,
-            # Few outputs, such as those of the rest of a resumed epoch, or short ones cannot have a high rank.
+            # Few outputs, such as those of a single batch, or short ones cannot have a high rank.
             min_rank=min(settings.min_effective_rank, min(outputs.shape) / 4))  # fmt: skip
         last = checkpoints.step == steps
         if chief and (last or settings.knn_epochs and (epoch + 1) % settings.knn_epochs == 0):
@@ -229,24 +231,23 @@ def pretrain(
 
 
 def train_epoch(photographs, settings, checkpoints, step_function, clock, steps_an_epoch):
-    """Runs the rest of the current epoch; returns the losses, the output std ratios and the latest projections."""
+    """Runs the rest of the current epoch, and adds what its steps measure to `checkpoints.measured`."""
     epoch, first = divmod(checkpoints.step, steps_an_epoch)
     batches = photographs.batches(settings.batch_size, seed=settings.seed, epoch=epoch, first=first)
-    losses, ratios, outputs = [], [], []
+    measured = checkpoints.measured
     for index, (canvases, aspects) in enumerate(batches, first):
         loss, ratio, z = step_function(canvases, aspects, tf.constant(checkpoints.step))
-        losses.append(float(loss))
-        ratios.append(float(ratio))
-        outputs.append(z.numpy())
-        outputs = outputs[-(RANK_OUTPUTS // settings.batch_size + 1) :]
+        measured.losses.append(float(loss))
+        measured.ratios.append(float(ratio))
+        measured.outputs.append(z.numpy())
+        del measured.outputs[: -(RANK_OUTPUTS // settings.batch_size + 1)]
         checkpoints.step += 1
         clock.tick()
-        clock.check(math.isfinite(losses[-1]), f"the loss is {losses[-1]}")
+        clock.check(math.isfinite(measured.losses[-1]), f"the loss is {measured.losses[-1]}")
         if index + 1 < steps_an_epoch:
-            clock.report({"epoch": epoch + 1, "loss": losses[-1], "output_std_ratio": ratios[-1]})
+            clock.report({"epoch": epoch + 1, "loss": measured.losses[-1], "output_std_ratio": measured.ratios[-1]})
             clock.save()
             clock.stop_if_asked()
-    return losses, ratios, outputs
 
 
 def train_knn(embed: Callable, photographs: TrainSplit, settings: Pretrain, neighbours: int, clock: Clock) -> float | None:

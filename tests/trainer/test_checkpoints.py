@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer.checkpoints import KEPT, Checkpoints
+from trainer.checkpoints import KEPT, Checkpoints, Measured
 
 
 def saved(directory, steps=(5,)):
@@ -14,6 +14,7 @@ def saved(directory, steps=(5,)):
         variable.assign([float(step)])
         checkpoints.step, checkpoints.seconds = step, 2.5
         checkpoints.history.append({"epoch": step, "loss": -0.5})
+        checkpoints.measured = Measured([-0.25], [0.9], [np.full((4, 2), step, np.float32)])
         checkpoints.save()
 
 
@@ -28,6 +29,8 @@ def test_everything_comes_back(tmp_path):
     checkpoints, step, value = reopen(tmp_path)
     assert (step, checkpoints.step, checkpoints.seconds) == (5, 5, 2.5)
     assert checkpoints.history == [{"epoch": 5, "loss": -0.5}]
+    assert (checkpoints.measured.losses, checkpoints.measured.ratios) == ([-0.25], [0.9])
+    np.testing.assert_array_equal(checkpoints.measured.outputs, [np.full((4, 2), 5.0)])
     np.testing.assert_array_equal(value, [5.0])
 
 
