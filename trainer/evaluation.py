@@ -51,7 +51,10 @@ def evaluate(trained: Features, untrained: Features, settings: LinearEval) -> tu
         log.warning("%d of %d classes have one labelled photograph, which takes no part in cross-validation", alone,
                     probe.bias.size)  # fmt: skip
     few = labelled_subset(trained.train_labels, settings.label_fraction, settings.seed)
-    few_probe = fit_probe(trained.train[few], trained.train_labels[few], **options)
+
+    def with_few(features):
+        fitted = fit_probe(features.train[few], features.train_labels[few], **options)
+        return fitted.accuracy(features.eval, features.eval_labels)
 
     def knn(features):
         queries = (features.eval, features.eval_labels)
@@ -73,7 +76,8 @@ def evaluate(trained: Features, untrained: Features, settings: LinearEval) -> tu
         "knn_top1": knn(trained),
         "random_init_top1": top1["random_init"],
         "random_init_knn_top1": knn(untrained),
-        "top1_at_10_percent_labels": few_probe.accuracy(trained.eval, trained.eval_labels),
+        "top1_at_10_percent_labels": with_few(trained),
+        "random_init_top1_at_10_percent_labels": with_few(untrained),
         "few_labels": len(few),
         "regularisation": probe.regularisation,
         "random_init_regularisation": random_init.regularisation,

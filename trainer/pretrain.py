@@ -23,6 +23,7 @@ from trainer import photographs, pretrained_on, replicas
 from trainer.export import export_backbone, write_arrays
 from trainer.loop import pretrain
 from trainer.photographs import naming_undecodable, open_train_split
+from trainer.simsiam import SimSiam
 from trainer.views import random_view
 
 # Enough to show what varies, and fits one screen.
@@ -44,6 +45,18 @@ def shown_views(files: Sequence[str], settings: Pretrain) -> dict[str, np.ndarra
     ]
     as_bytes = np.round(255 * np.stack([view.numpy() for view in views])).astype(np.uint8)
     return {"photographs": canvases.numpy(), "aspects": aspects.numpy(), "views": as_bytes}
+
+
+def layers_of(model: SimSiam) -> dict[str, list[dict]]:
+    """The layers of backbone, projector and predictor, each with `name`, `kind`, `output` (its shape without the batch) and the
+    number of its `parameters`, with running statistics."""
+    return {
+        name: [
+            {"name": layer.name, "kind": type(layer).__name__, "output": list(layer.output.shape[1:]), "parameters": layer.count_params()}
+            for layer in network.layers
+        ]
+        for name, network in (("backbone", model.backbone), ("projector", model.projector), ("predictor", model.predictor))
+    }
 
 
 def run_fn(fn_args: FnArgs) -> None:
@@ -84,7 +97,8 @@ def run_fn(fn_args: FnArgs) -> None:
         pretrained_on.write(fn_args.train_files, settings.warm_start.backbone, fn_args.serving_model_dir)
         export_backbone(result.model.backbone, record, fn_args.serving_model_dir)
         write_arrays(shown_views(fn_args.train_files, settings), posixpath.join(fn_args.model_run_dir, model_files.VIEWS))
-        files.write_json(posixpath.join(fn_args.model_run_dir, model_files.PRETRAIN_REPORT), result.report)
+        report = result.report | {"network": layers_of(result.model)}
+        files.write_json(posixpath.join(fn_args.model_run_dir, model_files.PRETRAIN_REPORT), report)
     # TFX expects the model as soon as this function returns, on every worker.
     replicas.agree(strategy, settings.epochs)
 

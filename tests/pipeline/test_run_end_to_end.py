@@ -77,7 +77,7 @@ def test_the_page_of_a_run_has_its_verdict_and_the_times_of_its_nodes(finished_r
     file = finished_run.root / "runs" / record["run_id"] / "report.html"
     page = file.read_text()
     assert "Registered as version 1, the champion</h1>" in page and record["run_id"] in page
-    assert f"{record['linear_eval']['top1']:.1%}".replace("%", " %") in page
+    assert f"{100 * record['linear_eval']['top1']:.1f} %" in page.replace("\u00a0", " ")
     assert page.count("<td>complete<") == len(NODES) and "<td>from the cache<" not in page
     assert str(file) in finished_run.first.stdout
 
@@ -87,8 +87,9 @@ def test_run_json_has_every_field_that_scripts_rely_on(finished_run):
     promised = {
         "data": ["source", "images", "quarantined", "train", "eval", "classes"],
         "pretrain": ["epochs", "steps", "seconds", "images_per_second", "final_loss", "output_std_ratio", "effective_rank",
-                     "resumed_from_step", "device"],
-        "linear_eval": ["top1", "knn_top1", "random_init_top1", "top1_at_10_percent_labels", "per_class"],
+                     "resumed_from_step", "device", "network"],
+        "linear_eval": ["top1", "knn_top1", "random_init_top1", "top1_at_10_percent_labels",
+                        "random_init_top1_at_10_percent_labels", "per_class"],
         "gate": ["blessed", "reasons", "baseline_version"],
         "registry": ["pushed", "name", "version", "alias"],
     }  # fmt: skip

@@ -91,6 +91,7 @@ def test_the_report_has_the_curve_of_both_networks_and_its_ends_are_the_figures_
     ]
     # The first draw is that of the figure with 10 % of the labels.
     assert (curve[2]["candidate"]["draws"][0], curve[2]["labels"]) == (report["top1_at_10_percent_labels"], report["few_labels"])
+    assert curve[2]["random_init"]["draws"][0] == report["random_init_top1_at_10_percent_labels"]
     assert all(point["champion"] is None for point in curve)
     assert curve[-1]["candidate"]["mean"] > curve[-1]["random_init"]["mean"]
 

@@ -7,11 +7,13 @@ import signal
 import numpy as np
 import pytest
 
-from pipeline_config import ConfigurationError
+from pipeline_config import ConfigurationError, Pretrain
 from trainer import checkpoints as checkpoints_module
 from trainer import loop
 from trainer.loop import pretrain
 from trainer.monitors import CollapseError, DivergenceError
+from trainer.pretrain import layers_of
+from trainer.simsiam import build_simsiam
 
 
 def run(photographs, settings, tmp_path, name="run"):
@@ -93,6 +95,19 @@ def test_the_report_holds_every_epoch(photographs, settings, tmp_path):
     assert all(0 <= entry["knn_train_top1"] <= 1 for entry in report["history"])
     assert report["history"][-1]["learning_rate"] == pytest.approx(0, abs=1e-9)
     assert report["images_per_second"] == pytest.approx(6 * 8 / report["seconds"])
+
+
+def test_the_network_is_described_layer_by_layer():
+    settings = Pretrain(backbone="resnet18", width=64, stem="imagenet", resolution=64, projector_layers=1, projector_width=8,
+                        predictor_width=4)  # fmt: skip
+    network = layers_of(build_simsiam(settings))
+    convolutions = [layer for layer in network["backbone"] if layer["kind"] == "Conv2D"]
+    # ResNet-18: a stem, 16 convolutions in eight blocks, three shortcuts; the stem has 64 kernels of 7 x 7 x 3 and halves the side.
+    assert len(convolutions) == 20
+    assert convolutions[0] == {"name": "stem_conv", "kind": "Conv2D", "output": [32, 32, 64], "parameters": 9408}
+    # torchvision's 11,689,512 without its classifier of 513,000, and the running mean and variance of 4,800 channels.
+    assert sum(layer["parameters"] for layer in network["backbone"]) == 11_689_512 - 513_000 + 2 * 4800
+    assert network["projector"][-1]["output"] == network["predictor"][-1]["output"] == [8]
 
 
 def test_scalars_are_written_for_tensorboard(photographs, settings, tmp_path):
