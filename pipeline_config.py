@@ -11,6 +11,7 @@ sections they need. This module imports nothing heavy, reads nothing and is the 
 """
 
 import dataclasses
+import math
 import re
 import typing
 from dataclasses import dataclass, field
@@ -27,6 +28,35 @@ def require(condition: bool, key: str, expected: str, received: object) -> None:
     """Raises ConfigurationError, naming the dotted `key`, unless `condition` holds."""
     if not condition:
         raise ConfigurationError(f"{key} must be {expected}, got {received!r}")
+
+
+def require_ranges(section: object, name: str, **ranges: str) -> None:
+    """Raises ConfigurationError unless each number lies in its range, which is finite: neither NaN nor an infinity ever does.
+
+    Upper ends that no formula gives keep out what cannot be meant, such as a number with its exponent mistyped: each is ten times
+    and more what anybody is known to use.
+
+    Args:
+      section: the frozen dataclass that has the numbers.
+      name: its dotted key.
+      ranges: for each field an interval as mathematicians write it: `[0, 1)` has 0, and not 1.
+    """
+    for key, interval in ranges.items():
+        value = getattr(section, key)
+        least, most = map(float, interval[1:-1].split(","))
+        inside = (least < value or (value == least and interval[0] == "[")) and (
+            value < most or (value == most and interval[-1] == "]"))  # fmt: skip
+        words = f"between {_plainly(least)} and {_plainly(most)}"
+        excluded = {"[]": "", "()": ", both excluded", "(]": f", {_plainly(least)} excluded", "[)": f", {_plainly(most)} excluded"}
+        require(inside, f"{name}.{key}", words + excluded[interval[0] + interval[-1]], value)
+
+
+def _plainly(number: float) -> str:
+    return f"{number:,.0f}" if number == int(number) and abs(number) < 1e15 else f"{number:g}"
+
+
+# What TensorFlow, NumPy and scikit-learn all take as a seed.
+SEEDS = f"[0, {2**31 - 1}]"
 
 
 def how_to_run(default: float) -> typing.Any:
@@ -90,15 +120,11 @@ class Data:
         require(all(pattern.strip("/") for pattern in self.exclude), "data.exclude", "glob patterns that are not empty", self.exclude)
         require(bool(folders) or not self.follow_links, "data.follow_links", "false, as no folder is read", self.follow_links)
         require(self.unlabelled != "synthetic", "data.unlabelled", "tfds:NAME or a folder", self.unlabelled)
-        require(self.synthetic_labelled >= 10, "data.synthetic_labelled", "at least 10", self.synthetic_labelled)
-        require(self.synthetic_images >= 20, "data.synthetic_images", "at least 20", self.synthetic_images)
-        require(16 <= self.synthetic_side <= 1024, "data.synthetic_side", "between 16 and 1024", self.synthetic_side)
-        require(self.max_side >= 16, "data.max_side", "at least 16", self.max_side)
-        require(1 <= self.min_side <= self.max_side, "data.min_side", "between 1 and data.max_side", self.min_side)
-        require(self.max_pixels >= 1024, "data.max_pixels", "at least 1024", self.max_pixels)
-        require(0 <= self.max_bad_fraction <= 1, "data.max_bad_fraction", "between 0 and 1", self.max_bad_fraction)
-        require(0 < self.eval_fraction < 1, "data.eval_fraction", "between 0 and 1, both excluded", self.eval_fraction)
-        require(self.min_eval >= 0, "data.min_eval", "0 or more", self.min_eval)
+        require_ranges(
+            self, "data", synthetic_images="[20, 1e6]", synthetic_labelled="[10, 1e6]", synthetic_side="[16, 1024]",
+            synthetic_seed=SEEDS, max_side="[16, 16384]", min_side="[1, 16384]", max_pixels="[1024, 1e9]",
+            max_bad_fraction="[0, 1]", eval_fraction="(0, 1)", min_eval="[0, 1e6]")  # fmt: skip
+        require(self.min_side <= self.max_side, "data.min_side", f"at most data.max_side ({self.max_side})", self.min_side)
 
 
 @dataclass(frozen=True)
@@ -123,18 +149,12 @@ class Views:
     blur_max_sigma: float = 2.0
 
     def __post_init__(self):
-        require(0 < self.min_area <= 1, "pretrain.views.min_area", "between 0 (excluded) and 1", self.min_area)
-        require(self.max_aspect >= 1, "pretrain.views.max_aspect", "at least 1", self.max_aspect)
-        for name in ("flip_probability", "jitter_probability", "grey_probability", "blur_probability"):
-            value = getattr(self, name)
-            require(0 <= value <= 1, f"pretrain.views.{name}", "between 0 and 1", value)
-        for name in ("brightness", "contrast", "saturation"):
-            value = getattr(self, name)
-            require(0 <= value < 1, f"pretrain.views.{name}", "between 0 and 1 (excluded)", value)
-        require(0 <= self.hue <= 0.5, "pretrain.views.hue", "between 0 and 0.5", self.hue)
-        require(
-            0 < self.blur_min_sigma <= self.blur_max_sigma, "pretrain.views.blur_min_sigma",
-            "positive and at most blur_max_sigma", self.blur_min_sigma)  # fmt: skip
+        require_ranges(
+            self, "pretrain.views", min_area="(0, 1]", max_aspect="[1, 100]", flip_probability="[0, 1]",
+            jitter_probability="[0, 1]", brightness="[0, 1)", contrast="[0, 1)", saturation="[0, 1)", hue="[0, 0.5]",
+            grey_probability="[0, 1]", blur_probability="[0, 1]", blur_min_sigma="(0, 100]", blur_max_sigma="(0, 100]")  # fmt: skip
+        require(self.blur_min_sigma <= self.blur_max_sigma, "pretrain.views.blur_min_sigma",
+                f"at most blur_max_sigma ({self.blur_max_sigma:g})", self.blur_min_sigma)  # fmt: skip
 
 
 BACKBONES = ("small", "resnet18", "resnet50")
@@ -219,31 +239,17 @@ class Pretrain:
     def __post_init__(self):
         require(self.backbone in BACKBONES, "pretrain.backbone", f"one of {', '.join(BACKBONES)}", self.backbone)
         require(self.stem in STEMS, "pretrain.stem", f"one of {', '.join(STEMS)}", self.stem)
-        require(self.width >= 4, "pretrain.width", "at least 4", self.width)
-        require(self.resolution >= 16 and self.resolution % 8 == 0, "pretrain.resolution",
-                "a multiple of 8 and at least 16", self.resolution)  # fmt: skip
-        require(self.epochs >= 1, "pretrain.epochs", "at least 1", self.epochs)
-        require(self.batch_size >= 2, "pretrain.batch_size", "at least 2 (batch normalisation needs a batch)", self.batch_size)
-        require(self.base_learning_rate > 0, "pretrain.base_learning_rate", "positive", self.base_learning_rate)
-        require(self.warm_start_epochs >= 1, "pretrain.warm_start_epochs", "at least 1", self.warm_start_epochs)
-        require(self.warm_start_learning_rate > 0, "pretrain.warm_start_learning_rate", "positive", self.warm_start_learning_rate)
-        require(0 <= self.momentum < 1, "pretrain.momentum", "between 0 and 1 (excluded)", self.momentum)
-        require(self.weight_decay >= 0, "pretrain.weight_decay", "0 or more", self.weight_decay)
-        require(self.projector_layers >= 1, "pretrain.projector_layers", "at least 1", self.projector_layers)
-        require(self.projector_width >= 2, "pretrain.projector_width", "at least 2", self.projector_width)
-        require(self.predictor_width >= 1, "pretrain.predictor_width", "at least 1", self.predictor_width)
         require(self.precision in PRECISIONS, "pretrain.precision", f"one of {', '.join(PRECISIONS)}", self.precision)
-        require(self.min_gpus >= 0, "pretrain.min_gpus", "0 or more", self.min_gpus)
-        require(self.seed >= 0, "pretrain.seed", "0 or more", self.seed)
-        require(self.checkpoint_seconds >= 0, "pretrain.checkpoint_seconds", "0 or more", self.checkpoint_seconds)
-        require(1 <= self.canvas_scale <= 4, "pretrain.canvas_scale", "between 1 and 4", self.canvas_scale)
-        require(self.memory_megabytes > 0, "pretrain.memory_megabytes", "positive", self.memory_megabytes)
-        require(self.knn_images >= 2, "pretrain.knn_images", "at least 2", self.knn_images)
-        require(self.progress_seconds >= 0, "pretrain.progress_seconds", "0 or more", self.progress_seconds)
-        require(self.knn_epochs >= 0, "pretrain.knn_epochs", "0 or more", self.knn_epochs)
-        require(0 <= self.min_output_std_ratio < 1, "pretrain.min_output_std_ratio",
-                "between 0 and 1 (excluded)", self.min_output_std_ratio)  # fmt: skip
-        require(self.min_effective_rank >= 0, "pretrain.min_effective_rank", "0 or more", self.min_effective_rank)
+        require(self.resolution % 8 == 0, "pretrain.resolution", "a multiple of 8", self.resolution)
+        # A batch needs two photographs as batch normalisation needs several. The greatest rate is one with which the scaled one still
+        # is a float32: far smaller ones diverge already, which ends the run with advice (docs/monitors.md).
+        require_ranges(
+            self, "pretrain", width="[4, 1024]", resolution="[16, 2048]", epochs="[1, 1e6]", batch_size="[2, 1e6]",
+            base_learning_rate="(0, 1e30]", momentum="[0, 1)", weight_decay="[0, 1e6]", projector_layers="[1, 20]",
+            projector_width="[2, 65536]", predictor_width="[1, 65536]", seed=SEEDS, warm_start_epochs="[1, 1e6]",
+            warm_start_learning_rate="(0, 1e30]", min_gpus="[0, 10000]", checkpoint_seconds="[0, 1e9]", canvas_scale="[1, 4]",
+            memory_megabytes="(0, 1e9]", knn_epochs="[0, 1e6]", knn_images="[2, 1e6]", progress_seconds="[0, 1e9]",
+            min_output_std_ratio="[0, 1)", min_effective_rank="[0, 65536]")  # fmt: skip
 
 
 POOLINGS = ("mean", "deviation", "maximum")
@@ -274,9 +280,8 @@ class Embedding:
         return self.photograph_side or self.resolution
 
     def __post_init__(self):
-        require(self.resolution >= 16 and self.resolution % 8 == 0, "embedding.resolution",
-                "a multiple of 8 and at least 16", self.resolution)  # fmt: skip
-        require(1 <= self.stages <= 4, "embedding.stages", "between 1 and 4", self.stages)
+        require(self.resolution % 8 == 0, "embedding.resolution", "a multiple of 8", self.resolution)
+        require_ranges(self, "embedding", resolution="[16, 2048]", stages="[1, 4]", photograph_side="[0, 16384]")
         require(len(self.pooling) > 0 and set(self.pooling) <= set(POOLINGS), "embedding.pooling",
                 f"one or more of {', '.join(POOLINGS)}", self.pooling)  # fmt: skip
         require(self.side >= self.resolution, "embedding.photograph_side",
@@ -306,16 +311,14 @@ class LinearEval:
     seed: int = 0
 
     def __post_init__(self):
-        require(len(self.regularisation) > 0 and all(c > 0 for c in self.regularisation), "linear_eval.regularisation",
+        require(len(self.regularisation) > 0 and all(0 < c < math.inf for c in self.regularisation), "linear_eval.regularisation",
                 "one or more positive numbers", self.regularisation)  # fmt: skip
-        require(self.folds >= 2, "linear_eval.folds", "at least 2", self.folds)
-        require(self.neighbours >= 1, "linear_eval.neighbours", "at least 1", self.neighbours)
-        require(0 < self.label_fraction <= 1, "linear_eval.label_fraction", "between 0 (excluded) and 1", self.label_fraction)
+        require_ranges(
+            self, "linear_eval", folds="[2, 1000]", neighbours="[1, 1e6]", label_fraction="(0, 1]", label_draws="[1, 1000]",
+            precision="(0, 1)", seed=SEEDS)  # fmt: skip
         shares = self.label_fractions
         require(len(shares) > 0 and 0 < shares[0] and shares[-1] <= 1 and all(a < b for a, b in zip(shares, shares[1:])),
                 "linear_eval.label_fractions", "one or more growing numbers between 0 (excluded) and 1", shares)  # fmt: skip
-        require(self.label_draws >= 1, "linear_eval.label_draws", "at least 1", self.label_draws)
-        require(0 < self.precision < 1, "linear_eval.precision", "between 0 and 1, both excluded", self.precision)
 
 
 # What gate.metric can be.
@@ -346,12 +349,9 @@ class Gate:
 
     def __post_init__(self):
         require(self.metric in METRICS, "gate.metric", f"one of {', '.join(METRICS)}", self.metric)
-        require(0 <= self.min_accuracy <= 1, "gate.min_accuracy", "between 0 and 1", self.min_accuracy)
-        require(-1 <= self.min_gain_over_random <= 1, "gate.min_gain_over_random", "between -1 and 1", self.min_gain_over_random)
-        require(0 <= self.min_gain_share <= 1, "gate.min_gain_share", "between 0 and 1", self.min_gain_share)
-        require(0 <= self.max_regression <= 1, "gate.max_regression", "between 0 and 1", self.max_regression)
-        require(0 < self.significance < 0.5, "gate.significance", "between 0 and 0.5, both excluded", self.significance)
-        require(0.5 <= self.power < 1, "gate.power", "at least 0.5 and below 1", self.power)
+        require_ranges(
+            self, "gate", min_accuracy="[0, 1]", min_gain_over_random="[-1, 1]", min_gain_share="[0, 1]", max_regression="[0, 1]",
+            significance="(0, 0.5)", power="[0.5, 1)")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -384,10 +384,8 @@ class Worker:
 
     def require_valid(self, key: str) -> None:
         require(bool(self.machine_type), f"{key}.machine_type", "a machine type such as n2-standard-8", self.machine_type)
-        require(0 <= self.accelerators <= 16, f"{key}.accelerators", "between 0 and 16", self.accelerators)
-        require(100 <= self.boot_disk_gb <= 64_000, f"{key}.boot_disk_gb", "between 100 and 64000", self.boot_disk_gb)
-        require(0 < self.timeout_hours <= 168, f"{key}.timeout_hours",
-                "positive and at most 168 (Vertex AI's limit of 7 days)", self.timeout_hours)  # fmt: skip
+        # 7 days are Vertex AI's limit.
+        require_ranges(self, key, accelerators="[0, 16]", boot_disk_gb="[100, 64000]", timeout_hours="(0, 168]")
 
 
 @dataclass(frozen=True)
@@ -429,14 +427,9 @@ class Vertex:
     def __post_init__(self):
         self.pretrain.require_valid("vertex.pretrain")
         self.linear_eval.require_valid("vertex.linear_eval")
-        require(1 <= self.beam_cpus <= 96, "vertex.beam_cpus", "between 1 and 96", self.beam_cpus)
-        require(4 <= self.beam_memory_gb <= 624, "vertex.beam_memory_gb", "between 4 and 624", self.beam_memory_gb)
-        require(1 <= self.dataflow_max_workers <= 1000, "vertex.dataflow_max_workers", "between 1 and 1000",
-                self.dataflow_max_workers)  # fmt: skip
-        require(self.call_seconds > 0, "vertex.call_seconds", "positive", self.call_seconds)
-        require(self.retry_seconds > 0, "vertex.retry_seconds", "positive", self.retry_seconds)
-        require(self.poll_seconds > 0, "vertex.poll_seconds", "positive", self.poll_seconds)
-        require(self.wait_hours > 0, "vertex.wait_hours", "positive", self.wait_hours)
+        require_ranges(
+            self, "vertex", beam_cpus="[1, 96]", beam_memory_gb="[4, 624]", dataflow_max_workers="[1, 1000]", call_seconds="(0, 86400]",
+            retry_seconds="(0, 1e6]", poll_seconds="(0, 86400]", wait_hours="(0, 1e4]")  # fmt: skip
         for label in self.labels:
             require(re.fullmatch(r"[a-z][a-z0-9_-]{0,62}=[a-z0-9_-]{0,63}", label) is not None, "vertex.labels",
                     "KEY=VALUE of lower-case letters, digits, '-' and '_', separated by commas", label)  # fmt: skip

@@ -9,7 +9,7 @@ import glob
 import os
 
 import pipeline_config
-from cli import preconditions, settings
+from cli import contradictions, preconditions, settings
 from contracts.layout import Layout
 from registry import mlflow_backend
 
@@ -69,12 +69,24 @@ def configuration(parsed: argparse.Namespace) -> pipeline_config.Config:
     """The configuration that the arguments of `add_configuration` name.
 
     Raises:
-      ConfigurationError: an unknown preset or key, an invalid value, or no source where the preset needs one.
+      ConfigurationError: an unknown preset or key, an invalid value, a setting that would have no effect, or no source where the
+        preset needs one.
     """
     preconditions.require_agreement(own_options(parsed), parsed.overrides)
     config = settings.configuration(parsed.preset, overrides(parsed))
+    contradictions.require_none(config, overrides(parsed), way(parsed))
     preconditions.require_data_named(config, overrides(parsed))
     return config
+
+
+def way(parsed: argparse.Namespace) -> contradictions.Way:
+    """How the verb that was called would run the configuration."""
+    return contradictions.Way(
+        here=getattr(parsed, "local", not hasattr(parsed, "project")),
+        warm_start=getattr(parsed, "warm_start", None) is not None,
+        waits=getattr(parsed, "wait", False),
+        dataflow=getattr(parsed, "beam_runner", "") == "dataflow",
+    )
 
 
 def overrides(parsed: argparse.Namespace) -> list[str]:

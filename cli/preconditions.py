@@ -200,13 +200,6 @@ def too_few_gpus(wanted: int, why: str) -> str:
             "--set pretrain.min_gpus=0 to train on the processor all the same")  # fmt: skip
 
 
-def require_warm_start(warm_start: str | None, overrides: Iterable[str]) -> None:
-    """Whether no setting of a warm start is given for a run that is none; `overrides` are KEY=VALUE."""
-    for key in (one.partition("=")[0].strip() for one in overrides):
-        if warm_start is None and key in ("pretrain.warm_start_epochs", "pretrain.warm_start_learning_rate"):
-            raise ConfigurationError(f"{key} counts only with --warm-start; add --warm-start champion, or leave it out")
-
-
 def require_alternation(every: int, warm_start: str | None, schedule: str | None) -> None:
     """Whether --from-scratch-every is given for the runs of a schedule with --warm-start only."""
     if every and (warm_start is None or schedule is None):

@@ -49,7 +49,6 @@ def add(verbs) -> None:
 def _run(parsed: argparse.Namespace) -> ExitStatus:
     config = settings.with_absolute_paths(configuration(parsed))
     layout = Layout.at(parsed.root)
-    preconditions.require_warm_start(parsed.warm_start, parsed.overrides)
     preconditions.require_alternation(parsed.from_scratch_every, parsed.warm_start, parsed.schedule)
     preconditions.require_sources(config.data)
     preconditions.require_a_batch(config)

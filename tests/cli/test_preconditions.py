@@ -114,11 +114,6 @@ def test_a_setting_that_is_given_twice_must_have_one_value(flowers):
     assert status == 2 and "data.source is given twice, as 'synthetic' by its option and as 'tfds:mnist' by --set" in line
 
 
-def test_a_setting_of_a_warm_start_needs_one(flowers):
-    status, (line,) = flowers("run", "--set", "pretrain.warm_start_epochs=2")
-    assert status == 2 and "pretrain.warm_start_epochs counts only with --warm-start" in line
-
-
 def test_epochs_and_rate_that_are_set_count_for_a_warm_start_too():
     def warm(*overrides):
         pretrain = settings.for_warm_start(settings.configuration("quick", overrides), overrides).pretrain

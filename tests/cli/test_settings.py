@@ -1,6 +1,9 @@
 """`--set KEY=VALUE`: what is accepted, and what an error says."""
 
+import dataclasses
+import math
 import pathlib
+import typing
 
 import pytest
 
@@ -94,6 +97,49 @@ def test_what_cannot_be_meant_is_refused_in_words(override, message):
     with pytest.raises(ConfigurationError) as error:
         settings.configuration("quick", [override])
     assert message in str(error.value)
+
+
+NUMBERS = [key for key, kind in settings.field_types().items() if kind in (int, float)]
+
+
+def changed(section, key, value):
+    """`section` with one field replaced, without the command line's own reading of numbers."""
+    first, _, rest = key.partition(".")
+    return dataclasses.replace(section, **{first: changed(getattr(section, first), rest, value) if rest else value})
+
+
+@pytest.mark.parametrize("key", NUMBERS)
+def test_every_number_has_a_finite_range_outside_of_which_it_is_refused_by_name(key):
+    """As what reads a configuration from JSON, which may hold NaN and Infinity, a section itself refuses them."""
+    for value in (math.nan, math.inf, -math.inf, -(10**40), 10**40, -1.5):
+        with pytest.raises(ConfigurationError, match=rf"^{key} must be .*\d.*, got "):
+            changed(PRESETS["gpu"], key, value)
+
+
+@pytest.mark.parametrize("key", [key for key, kind in settings.field_types().items() if kind == tuple[float, ...]])
+def test_every_list_of_numbers_refuses_what_is_none(key):
+    for value in (math.nan, math.inf, -math.inf, -1.0):
+        with pytest.raises(ConfigurationError, match=rf"^{key} must be "):
+            changed(PRESETS["gpu"], key, (value,))
+
+
+@pytest.mark.parametrize("text", ["inf", "-inf", "nan", "1e999", "-1e999"])
+def test_what_is_no_number_is_refused_as_it_is_read(text):
+    for key, kind in settings.field_types().items():
+        if kind in (int, float) or typing.get_args(kind)[:1] == (float,):
+            with pytest.raises(ConfigurationError, match=f"^{key} must be "):
+                settings.configuration("quick", [f"{key}={text}"])
+
+
+def test_the_ends_of_a_range_are_in_it_unless_it_says_otherwise():
+    for override in ("data.max_bad_fraction=0", "data.max_bad_fraction=1", "pretrain.momentum=0", "gate.power=0.5",
+                     "pretrain.views.hue=0.5", "vertex.pretrain.timeout_hours=168", "pretrain.seed=2147483647"):  # fmt: skip
+        settings.configuration("quick", [override])
+    for override, words in (("data.eval_fraction=1", "between 0 and 1, both excluded"), ("pretrain.momentum=1", "between 0 and 1, 1 excluded"),
+                            ("pretrain.views.min_area=0", "between 0 and 1, 0 excluded"), ("gate.power=1", "between 0.5 and 1, 1 excluded"),
+                            ("pretrain.epochs=0", "between 1 and 1,000,000, got 0")):  # fmt: skip
+        with pytest.raises(ConfigurationError, match=f"{override.partition('=')[0]} must be {words}"):
+            settings.configuration("quick", [override])
 
 
 def test_an_unknown_preset_is_refused_with_the_nearest():

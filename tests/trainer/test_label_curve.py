@@ -108,5 +108,5 @@ def test_settings_come_back_from_json_and_are_checked():
     for shares in ((0.1, 2.0), (0.0, 0.5), (0.5, 0.1), ()):
         with pytest.raises(ConfigurationError, match="linear_eval.label_fractions must be one or more growing numbers between 0"):
             LinearEval(label_fractions=shares)
-    with pytest.raises(ConfigurationError, match="linear_eval.label_draws must be at least 1, got 0"):
+    with pytest.raises(ConfigurationError, match="linear_eval.label_draws must be between 1 and 1,000, got 0"):
         LinearEval(label_draws=0)
