@@ -23,8 +23,6 @@ from pipeline_config import Config
 # ANSI colours by level, for terminals.
 COLOURS = {OK: "32", WARN: "33", FAIL: "31"}
 
-SMALLEST_CLASS = 2  # one photograph for train and one for eval, as every source requires
-
 SHOWN = 3  # examples in a line
 
 # Resident memory of a whole run on 60 photographs with a network of 4 channels: 1.2 GB, nearly all of it the libraries.
@@ -111,7 +109,7 @@ def early(config: Config) -> dict | None:
     try:
         preconditions.require_sources(settings.with_absolute_paths(config).data)
     except pipeline_config.ConfigurationError as error:
-        return {"error": str(error)}
+        return {"error": str(error), "as_a_run": True}
     return None
 
 
@@ -167,39 +165,48 @@ def source(answer: dict, config: Config) -> Iterator[Finding]:
     """Whether the source of photographs can be read, and whether its classes are large enough."""
     name = config.data.source
     if "error" in answer:
-        yield Finding(FAIL, "data", answer["error"], "--data takes synthetic, tfds:NAME or a folder of class folders")
+        yield Finding(FAIL, "data", answer["error"], "" if answer.get("as_a_run") else "see above")
         return
     if "to_download" in answer:
         yield Finding(OK, "data", f"{name} is to be downloaded to {answer['to_download']}")
         yield tfds_host()
         return
-    classes = answer["classes"]
-    small = sorted(label for label, count in classes.items() if count is not None and count < SMALLEST_CLASS)
-    unlabelled = answer["unlabelled"]
-    says = f"{name}: {answer['images']:,} files of {len(classes)} classes" + (f", {unlabelled:,} unlabelled" if unlabelled else "")
     for part in answer.get("not_read", ()):
         yield Finding(OK, "data", f"not read: {part}")
-    refused = answer.get("refused", [])
-    if refused:
-        count = sum(one[0] for one in refused)
-        share = count / (count + answer["images"] + unlabelled)
+    yield from looked_at(answer, config)
+    for sentence in answer.get("refusals", ()):
+        yield Finding(FAIL, "data", sentence)  # the run's own, which says what to do
+    unlabelled, train = answer["unlabelled"], answer["train"] + answer["unlabelled"]
+    says = f"{name}: {answer['images']:,} files of {len(answer['classes'])} classes"
+    yield Finding(OK, "data", says + (f", {unlabelled:,} unlabelled" if unlabelled else ""))
+    if not answer.get("refusals"):
+        batch = config.pretrain.batch_size
+        yield judge(batch <= train, "batch", f"{batch} of {'' if answer.get('is_whole') else 'about '}{train:,} photographs to learn from",
+                    f"--set pretrain.batch_size={max(2, train // 4)}")  # fmt: skip
+
+
+def looked_at(answer: dict, config: Config) -> Iterator[Finding]:
+    """What decoding the photographs of a folder tells, all or some of them."""
+    looked, count = answer.get("looked_at", 0), answer.get("files", 0)
+    if looked < count:
+        yield Finding(OK, "data", f"looked at {looked:,} of {count:,} files, in equal distances; only a run sees all: files that cannot be "
+                      "used, copies of one picture that were saved again, how many are left for training")  # fmt: skip
+    refused, too_many = answer.get("refused"), answer.get("bad_fraction", 0) > config.data.max_bad_fraction
+    if refused and (looked < count or not too_many):  # else it is among the refusals
         reasons = ", ".join(f"{number:,} {reason} ({detail})" for number, reason, detail in refused)
-        yield judge(share <= config.data.max_bad_fraction, "data", f"{count:,} files cannot be used: {reasons}",
-                    "mend or remove them, or set data.follow_links or data.exclude as it says; at most "
-                    f"data.max_bad_fraction={config.data.max_bad_fraction:g} of the files may be unusable")  # fmt: skip
+        yield judge(not too_many, "data", f"{sum(one[0] for one in refused):,} of {looked:,} files cannot be used: {reasons}",
+                    "mend or remove them, or set data.follow_links or data.exclude as it says: a run refuses more than "
+                    f"data.max_bad_fraction={config.data.max_bad_fraction:g} of all files", WARN)  # fmt: skip
     if twice := answer.get("in_two_classes"):
         shown = "; ".join(" = ".join(paths[:SHOWN]) for paths in twice[:SHOWN]) + ("; …" if len(twice) > SHOWN else "")
-        yield Finding(WARN, "data", f"the same file is in more than one class, {len(twice):,} times: {shown}",
-                      "delete those in the wrong class; copies that were saved again are listed by a run")  # fmt: skip
-    if small or len(classes) < 2:
-        yield Finding(FAIL, "data", f"{says}; {len(small)} classes with fewer than {SMALLEST_CLASS}: {', '.join(small[:5])}",
-                      f"each of two or more classes needs at least {SMALLEST_CLASS} photographs")  # fmt: skip
-        return
-    yield Finding(OK, "data", says)
-    batch = config.pretrain.batch_size
-    train = answer.get("train", int(answer["images"] * (1 - config.data.eval_fraction))) + unlabelled
-    yield judge(batch <= train, "batch", f"{batch} of about {train:,} training photographs",
-                f"--set pretrain.batch_size={max(2, train // 4)}")  # fmt: skip
+        what = "file" if looked < count else "picture"
+        yield Finding(WARN, "data", f"the same {what} is in more than one class, {len(twice):,} times: {shown}",
+                      "delete those in the wrong class")  # fmt: skip
+    if ignored := answer.get("ignored_profiles"):
+        yield Finding(WARN, "data", f"{ignored:,} colour profiles are broken, and are ignored",
+                      "nothing, if the colours of those photographs look right")  # fmt: skip
+    if answer.get("nearly_black"):
+        yield Finding(WARN, "data", "most photographs are nearly black, below 5 % of white", "if they should not be, scale their values")
 
 
 def tfds_host(address: str = TFDS_HOST, seconds: float = 5) -> Finding:

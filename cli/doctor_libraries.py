@@ -16,8 +16,9 @@ import sys
 import tempfile
 from collections.abc import Callable
 
+from components.errors import DataRefused, SourceNotFound
 from contracts import files
-from contracts.examples import TRAIN
+from contracts.examples import EVAL, SPLITS, TRAIN, UNLABELLED
 
 IMPORTED = ("tensorflow", "tfx", "ml_metadata", "tensorflow_data_validation", "tensorflow_model_analysis", "apache_beam", "mlflow")
 PATIENCE_SECONDS = 900
@@ -48,13 +49,15 @@ def main() -> None:
     config = settings.with_absolute_paths(settings.configuration(request["preset"], request["overrides"]))
     questions: dict[str, Callable[[], dict]] = {name: lambda name=name: _version(name) for name in IMPORTED}
     questions["gpus"] = _gpus
-    questions["source"] = lambda: _source(config.data, request["datasets"])
+    questions["source"] = lambda: _source(config.data, config.pretrain.batch_size, request["datasets"])
     questions["step"] = lambda: _step(config)
     questions["registry"] = lambda: _registry(request["registry"], config.registry.name)
     answers = {}
     for name, question in questions.items():
         try:
             answers[name] = question()
+        except (DataRefused, SourceNotFound) as error:  # as a run says it
+            answers[name] = {"error": str(error), "as_a_run": True}
         except Exception as error:  # any error is an answer
             answers[name] = {"error": f"{type(error).__name__}: {error}".splitlines()[0]}
         files.write_json(request["answers"], answers)
@@ -70,33 +73,69 @@ def _gpus() -> dict:
     return {"gpus": [device.name for device in tf.config.list_physical_devices("GPU")]}
 
 
-def _source(data, datasets: str) -> dict:
-    from components.example_gen import division, folder, source
+def _source(data, batch_size: int, datasets: str) -> dict:
+    from components.example_gen.source import TFDS_PREFIX
 
-    if data.unlabelled and not data.unlabelled.startswith(source.TFDS_PREFIX):
-        unlabelled = folder.unlabelled_folder(data.unlabelled, data.exclude, data.follow_links)
-        more, not_read = sum(not candidate.reason for candidate in unlabelled.candidates), unlabelled.unused
-    else:
-        more, not_read = 0, ()
+    # A second source of TFDS is not counted: it may have to be downloaded.
+    local = data if not data.unlabelled.startswith(TFDS_PREFIX) else dataclasses.replace(data, unlabelled="")
     if data.source == "synthetic":
-        from components.synthetic_flowers import species
+        found = _synthetic(data)
+    elif data.source.startswith(TFDS_PREFIX):
+        found = _data_set(data)
+    else:
+        return _folders(local, batch_size, datasets)
+    if local.unlabelled:
+        from components.example_gen import folder
 
-        return {"classes": {name: None for name in species.NAMES}, "images": data.synthetic_images, "unlabelled": more}
-    if data.source.startswith(source.TFDS_PREFIX):
-        return _data_set(data) | {"unlabelled": more}
-    found = source.open_source(dataclasses.replace(data, unlabelled=""), datasets)
-    readable = [candidate for candidate in found.candidates if not candidate.reason]
+        second = folder.unlabelled_folder(local.unlabelled, local.exclude, local.follow_links)
+        found |= {"unlabelled": found["unlabelled"] + sum(not one.reason for one in second.candidates), "not_read": second.unused}
+    return found
+
+
+def _folders(data, batch_size: int, datasets: str) -> dict:
+    """What listing the folders tells, and what a look at their photographs: all that a run refuses if these are not too many."""
+    from components import data_gate
+    from components.errors import DataRefused
+    from components.example_gen import division, folder, look, report, source
+
+    opened = source.open_source(data, datasets)
+    parts = getattr(opened, "parts", (opened,))
+    candidates = [candidate for part in parts for candidate in part.candidates]
+    readable = [candidate for candidate in candidates if not candidate.reason]
     sizes = collections.Counter(candidate.class_name for candidate in readable)
-    more += sizes.pop("", 0)
-    if found.given_splits:
+    unlabelled = sizes.pop("", 0)
+    if opened.given_splits:
         train = sum(candidate.split == TRAIN for candidate in readable)
     else:
         train = sizes.total() - sum(division.held_out(sizes, data.eval_fraction, data.min_eval).values())
-    refused = {candidate.reason: candidate.detail for candidate in found.candidates if candidate.reason}
-    counts = collections.Counter(candidate.reason for candidate in found.candidates if candidate.reason)
-    return {"classes": dict.fromkeys(found.classes, 0) | sizes, "images": sizes.total(), "train": train, "unlabelled": more,
-            "not_read": [*found.unused, *not_read], "in_two_classes": folder.files_in_two_classes(found.candidates),
-            "refused": [[counts[reason], reason, detail] for reason, detail in refused.items()]}  # fmt: skip
+    answer = {"classes": dict.fromkeys(opened.classes, 0) | sizes, "images": sizes.total(), "train": train, "unlabelled": unlabelled,
+              "not_read": list(opened.unused)}  # fmt: skip
+    try:
+        source.require_usable(opened, data)
+    except DataRefused as refused:
+        return answer | {"refusals": [str(refused)]}
+    found = look.look(parts, data)
+    quarantined, pictures = found.report["quarantined"], found.report["near_duplicates"]["in_two_classes"]
+    details = {one["reason"]: one["detail"] for one in reversed(quarantined["files"])}
+    answer |= {
+        "looked_at": found.looked_at, "files": found.files, "bad_fraction": found.report["bad_fraction"],
+        "refused": [[count, reason, details[reason]] for reason, count in quarantined["by_reason"].items()],
+        "in_two_classes": [[one["path"] for one in picture] for picture in pictures],
+        "ignored_profiles": found.report["profiles"]["ignored"], "nearly_black": report.nearly_black(found.report)}  # fmt: skip
+    if not found.is_whole:
+        return answer | {"in_two_classes": folder.files_in_two_classes(candidates)}
+    train, _, unlabelled = (found.report["splits"][split]["images"] for split in SPLITS)
+    refusals = data_gate.refusals_of_ingest(found.report, data.max_bad_fraction, batch_size)
+    return answer | {"train": train, "unlabelled": unlabelled, "refusals": refusals, "is_whole": True}
+
+
+def _synthetic(data) -> dict:
+    from components.synthetic_flowers import builder, species
+
+    drawn = builder.configuration(data.synthetic_images, data.synthetic_labelled, data.synthetic_side, data.synthetic_seed,
+                                  data.eval_fraction)  # fmt: skip
+    return {"classes": dict.fromkeys(species.NAMES), "images": drawn.train_images + drawn.eval_images, "train": drawn.train_images,
+            "unlabelled": drawn.images - drawn.train_images - drawn.eval_images}  # fmt: skip
 
 
 def _data_set(data) -> dict:
@@ -107,9 +146,12 @@ def _data_set(data) -> dict:
     name = data.source.removeprefix(source.TFDS_PREFIX)
     builder = tfds.builder(name, try_gcs=False)
     if not builder.data_path.exists():
-        return {"classes": {}, "images": None, "to_download": str(builder.data_path)}
+        return {"classes": {}, "images": None, "unlabelled": 0, "to_download": str(builder.data_path)}
     found = data_set.open_data_set(data.source, "tfds", builder, data.eval_fraction)
-    return {"classes": dict.fromkeys(found.classes), "images": sum(split.num_examples for split in builder.info.splits.values())}
+    counts = {split: builder.info.splits[instruction].num_examples for split, instruction in found.splits.items()}
+    refusals = [] if len(found.classes) != 1 else [f"{data.source} has one class, {found.classes[0]!r}, and needs two or more"]
+    return {"classes": dict.fromkeys(found.classes), "images": counts[TRAIN] + counts[EVAL], "train": counts[TRAIN],
+            "unlabelled": counts.get(UNLABELLED, 0), "refusals": refusals}  # fmt: skip
 
 
 def _step(config) -> dict:

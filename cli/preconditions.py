@@ -4,6 +4,7 @@ Every function raises ConfigurationError, in one line that says what to do. Fold
 need libraries; they are checked when the run has begun.
 """
 
+import difflib
 import errno
 import itertools
 import os
@@ -12,6 +13,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 
 from cli.full_disk import NUMBERS
+from components.example_gen import names
 from contracts.layout import Layout
 from contracts.text import visible
 from pipeline_config import Config, ConfigurationError, Data
@@ -99,20 +101,47 @@ def _require_folder(key: str, option: str, source: str) -> None:
 
 
 def require_a_batch(config: Config) -> None:
-    """Whether there can be as many photographs as one batch has, by the number of files: no more of them are counted."""
+    """Whether there can be as many photographs to learn from as one batch has, by the number of files.
+
+    No more of them are counted than that takes. How many there are to the last one, DataGate knows: it depends on which photographs can
+    be used and which show the same picture.
+    """
     batch, data = config.pretrain.batch_size, config.data
     if data.source == "synthetic" and not data.unlabelled:
-        count = data.synthetic_images
+        most = _left_for_training(data.synthetic_images, data.eval_fraction)
     elif all(map(is_local, filter(None, (data.source, data.unlabelled)))):
-        files = (one for source in filter(None, (data.source, data.unlabelled)) for one in _files_below(source))
-        count = sum(1 for _ in itertools.islice(files, batch))
+        most = _most_to_learn_from(data, batch)
     else:
         return
-    if count < batch:
+    if most < batch:
         raise ConfigurationError(
-            f"pretrain.batch_size is {batch}, but {visible(data.source)} has only {count:,} files: a batch must fit into the train "
-            f"split; add photographs, or lower it, such as --set pretrain.batch_size={max(2, count // 4)}"
+            f"pretrain.batch_size is {batch}, but {visible(data.source)} has at most {most:,} photographs to learn from, by its files and "
+            f"with data.eval_fraction={data.eval_fraction:g} held out; add photographs, or lower it, such as --set "
+            f"pretrain.batch_size={max(2, most // 4)}"
         )
+
+
+def _most_to_learn_from(data: Data, enough: int) -> int:
+    """How many photographs for training there can be in folders, but not many more than `enough`."""
+    found = sum(1 for _ in itertools.islice(_files_below(data.unlabelled), enough)) if data.unlabelled else 0
+    entries = list(os.scandir(data.source))
+    # Where the folder is divided already, or a file has the labels, nobody knows here how many photographs eval has.
+    divides = not data.labels and not any(names.split_of(entry.name) for entry in entries)
+    share = data.eval_fraction if divides else 0
+    for entry in entries:
+        if found >= enough:
+            break
+        if not entry.is_dir() or entry.is_symlink():
+            found += enough if entry.is_symlink() else 1
+            continue
+        count = sum(1 for _ in itertools.islice(_files_below(entry.path), int((enough - found) / (1 - share)) + 2))
+        found += count if names.is_unlabelled(entry.name) or not divides else _left_for_training(count, share)
+    return found
+
+
+def _left_for_training(photographs: int, eval_fraction: float) -> int:
+    """Most of a class that can be left for training, as its share is held out, and one photograph at least."""
+    return max(0, photographs - max(1, round(eval_fraction * photographs)))
 
 
 def _files_below(folder: str) -> Iterator[str]:
@@ -124,11 +153,18 @@ def _files_below(folder: str) -> Iterator[str]:
 
 
 def _exists_until(path: str) -> str:
-    """Which part of a path exists, where that tells where it was mistyped."""
-    above = pathlib.Path(os.path.abspath(path)).parent
-    while not above.is_dir():
-        above = above.parent
-    return f" ({visible(str(above))} exists)" if above != above.parent else ""
+    """Which part of a path exists, where that tells where it was mistyped, and what there is called nearly like the next part."""
+    missing = pathlib.Path(os.path.abspath(path))
+    while not missing.parent.is_dir():
+        missing = missing.parent
+    try:
+        folders = {one.name.lower(): one.path for one in os.scandir(missing.parent) if one.is_dir()}
+    except OSError:
+        folders = {}
+    nearest = difflib.get_close_matches(missing.name.lower(), folders, n=1)
+    if nearest:
+        return f"; did you mean {visible(folders[nearest[0]])}?"
+    return f" ({visible(str(missing.parent))} exists)" if missing.parent != missing.parent.parent else ""
 
 
 def require_writable(layout: Layout) -> None:

@@ -72,7 +72,6 @@ def _create(parsed: argparse.Namespace) -> ExitStatus:
     _require_place(parsed, "project", "region", "bucket", "image")
     parsed.preset = parsed.preset or ("quick" if parsed.local else "gpu")
     config = configuration(parsed)
-    preconditions.require_warm_start(parsed.warm_start, parsed.overrides)
     preconditions.require_alternation(parsed.from_scratch_every, parsed.warm_start, parsed.name)
 
     if parsed.local:

@@ -16,27 +16,38 @@ from tfx.types import artifact_utils, standard_artifacts
 from components.artifacts import IngestReport
 from components.errors import DataRefused
 from components.example_gen import report as reports
-from contracts.examples import LABELLED_SPLITS, UNLABELLED
+from contracts.examples import EVAL, LABELLED_SPLITS, TRAIN, UNLABELLED
 from contracts.model_files import INGEST_REPORT
 from contracts.text import percent
 
 NAMED_FILES = 5  # paths that a refusal names; the report has them all
 
 
-def refusals(report: dict, anomalies: Mapping[str, anomalies_pb2.Anomalies], max_bad_fraction: float) -> list[str]:
+def refusals(
+    report: dict, anomalies: Mapping[str, anomalies_pb2.Anomalies], max_bad_fraction: float, batch_size: int
+) -> list[str]:
     """Why the data cannot be used; empty if it can.
 
     Args:
-      report: the ingest report, see `components.example_gen.report.build`.
+      report, max_bad_fraction, batch_size: as in `refusals_of_ingest`.
       anomalies: what ExampleValidator found, by split.
-      max_bad_fraction: `data.max_bad_fraction`, share of files that may be quarantined, in [0, 1].
     """
     return [
-        *_too_many_quarantined(report, max_bad_fraction),
-        *_classes_on_one_side(report),
+        *refusals_of_ingest(report, max_bad_fraction, batch_size),
         *(sentence for split in sorted(anomalies)
           for sentence in _anomalies(split, anomalies[split], may_be_empty=_may_be_empty(report, split))),
     ]  # fmt: skip
+
+
+def refusals_of_ingest(report: dict, max_bad_fraction: float, batch_size: int) -> list[str]:
+    """What of `refusals` the ingest report alone tells.
+
+    Args:
+      report: the ingest report, see `components.example_gen.report.build`.
+      max_bad_fraction: `data.max_bad_fraction`, share of files that may be quarantined, in [0, 1].
+      batch_size: `pretrain.batch_size`, which may be no larger than what there is to learn from.
+    """
+    return [*_too_many_quarantined(report, max_bad_fraction), *_classes_on_one_side(report), *_too_few_for_a_batch(report, batch_size)]
 
 
 def _too_many_quarantined(report: dict, max_bad_fraction: float) -> Iterator[str]:
@@ -63,6 +74,14 @@ def _classes_on_one_side(report: dict) -> Iterator[str]:
         for name, count in report["splits"][split]["by_class"].items():
             if not count:
                 yield f"class {name!r} has no photograph in {split} ({report['split_rule']})"
+
+
+def _too_few_for_a_batch(report: dict, batch_size: int) -> Iterator[str]:
+    """Known only now: what is left for training depends on which photographs are usable, and which show the same picture."""
+    learned = sum(report["splits"][split]["images"] for split in (TRAIN, UNLABELLED))
+    if learned < batch_size:
+        yield (f"pretrain.batch_size is {batch_size}, but only {learned:,} photographs are to learn from, with {report['splits'][EVAL]['images']:,} "
+               f"held out; add photographs, or lower it, such as --set pretrain.batch_size={max(2, learned // 4)}")  # fmt: skip
 
 
 def _may_be_empty(report: dict, split: str) -> bool:
@@ -97,6 +116,7 @@ def DataGate(
     anomalies: InputArtifact[standard_artifacts.ExampleAnomalies],
     accepted: OutputArtifact[standard_artifacts.String],
     max_bad_fraction: Parameter[float],
+    batch_size: Parameter[int],
     code_version: Parameter[str],
 ):
     """Raises DataRefused with every reason, or writes what it accepted.
@@ -110,7 +130,7 @@ def DataGate(
         split: _read(posixpath.join(artifact_utils.get_split_uri([anomalies], split), ANOMALIES_FILE))
         for split in artifact_utils.decode_split_names(anomalies.split_names)
     }
-    if reasons := refusals(report, found, max_bad_fraction):
+    if reasons := refusals(report, found, max_bad_fraction, batch_size):
         raise DataRefused(f"The data of {report['source']} was refused. " + "; ".join(reasons) + ".")
     accepted.write(reports.summary(report))
     logger.info("The data is accepted: no anomalies, %s of the files quarantined.", percent(report["bad_fraction"], 2))

@@ -26,6 +26,11 @@ def points(difference: float) -> str:
     return f"{'−' if difference < 0 and float(shown) else '+'}{shown}"
 
 
+def printable(name: str) -> str:
+    """A file name as valid UTF-8: invalid bytes appear as `\\xNN`, so that report and records can hold any name."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def cell(name: str) -> str:
     """A name as it may stand in a CSV file: `visible`, and with an apostrophe before it if it looked like a formula."""
     shown = visible(name)

@@ -97,6 +97,7 @@ def create_pipeline(config: Config, origin: Origin, champion: str | None, places
         ingest_report=example_gen.outputs["ingest_report"],
         anomalies=example_validator.outputs["anomalies"],
         max_bad_fraction=config.data.max_bad_fraction,
+        batch_size=config.pretrain.batch_size,
         code_version=code["DataGate"],
     ).with_id("DataGate")
 

@@ -208,6 +208,7 @@ def _data(ingest: dict) -> dict:
         "classes": ingest["classes"],
         "sizes": ingest["sizes"],
         "appearance": ingest["appearance"],
+        "profiles": ingest["profiles"],
         "split_rule": ingest["split_rule"],
         "unused": ingest["unused"],
         "near_duplicates": ingest["near_duplicates"],

@@ -32,10 +32,10 @@ from components.example_gen.listing import (
     read,
     root_of,
 )
-from components.example_gen.photograph import Encoded, printable
+from components.example_gen.photograph import Encoded
 from contracts import files
 from contracts.examples import EVAL, TRAIN, UNLABELLED
-from contracts.text import visible
+from contracts.text import printable, visible
 
 MISSING = "in the labels file, but missing"
 HASHING_THREADS = 8

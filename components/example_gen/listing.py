@@ -13,7 +13,8 @@ import tensorflow as tf
 
 from components.errors import SourceNotFound
 from components.example_gen import names, remote
-from components.example_gen.photograph import TOO_MANY_BYTES, Encoded, printable
+from components.example_gen.photograph import TOO_MANY_BYTES, Encoded
+from contracts.text import printable
 
 LINK_OUT = "link out of the folder"
 LINK_TO_FOLDER = "link to a folder"

@@ -9,9 +9,9 @@ import re
 import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 
-from components.example_gen.photograph import printable
 from components.example_gen.recognise import ENDINGS
 from contracts.examples import EVAL, TRAIN
+from contracts.text import printable
 
 UNLABELLED_FOLDERS = ("unlabelled", "unlabeled")
 # Files without a class, outside of such a folder, are photographs by their names alone: a licence or a labels file is none, and

@@ -338,8 +338,3 @@ class Encoded:
     def content_hash(self) -> str:
         """SHA-256 (hex) of `data`."""
         return hashlib.sha256(self.data).hexdigest()
-
-
-def printable(name: str) -> str:
-    """A file name as valid UTF-8: invalid bytes appear as `\\xNN`, so that report and records can hold any name."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -8,7 +8,7 @@ shard, to workers that copy the records into the output files. So image bytes ne
 import posixpath
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import apache_beam as beam
 import tensorflow as tf
@@ -101,28 +101,33 @@ class Normalise(beam.DoFn):
         self.offset = 0
 
     def process(self, encoded: Encoded) -> Iterator[Description]:
-        try:
-            if encoded.reason:
-                raise photograph.Unusable(encoded.reason, encoded.detail)
-            prepared = photograph.prepare(encoded.data, self.max_side, self.max_pixels, self.min_side)
-        except photograph.Unusable as unusable:
-            yield Description(encoded.path, encoded.class_name, encoded.split, unusable.reason, unusable.detail)
+        description, jpeg = describe(encoded, self.max_side, self.max_pixels, self.min_side)
+        if description.reason:
+            yield description
             return
-        content_hash = encoded.content_hash
-        record = _record(prepared.jpeg, self.labels[encoded.class_name], encoded, content_hash)
+        record = _record(jpeg, self.labels[encoded.class_name], encoded, description.content_hash)
         if self.file is None:
             self.file = fileio.open(self.part, "wb")
         self.file.write(record)
-        yield Description(
-            encoded.path, encoded.class_name, encoded.split, content_hash=content_hash, width=prepared.width,
-            height=prepared.height, thumbnail=prepared.descriptor, profile=prepared.profile, part=self.part, offset=self.offset,
-            length=len(record),
-        )  # fmt: skip
+        yield replace(description, part=self.part, offset=self.offset, length=len(record))
         self.offset += len(record)
 
     def finish_bundle(self):
         if self.file is not None:
             self.file.close()
+
+
+def describe(encoded: Encoded, max_side: int, max_pixels: int, min_side: int) -> tuple[Description, bytes]:
+    """What a file is, with a reason if it cannot be used, and the JPEG that is kept of it, b"" if none is."""
+    try:
+        if encoded.reason:
+            raise photograph.Unusable(encoded.reason, encoded.detail)
+        prepared = photograph.prepare(encoded.data, max_side, max_pixels, min_side)
+    except photograph.Unusable as unusable:
+        return Description(encoded.path, encoded.class_name, encoded.split, unusable.reason, unusable.detail), b""
+    return Description(
+        encoded.path, encoded.class_name, encoded.split, content_hash=encoded.content_hash, width=prepared.width,
+        height=prepared.height, thumbnail=prepared.descriptor, profile=prepared.profile), prepared.jpeg  # fmt: skip
 
 
 def divide(descriptions: list[Description], given_splits: bool, eval_fraction: float, min_eval: int) -> report.Divided:

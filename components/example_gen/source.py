@@ -58,10 +58,7 @@ def inspect(data: pipeline_config.Data, datasets_dir: str) -> Inspection:
     if data.source == "synthetic" and not data.unlabelled:
         return Inspection("synthetic", tuple(sorted(species.NAMES)), _synthetic_fingerprint(data))
     source = open_source(data, datasets_dir)
-    if len(source.classes) == 1:
-        raise DataRefused(
-            f"{data.source} must have two or more classes, or none to learn without labels, got one, {source.classes[0]!r}")
-    _require_usable_images(source, data)
+    require_usable(source, data)
     return Inspection(source.kind, source.classes, source.fingerprint(), source.photographs())
 
 
@@ -155,7 +152,15 @@ def every_image(source: str, datasets_dir: str, max_bytes: int) -> Iterator[Call
     return (functools.partial(listing.read, candidate, max_bytes) for candidate in listing.list_any(source))
 
 
-def _require_usable_images(source: Folder | DataSet | Extended, data: pipeline_config.Data) -> None:
+def require_usable(source: Folder | DataSet | Extended, data: pipeline_config.Data) -> None:
+    """Whether a source has enough classes, and each of them enough images that can be used; no more of them are read.
+
+    Raises:
+      DataRefused: it has not.
+    """
+    if len(source.classes) == 1:
+        raise DataRefused(
+            f"{data.source} must have two or more classes, or none to learn without labels, got one, {source.classes[0]!r}")
     # The class of unlabelled photographs is "": they are what is needed where there is no label, and may be missing elsewhere.
     usable = dict.fromkeys(source.classes or ("",), 0)
     problems: dict[str, str] = {}

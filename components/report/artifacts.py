@@ -96,8 +96,9 @@ def _refusals(anomalies_uri: str | None, ingest: dict | None, configuration: dic
     for split in examples.SPLITS:
         with files.opened(posixpath.join(anomalies_uri, f"Split-{split}", ANOMALIES_FILE)) as file:
             found[split] = anomalies_pb2.Anomalies.FromString(file.read())
-    # Without a configuration the limit of bad files is unknown; DataGate, which knew it, let the data pass.
-    return tuple(refusals(ingest, found, configuration["data"]["max_bad_fraction"] if configuration else 1.0))
+    # Without a configuration its limits are unknown; DataGate, which knew them, let the data pass.
+    limits = (configuration["data"]["max_bad_fraction"], configuration["pretrain"]["batch_size"]) if configuration else (1.0, 0)
+    return tuple(refusals(ingest, found, *limits))
 
 
 def _arrays(path: str) -> dict[str, np.ndarray]:

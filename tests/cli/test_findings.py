@@ -1,6 +1,8 @@
 """Each finding of the doctor, from facts that are given: what is right is ok, what is wrong is named with its fix."""
 
+import functools
 import importlib.metadata
+import operator
 import os
 import socket
 
@@ -114,35 +116,47 @@ def test_checkpoints_that_nobody_touched_for_a_month_are_stale(tmp_path):
 
 
 @pytest.mark.parametrize(("answer", "level", "words"), [
-    ({"classes": {"rose": 40, "tulip": 60}, "images": 100, "unlabelled": 0}, "ok", "100 files of 2 classes"),
-    ({"classes": {"rose": 1, "tulip": 99}, "images": 100, "unlabelled": 0}, "fail", "fewer than 2: rose"),
-    ({"classes": {"rose": 99}, "images": 99, "unlabelled": 0}, "fail", "1 classes"),
-    ({"error": "SourceNotFound: no folder"}, "fail", "no folder"),
+    ({"classes": {"rose": 40, "tulip": 60}, "images": 100, "train": 85, "unlabelled": 0}, "ok", "100 files of 2 classes"),
+    ({"classes": {}, "images": 0, "train": 0, "unlabelled": 99}, "ok", "0 files of 0 classes, 99 unlabelled"),
+    ({"classes": {"rose": 99}, "images": 99, "train": 84, "unlabelled": 0, "refusals": ["it has one class"]}, "fail", "one class"),
+    ({"error": "no folder", "as_a_run": True}, "fail", "no folder"),
 ])  # fmt: skip
-def test_the_source_is_judged_by_its_classes(answer, level, words):
+def test_the_source_is_judged_as_a_run_judges_it(answer, level, words):
     finding, *_ = doctor.source(answer, pipeline_config.QUICK)
-    assert finding.level == level and words in finding.says
+    assert finding.level == level and words in finding.says and not finding.fix
 
 
-def test_what_of_the_source_is_not_read_is_said_and_too_many_unusable_files_fail():
-    answer = {"classes": {"rose": 40, "tulip": 59}, "images": 99, "unlabelled": 0, "not_read": ["folders without photographs (1): lily/"],
-              "refused": [[1, "link out of the folder", "only data.follow_links=true follows it"]]}  # fmt: skip
-    small = configuration("quick", ["data.source=x", "pretrain.batch_size=8"])
-    assert [finding.level for finding in doctor.source(answer, small)] == ["ok", "ok", "ok", "ok"]  # one of 100 is allowed
+def found(*changes):
+    """The finding of each level and text for a folder of 100 files in which all is well, but for `changes`."""
+    answer = {"classes": {"rose": 50, "tulip": 50}, "images": 100, "train": 85, "unlabelled": 0, "looked_at": 100, "files": 100}
+    answer = functools.reduce(operator.or_, changes, answer)
+    return [(one.level, one.says) for one in doctor.source(answer, configuration("quick", ["data.source=x"]))]
+
+
+def test_what_a_look_at_the_photographs_tells_is_said():
+    assert found() == [("ok", "x: 100 files of 2 classes"), ("ok", "32 of about 85 photographs to learn from")]
+    assert found({"not_read": ["folders without photographs (1): lily/"]})[0] == ("ok", "not read: folders without photographs (1): lily/")
+    bad = {"refused": [[1, "a link", "set data.follow_links=true"]], "bad_fraction": 0.01}
+    assert found(bad)[0] == ("ok", "1 of 100 files cannot be used: 1 a link (set data.follow_links=true)")  # one of 100 is allowed
     twice = {"in_two_classes": [[f"lily/{index}.jpg", f"rose/{index}.jpg"] for index in range(4)]}
-    finding = next(finding for finding in doctor.source(answer | twice, small) if finding.level == "warn")
-    assert "in more than one class, 4 times: lily/0.jpg = rose/0.jpg; " in finding.says and finding.says.endswith("; …")
-    answer["refused"][0][0] = 2
-    said = list(doctor.source(answer, small))
-    assert said[0].says == "not read: folders without photographs (1): lily/"
-    assert said[1].level == "fail" and "data.follow_links=true" in said[1].says and "data.max_bad_fraction=0.01" in said[1].fix
+    level, says = found(twice)[0]
+    assert level == "warn" and "the same picture is in more than one class, 4 times: lily/0.jpg = rose/0.jpg; " in says and says.endswith("; …")
+    assert found({"nearly_black": True})[0] == ("warn", "most photographs are nearly black, below 5 % of white")
+    assert found({"ignored_profiles": 2})[0] == ("warn", "2 colour profiles are broken, and are ignored")
+    assert found(bad | {"bad_fraction": 0.02, "refusals": ["2 of 100 files"]})[0] == ("fail", "2 of 100 files")  # said once
+
+
+def test_of_many_files_some_are_looked_at_and_it_is_said_what_only_a_run_sees():
+    bad = {"refused": [[30, "a link", "x"]], "bad_fraction": 0.03, "looked_at": 1000, "files": 9000}
+    (level, says), (worse, files) = found(bad)[:2]
+    assert level == "ok" and says.startswith("looked at 1,000 of 9,000 files") and "only a run sees all" in says
+    assert worse == "warn" and files.startswith("30 of 1,000 files cannot be used")
 
 
 def test_a_batch_larger_than_the_train_split_names_one_that_fits():
-    *_, finding = doctor.source({"classes": {"rose": 10, "tulip": 10}, "images": 20, "unlabelled": 0}, pipeline_config.QUICK)
+    answer = {"classes": {"rose": 10, "tulip": 10}, "images": 20, "train": 17, "unlabelled": 0}
+    *_, finding = doctor.source(answer, pipeline_config.QUICK)
     assert finding.level == "fail" and finding.fix == "--set pretrain.batch_size=4"  # 17 train, of which a quarter
-    divided = {"classes": {"rose": 10, "tulip": 10}, "images": 20, "train": 10, "unlabelled": 0}
-    assert list(doctor.source(divided, pipeline_config.QUICK))[-1].fix == "--set pretrain.batch_size=2"  # 10 train
 
 
 def test_only_a_data_set_that_is_not_here_yet_needs_the_network(monkeypatch):
@@ -152,7 +166,7 @@ def test_only_a_data_set_that_is_not_here_yet_needs_the_network(monkeypatch):
     assert finding.level == "warn" and "cannot be reached" in finding.says and "TFDS_DATA_DIR" in finding.fix
     asked = []
     monkeypatch.setattr(doctor, "tfds_host", lambda: asked.append(1) or finding)
-    list(doctor.source({"classes": {"a": None, "b": None}, "images": 3000, "unlabelled": 0}, pipeline_config.CPU))
+    list(doctor.source({"classes": {"a": None, "b": None}, "images": 3000, "train": 2550, "unlabelled": 0}, pipeline_config.CPU))
     assert asked == []
     list(doctor.source({"classes": {}, "images": None, "to_download": "/data"}, pipeline_config.CPU))
     assert asked == [1]

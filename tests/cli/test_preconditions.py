@@ -45,6 +45,8 @@ def test_data_may_be_named_by_its_option_or_by_its_setting():
 @pytest.mark.parametrize(("words", "message"), [
     (["--data", "photos/2026"],
      "data.source: there is no folder {here}/photos/2026; check the path given with --data ({here}/photos exists)"),
+    (["--data", "photo"], "there is no folder {here}/photo; check the path given with --data; did you mean {here}/photos?"),
+    (["--data", "Fotos/rose"], "there is no folder {here}/Fotos/rose; check the path given with --data; did you mean {here}/photos?"),
     (["--data", "roses.zip"], "roses.zip is a file, and --data takes a folder; unpack it, and name the folder"),
     (["--data", "labels.csv"], "labels.csv is a file, and --data takes a folder; name the folder of its photographs, and this file"),
     (["--data", "rose.jpg"], "rose.jpg is a file, and --data takes a folder; name the folder that it is in"),
@@ -73,19 +75,32 @@ def test_a_refused_run_leaves_the_latest_as_it_is(flowers, tmp_path):
     assert sorted(tmp_path.rglob("*")) == before and (tmp_path / "DIR" / "latest").readlink() == pathlib.Path("runs/one")
 
 
-@pytest.mark.parametrize(("photographs", "linked", "batch", "refused"), [
-    (5, False, 6, True), (6, False, 6, False), (5, True, 6, False)])  # fmt: skip
-def test_a_batch_of_more_than_all_files_is_refused(tmp_path, photographs, linked, batch, refused):
-    (tmp_path / "photos" / "rose").mkdir(parents=True)
-    for index in range(photographs):
-        (tmp_path / "photos" / "rose" / f"{index}.jpg").touch()
-    if linked:  # what is behind a link to a folder is not counted
-        (tmp_path / "photos" / "tulip").symlink_to(tmp_path)
-    config = settings.configuration("quick", [f"data.source={tmp_path / 'photos'}", f"pretrain.batch_size={batch}"])
-    if not refused:
-        preconditions.require_a_batch(config)
-        return
-    with pytest.raises(pipeline_config.ConfigurationError, match="is 6, but .* only 5 files.*--set pretrain.batch_size=2"):
+@pytest.mark.parametrize(("files", "most"), [
+    ({"rose": 10, "tulip": 10}, 16),  # of each class round(0.15 x 10) = 2 are held out
+    ({"rose": 3, "tulip": 3}, 4),  # and of a small one, one photograph
+    ({"rose": 10, "tulip": 10, "unlabelled": 9}, 25), ({"rose": 10, "tulip": 10, ".": 5}, 21),
+    ({"train/rose": 10, "train/tulip": 10, "eval/rose": 1, "eval/tulip": 1}, 22),  # divided already: nobody knows here how
+])  # fmt: skip
+def test_a_batch_of_more_than_can_be_left_for_training_is_refused(tmp_path, files, most):
+    for name, count in files.items():
+        (tmp_path / name).mkdir(parents=True, exist_ok=True)
+        for index in range(count):
+            (tmp_path / name / f"{index}.jpg").touch()
+
+    def check(batch):
+        preconditions.require_a_batch(settings.configuration("quick", [f"data.source={tmp_path}", f"pretrain.batch_size={batch}"]))
+
+    check(most)
+    with pytest.raises(pipeline_config.ConfigurationError, match=f"is {most + 1}, but .* at most {most} photographs to learn from.*"
+                       f"--set pretrain.batch_size={most // 4 if most > 8 else 2}"):  # fmt: skip
+        check(most + 1)
+    (tmp_path / "lily").symlink_to(tmp_path)  # what is behind a link to a folder is not counted
+    check(most + 1)
+
+
+def test_more_synthetic_flowers_in_a_batch_than_for_training_are_refused():
+    config = settings.configuration("quick", ["data.synthetic_images=40", "pretrain.batch_size=35"])
+    with pytest.raises(pipeline_config.ConfigurationError, match="synthetic has at most 34 photographs"):
         preconditions.require_a_batch(config)
 
 

@@ -50,7 +50,7 @@ def run(flowers, root):
         statistics=statistics_gen.outputs["statistics"], schema=schema_gen.outputs["schema"])  # fmt: skip
     data_gate = DataGate(
         ingest_report=example_gen.outputs["ingest_report"], anomalies=validator.outputs["anomalies"],
-        max_bad_fraction=data.max_bad_fraction, code_version="1")  # fmt: skip
+        max_bad_fraction=data.max_bad_fraction, batch_size=2, code_version="1")  # fmt: skip
     connection = tfx.orchestration.metadata.sqlite_metadata_connection_config(str(root / "metadata.sqlite"))
     tfx.orchestration.LocalDagRunner().run(tfx.dsl.Pipeline(
         "data", str(root / "artifacts"), components=[example_gen, statistics_gen, schema_gen, validator, data_gate],

@@ -31,7 +31,7 @@ REPORTS = {
                         "files": [{"path": "a.jpg", "reason": "truncated", "detail": ""}]},
         "bad_fraction": 0.03, "splits": {"train": {"images": 82, "by_class": {"[rose]": 40, "tulip": 42}},
                                          "eval": {"images": 15, "by_class": {"[rose]": 7, "tulip": 8}}, "unlabelled": {"images": 0}},
-        "sizes": {}, "appearance": {}, "split_rule": "by content", "unused": [],
+        "sizes": {}, "appearance": {}, "profiles": {"converted": 4, "ignored": 1}, "split_rule": "by content", "unused": [],
         "near_duplicates": {"left_out_of_train": 0, "in_two_classes": [[]]},
     },
     "pretrain": {"epochs": 2, "steps": 4, "seconds": 8.0, "images_per_second": 20.5, "final_loss": -0.8, "output_std_ratio": 0.9,

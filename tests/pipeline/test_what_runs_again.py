@@ -79,7 +79,6 @@ SET = {
     "pretrain.checkpoint_seconds=1": (None, []),
     "pretrain.memory_megabytes=1000": (None, []),
     "pretrain.knn_images=20": (None, []),
-    "vertex.pretrain.spot=false": (None, []),
 }
 ROWS = {name: (edit, (), told, nodes) for name, (edit, told, nodes) in EDITED.items()}
 ROWS |= {name: (lambda project, photographs: None, ("--set", name), told, nodes) for name, (told, nodes) in SET.items()}

@@ -94,7 +94,7 @@ def ingest() -> dict:
         | {"unlabelled": {"images": UNLABELLED}},
         "sizes": {side: {"min": 30, "median": 40, "max": 50} for side in ("width", "height")},
         "appearance": {split: looks | {"mean_colour": [1.0, 0.5, 0.0]} for split in ("train", "eval", "unlabelled")},
-        "split_rule": "by content", "unused": [],
+        "profiles": {"converted": 4, "ignored": 3}, "split_rule": "by content", "unused": [],
         "near_duplicates": {"groups": 1, "images": 2, "left_out_of_train": 1, "files": [], "in_two_classes": [
             [{"path": f"{index}/{NASTY[0]}", "class": NASTY[0]}, {"path": NASTY[1], "class": NASTY[1]}] for index in range(60)]},
     }  # fmt: skip
