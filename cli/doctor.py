@@ -224,7 +224,7 @@ def tfds_host(address: str = TFDS_HOST, seconds: float = 5) -> Finding:
 def registry(answer: dict) -> Finding:
     """Whether the registry can be read and all files of its versions are there."""
     if "error" in answer:
-        return Finding(FAIL, "registry", answer["error"], "restore DIR/registry from a back-up (docs/operations.md)")
+        return Finding(FAIL, "registry", answer["error"], answer.get("fix", "restore DIR/registry from a back-up (docs/operations.md)"))
     if not answer["versions"]:
         return Finding(OK, "registry", "empty: the first run that passes the gate registers version 1")
     if answer["missing"]:

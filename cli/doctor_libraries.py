@@ -167,9 +167,14 @@ def _step(config) -> dict:
 
 def _registry(directory: str, name: str) -> dict:
     from registry import reading
+    from registry.backend import RegistryError
     from registry.opening import open_registry
 
-    versions = open_registry(directory, name).versions()
+    try:
+        versions = open_registry(directory, name).versions()
+    except RegistryError as error:  # what is wrong, and what to do
+        what, _, fix = str(error).partition("; ")
+        return {"error": what, "fix": fix}
     champion = reading.champion_of(versions)
     return {"versions": len(versions), "champion": champion.version if champion else None,
             "missing": [version.version for version in versions if not os.path.isdir(version.path)]}  # fmt: skip

@@ -23,7 +23,7 @@ from cli.program import as_typed
 from contracts.layout import Layout
 from contracts.text import percent, visible
 from pipeline_config import require
-from registry import champions, lifecycle, mlflow_backend, reading
+from registry import champions, lifecycle, mlflow_backend, reading, schema
 from registry.backend import (
     ACCURACY,
     BASELINE_VERSION,
@@ -357,13 +357,15 @@ def command(directory: pathlib.Path, port: int) -> list[str]:
 
     Raises:
       ConfigurationError: there is no registry, or the port is taken.
+      RegistryError: another MLflow wrote it.
     """
     require(mlflow_backend.exists(str(directory)), "--root", "a directory with a registry; `flowers run` makes one",
             str(directory.parent))  # fmt: skip
+    schema.require_usable(database := str(directory / mlflow_backend.DATABASE))
     require(0 < port < 65536 and _is_free(port), "--port", "a free port, 1 to 65535", port)
     return [
         sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1",
-        "--backend-store-uri", mlflow_backend.uri(str(directory / mlflow_backend.DATABASE)),
+        "--backend-store-uri", schema.uri(database),
         # The page shows what is registered; files are neither served nor taken.
         "--no-serve-artifacts", "--default-artifact-root", str(directory / "mlflow-artifacts"),
     ]  # fmt: skip

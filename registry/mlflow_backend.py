@@ -13,13 +13,13 @@ import contextlib
 import datetime
 import logging
 import os
-import urllib.parse
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from contracts import files
 from registry.backend import RegistryError, Version
+from registry.schema import require_usable, uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -50,20 +50,17 @@ def exists(directory: str) -> bool:
     return os.path.exists(os.path.join(registry_path(directory), DATABASE))
 
 
-def uri(database: str) -> str:
-    """The address of an SQLite file as MLflow takes it; `?`, `#` and `%` in the path are quoted."""
-    return "sqlite:///" + urllib.parse.quote(os.path.abspath(database))
-
-
 def connect(directory: str) -> "MlflowClient":
     """A client of the existing registry at `directory`; no global state of MLflow is read or changed.
 
     Raises:
       FileNotFoundError: there is no registry. (MLflow would retry for minutes, or make an empty one.)
+      RegistryError: its schema is not that of this MLflow.
     """
     database = os.path.join(registry_path(directory), DATABASE)
     if not os.path.exists(database):
         raise FileNotFoundError(f"no registry: {database} is missing; `flowers run` makes it with the first version")
+    require_usable(database)
     return _client(database)
 
 
