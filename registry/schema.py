@@ -35,7 +35,7 @@ def require_usable(database: str) -> None:
             f"the registry {database} cannot be read ({error}); restore its folder from a back-up (docs/operations.md)"
         ) from error
     known = _revisions()
-    if found == known[:1]:
+    if tuple(found) == known[:1]:
         return
     name = ", ".join(map(str, found)) or "none"
     if not found or not set(found) <= set(known):
