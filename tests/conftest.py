@@ -4,8 +4,10 @@ import dataclasses
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
+import tempfile
 
 import fork_server
 import pytest
@@ -29,13 +31,20 @@ def _is_worker(config):
 
 
 def pytest_configure(config):
-    if not _is_worker(config):
-        client.open_session()
+    if _is_worker(config):
+        return
+    # Beam, TensorFlow Datasets and processes that are killed leave temporary files: they go with the session. pytest's own stay for
+    # whoever looks at a test that failed.
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+    os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(prefix="tests_")
+    client.open_session()
 
 
 def pytest_unconfigure(config):
-    if not _is_worker(config):
-        client.close_session()
+    if _is_worker(config):
+        return
+    client.close_session()
+    shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)
 
 
 def pytest_collection_finish(session):

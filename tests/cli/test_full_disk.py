@@ -3,14 +3,19 @@
 import errno
 import os
 import sqlite3
+import subprocess
+import time
 
 import pytest
+from tiny import OPEN_GATE, PATIENCE_SECONDS, PROJECT, TINY
 
 import pipeline_config
 from cli import full_disk, main, preconditions, run
 from contracts import files
 from contracts.layout import Layout
-from pipeline import local
+from pipeline import local, run_record
+
+ROOM = "200m"  # of the small file system; a tiny run takes some 20
 
 
 def full():
@@ -87,3 +92,44 @@ def test_a_run_whose_disk_is_full_is_recorded_as_failed_in_the_room_that_was_kep
     assert record["status"] == "failed" and record["error"].startswith("the disk is full: ")
     assert len(seen) == 1 and not list(layout.root.rglob(".reserve"))
     assert "the disk is full" in capfd.readouterr().err
+
+
+@pytest.fixture
+def small_file_system(tmp_path):
+    """A folder with a file system of its own, and the function that sets its size, as tmpfs(5) writes it."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={ROOM}", "tmpfs", str(folder)], capture_output=True, check=False)
+    if mount.returncode:
+        pytest.skip(f"no file system can be mounted here: {mount.stderr.decode().strip()}")
+    yield folder, lambda size: subprocess.run(["mount", "-o", f"remount,size={size}", str(folder)], check=True)
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+# A whole run, in two parts.
+@pytest.mark.slow
+def test_a_disk_that_fills_during_pre_training_is_recorded_and_once_there_is_room_the_same_command_completes(
+    small_file_system, small_folder, forked
+):
+    folder, resize = small_file_system
+    layout = Layout.at(str(folder / "DIR"))
+    sets = [argument for setting in (*TINY, *OPEN_GATE) for argument in ("--set", setting)]
+    command = ["-m", "pipeline", "run", "--quiet", "--data", str(small_folder), "--root", str(layout.root), *sets]
+    process = forked.Process(command, cwd=PROJECT, stderr=forked.PIPE, text=True)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while (run_record.newest(layout) or {}).get("failing_node") != "Pretrain":
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+        time.sleep(0.01)
+    used = os.statvfs(folder)
+    resize((used.f_blocks - used.f_bfree) * used.f_frsize)
+    said = process.communicate(timeout=PATIENCE_SECONDS)[1]
+    record = run_record.newest(layout)
+    assert process.returncode == 1 and said.count("\n") == 1, said
+    assert f"the disk is full: {folder}" in said and "Traceback" not in said
+    assert (record["status"], record["failing_node"]) == ("failed", "Pretrain") and str(folder) in record["error"]
+
+    resize(ROOM)
+    forked.run(command, cwd=PROJECT, check=True, timeout=PATIENCE_SECONDS)
+    record = run_record.newest(layout)
+    assert record["status"] == "finished" and record["registry"]["alias"] == "champion"
+    assert record["cached_nodes"] == ["ExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator", "DataGate"]

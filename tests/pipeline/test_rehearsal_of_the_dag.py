@@ -55,13 +55,20 @@ def checked(ended):
 
 
 @pytest.fixture(scope="module")
-def records(finished_run, rehearse, forked, tmp_path_factory):
+def temporary(tmp_path_factory):
+    """The folder for temporary files of the rehearsal whose commands are forked."""
+    return tmp_path_factory.mktemp("temporary")
+
+
+@pytest.fixture(scope="module")
+def records(finished_run, rehearse, forked, temporary, tmp_path_factory):
     """run.json of the rehearsal and of a local run with the same settings."""
     path = f"{PROJECT}:{pathlib.Path(rehearse_by_forks.__file__).parent}"
 
     def flowers(*arguments):
-        checked(forked.run(["-m", "rehearse_by_forks", *map(str, arguments)], cwd=PROJECT, env={**os.environ, "PYTHONPATH": path},
-                           capture_output=True, text=True, timeout=PATIENCE_SECONDS))  # fmt: skip
+        checked(forked.run(["-m", "rehearse_by_forks", *map(str, arguments)], cwd=PROJECT,
+                           env={**os.environ, "PYTHONPATH": path, "TMPDIR": str(temporary)}, capture_output=True, text=True,
+                           timeout=PATIENCE_SECONDS))  # fmt: skip
 
     return rehearse(flowers, tmp_path_factory.mktemp("gpu")), finished_run.record(0)
 
@@ -70,6 +77,10 @@ def test_a_rehearsal_divides_the_photographs_as_a_local_run_does(records):
     rehearsed, local = records
     for figure in ("images", "quarantined", "train", "eval", "classes"):
         assert rehearsed["data"][figure] == local["data"][figure]
+
+
+def test_a_rehearsal_leaves_no_temporary_files(records, temporary):
+    assert list(temporary.iterdir()) == []
 
 
 def test_a_rehearsal_trains_and_measures_what_a_local_run_does(records):

@@ -28,11 +28,16 @@ def command(folder, root, *settings, options=()):
 
 
 @pytest.fixture
-def run(forked):
-    """run(folder, root, *settings, options=[…]) runs a command to its end."""
+def run(forked, tmp_path):
+    """run(folder, root, *settings, options=[…]) runs a command to its end. However it ends, it leaves no temporary files."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
 
     def ran(*arguments, **options):
-        return forked.run(command(*arguments, **options), cwd=PROJECT, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
+        ended = forked.run(command(*arguments, **options), cwd=PROJECT, env={**os.environ, "TMPDIR": str(temporary)},
+                           capture_output=True, text=True, timeout=PATIENCE_SECONDS)  # fmt: skip
+        assert list(temporary.iterdir()) == []
+        return ended
 
     return ran
 
