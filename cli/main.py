@@ -10,7 +10,9 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 
-from cli import completion, doctor, embed, full_disk, preconditions, predict, registry, rehearse, report, run, runs, schedule, select, submit
+from cli import (
+    completion, doctor, embed, full_disk, preconditions, predict, registry, rehearse, report, run, runs, schedule, select, submit,
+)  # fmt: skip
 from cli.arguments import EXIT_STATUSES, ExitStatus
 from cli.program import as_typed, typed
 from cli.surroundings import open_standard_streams, require_working_directory
@@ -65,7 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _written_to(parsed: argparse.Namespace) -> list[str]:
     """The folders that a verb writes to, by its arguments."""
     output = getattr(parsed, "output", None)
-    return [str(getattr(parsed, "root", None) or "."), *([os.path.dirname(os.path.abspath(output))] if isinstance(output, str) else [])]
+    root = str(getattr(parsed, "root", None) or ".")
+    return [root, os.path.dirname(os.path.abspath(output))] if isinstance(output, str) else [root]
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """A disk that is full: it is recognised whoever says so, the folder is named, and run.json can still be written."""
 
+import contextlib
 import errno
 import os
 import sqlite3
@@ -96,14 +97,23 @@ def test_a_run_whose_disk_is_full_is_recorded_as_failed_in_the_room_that_was_kep
 
 @pytest.fixture
 def small_file_system(tmp_path):
-    """A folder with a file system of its own, and the function that sets its size, as tmpfs(5) writes it."""
+    """A folder with a file system of its own (tmpfs(5))."""
     folder = tmp_path / "small"
     folder.mkdir()
     mount = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={ROOM}", "tmpfs", str(folder)], capture_output=True, check=False)
     if mount.returncode:
         pytest.skip(f"no file system can be mounted here: {mount.stderr.decode().strip()}")
-    yield folder, lambda size: subprocess.run(["mount", "-o", f"remount,size={size}", str(folder)], check=True)
+    yield folder
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(path):
+    """Writes until nothing more fits."""
+    with contextlib.suppress(OSError), open(path, "wb", buffering=0) as file:
+        while file.write(bytes(1 << 16)) == 1 << 16:
+            pass
+        while True:
+            file.write(b"x")
 
 
 # A whole run, in two parts.
@@ -111,7 +121,7 @@ def small_file_system(tmp_path):
 def test_a_disk_that_fills_during_pre_training_is_recorded_and_once_there_is_room_the_same_command_completes(
     small_file_system, small_folder, forked
 ):
-    folder, resize = small_file_system
+    folder = small_file_system
     layout = Layout.at(str(folder / "DIR"))
     sets = [argument for setting in (*TINY, *OPEN_GATE) for argument in ("--set", setting)]
     command = ["-m", "pipeline", "run", "--quiet", "--data", str(small_folder), "--root", str(layout.root), *sets]
@@ -120,15 +130,14 @@ def test_a_disk_that_fills_during_pre_training_is_recorded_and_once_there_is_roo
     while (run_record.newest(layout) or {}).get("failing_node") != "Pretrain":
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()
         time.sleep(0.01)
-    used = os.statvfs(folder)
-    resize((used.f_blocks - used.f_bfree) * used.f_frsize)
+    fill(folder / "filler")
     said = process.communicate(timeout=PATIENCE_SECONDS)[1]
     record = run_record.newest(layout)
     assert process.returncode == 1 and said.count("\n") == 1, said
     assert f"the disk is full: {folder}" in said and "Traceback" not in said
     assert (record["status"], record["failing_node"]) == ("failed", "Pretrain") and str(folder) in record["error"]
 
-    resize(ROOM)
+    (folder / "filler").unlink()
     forked.run(command, cwd=PROJECT, check=True, timeout=PATIENCE_SECONDS)
     record = run_record.newest(layout)
     assert record["status"] == "finished" and record["registry"]["alias"] == "champion"
