@@ -121,12 +121,14 @@ class Tree:
             entries = [_Entry(name, FOLDER if folder else FILE) for name, folder in self.listings.entries(location)]
         entries.sort(key=lambda entry: entry.name)
         left_out = names.passed_over([entry.name for entry in entries], path, self.exclude)
-        kept = [entry for entry in entries if entry.name not in left_out]
+        kept = []
         for entry in entries:
-            if kind := left_out.get(entry.name):
-                one = join(path, entry.name)
-                folder = kind != names.SIDECAR and (entry.kind == FOLDER or entry.kind == LINK and is_folder(self.at(one)))
-                self.passed_over[f"{one}/" if folder else one] = kind
+            kind, one = left_out.get(entry.name), join(path, entry.name)
+            folder = kind and (entry.kind == FOLDER or entry.kind == LINK and is_folder(self.at(one)))
+            if not kind or (folder and kind == names.TEXT):  # a folder may be called anything: `St. Johnswort.md` may be a class
+                kept.append(entry)
+            else:
+                self.passed_over[f"{one}/" if folder and kind != names.SIDECAR else one] = kind
         if not is_local(self.root):
             self.listings.ahead(self.at(join(path, entry.name)) for entry in kept if entry.kind == FOLDER)
         return kept

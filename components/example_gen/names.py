@@ -80,6 +80,7 @@ def is_unlabelled(name: str) -> bool:
 # Kinds of what is passed over, in words that a list of it can follow.
 SYSTEM = "hidden and system files and folders"
 SIDECAR = "files about a photograph beside them"
+TEXT = "texts and tables"
 NO_IMAGE = "files without the ending of an image"
 EMPTY = "folders without photographs"
 EXCLUDED = "excluded by data.exclude"
@@ -104,6 +105,11 @@ SIDECAR_ENDINGS = (
     ".mov", ".mp4", ".wav",
     ".cr2", ".cr3", ".nef", ".arw", ".dng", ".raf", ".orf", ".rw2", ".pef", ".srw",
 )  # fmt: skip
+# Endings of text, which is no photograph whatever it stands beside: notes, lists of labels, licences, checksums of a whole folder.
+TEXT_ENDINGS = (
+    ".txt", ".md", ".rst", ".rtf", ".log", ".json", ".jsonl", ".xml", ".csv", ".tsv", ".yaml", ".yml", ".toml", ".ini", ".html", ".htm",
+    ".license", ".md5", ".sha1", ".sha256",
+)  # fmt: skip
 
 
 def passed_over(listed: Sequence[str], above: str, exclude: Sequence[str] = ()) -> dict[str, str]:
@@ -124,6 +130,8 @@ def passed_over(listed: Sequence[str], above: str, exclude: Sequence[str] = ()) 
             kinds[name] = SYSTEM
         elif name in about and any(part in named for part in _beginnings(name.lower())):
             kinds[name] = SIDECAR
+        elif name.lower().endswith(TEXT_ENDINGS):
+            kinds[name] = TEXT
     return kinds
 
 

@@ -101,7 +101,7 @@ def photographs(tmp_path_factory):
     (folder / "small.webp").write_bytes(picture(11, "WEBP", lossless=True))
     (folder / "small.bmp").write_bytes(picture(11, "BMP"))
     (folder / "<img src=x onerror=alert(1)>.jpg").write_bytes(picture(12))
-    (folder / "notes.txt").write_text("no photograph")
+    (folder / "notes.jpg").write_text("no photograph")
     (folder / "cut.jpg").write_bytes(picture(13)[:300])
     (folder / "bomb.png").write_bytes(claiming(65_536, 65_536))
     (folder / ".hidden.jpg").write_bytes(picture(15))

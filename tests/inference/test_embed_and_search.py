@@ -39,7 +39,7 @@ def test_embed_lists_what_it_cannot_read_and_says_how_fast_it_was(root, photogra
     out, err = capfd.readouterr()
     assert "14 images embedded by version 2, 16 numbers each" in out and "images/s" in out
     assert "3 left out (1 not an image, 1 over the pixel limit, 1 truncated or damaged)" in out
-    assert [line.split(":")[1] for line in err.splitlines()] == [" bomb.png", " cut.jpg", " notes.txt"]
+    assert [line.split(":")[1] for line in err.splitlines()] == [" bomb.png", " cut.jpg", " notes.jpg"]
     assert np.load(output).shape == (14, 16)
 
 
@@ -86,7 +86,7 @@ def test_only_a_window_of_the_source_is_read_ahead(backbone, encoded):
 
 def test_a_source_without_an_image_is_refused_and_nothing_is_written(root, tmp_path, capfd):
     (tmp_path / "source").mkdir()
-    (tmp_path / "source" / "notes.txt").write_text("no photograph")
+    (tmp_path / "source" / "notes.jpg").write_text("no photograph")
     assert main(["embed", str(tmp_path / "source"), "-o", str(tmp_path / "i.parquet"), "--root", root]) == 3
     assert "has no image that can be used (1 not an image); nothing was written" in capfd.readouterr().err
     assert os.listdir(tmp_path) == ["source"]
@@ -121,7 +121,7 @@ def test_an_index_of_another_backbone_is_refused_with_both_ways_out(index, root,
     assert "search with --version 2" in error and f"flowers embed {photographs} -o {index}" in error
 
 
-@pytest.mark.parametrize("query, message", [("notes.txt", "not an image"), ("none.jpg", "there is no such file"),
+@pytest.mark.parametrize("query, message", [("notes.jpg", "not an image"), ("none.jpg", "there is no such file"),
                                             ("/dev/zero", "there is no such file")])
 def test_a_query_that_cannot_be_read_is_refused(index, root, photographs, capfd, query, message):
     assert main(["search", str(photographs / query), "--index", index, "--root", root]) == 2

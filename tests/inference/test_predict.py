@@ -96,7 +96,7 @@ def test_csv_has_the_documented_columns_in_the_order_of_the_source(root, photogr
     assert ("Unsure: below 80.0 %, chosen for a precision of 95 %; on the eval split 62.0 % were sure (random-init baseline: 24.0 %), and "
             "97.0 % of those right (random-init baseline: 93.0 %)") in out  # fmt: skip
     assert "3 left out (1 not an image, 1 over the pixel limit, 1 truncated or damaged), listed above" in out
-    assert [line.split(":")[1] for line in err.splitlines()] == [" bomb.png", " cut.jpg", " notes.txt"]
+    assert [line.split(":")[1] for line in err.splitlines()] == [" bomb.png", " cut.jpg", " notes.jpg"]
 
 
 def test_no_name_in_csv_is_a_formula_or_a_control_character(root, encoded, tmp_path):
@@ -209,7 +209,7 @@ def test_predictions_into_the_source_itself_do_not_meet_themselves(root, encoded
 
 def test_a_source_without_an_image_is_refused_and_the_former_file_stays(root, tmp_path, capfd):
     (tmp_path / "source").mkdir()
-    (tmp_path / "source" / "notes.txt").write_text("no photograph")
+    (tmp_path / "source" / "notes.jpg").write_text("no photograph")
     (tmp_path / "p.json").write_text("former")
     assert main(["predict", str(tmp_path / "source"), "-o", str(tmp_path / "p.json"), "--root", root]) == 3
     assert "has no image that can be used (1 not an image); nothing was written" in capfd.readouterr().err

@@ -33,7 +33,7 @@ def source(tmp_path_factory, encoded):
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(encoded(seed))
     (folder / "unlabelled" / "twin.png").write_bytes(encoded(5, "PNG"))
-    (folder / "unlabelled" / "notes.txt").write_text("no photograph")
+    (folder / "unlabelled" / "notes.jpg").write_text("no photograph")
     (folder / "unlabelled" / "=cmd.jpg").write_bytes(encoded(13))
     return folder
 
@@ -72,7 +72,7 @@ def test_one_command_writes_tells_shows_and_copies(root, source, selection, tmp_
     assert run(root, source, "--count", 8, "-o", tmp_path / "next.csv", "--page", page, "--copy-to", target) == 0
     out, err = capfd.readouterr()
     assert "8 of 9 photographs without a label, by version 2; 4 have one" in out
-    assert "1 left out (1 not an image)" in out and "notes.txt" in err and "8 copied to" in out
+    assert "1 left out (1 not an image)" in out and "notes.jpg" in err and "8 copied to" in out
     assert [(row["path"], row["content_hash"], row["guess"]) for row in read(tmp_path / "next.csv")] == [
         (one.path, one.content_hash, one.guess) for one in selection.photographs]  # fmt: skip
     assert len(os.listdir(target / "unlabelled")) == 8 and page.exists()

@@ -119,15 +119,15 @@ def test_what_has_no_class_folder_is_unlabelled(flowers, tmp_path, name, divided
             shutil.copytree(flowers, root / split)
     (root / name / "2019").mkdir(parents=True)
     shutil.copy(flowers / "rose" / "0.jpg", root / name / "2019" / "a.jpg")
-    (root / name / "notes.txt").write_text("quarantined: everything in such a folder is taken for a photograph")
+    (root / name / "notes.jpg").write_text("quarantined: everything in such a folder is taken for a photograph")
     shutil.copy(flowers / "rose" / "1.jpg", root / "loose.JPEG")
     (root / "LICENSE.txt").write_text("no photograph")
     folder = opened(root)
     assert folder.classes == ("daisy", "rose") and folder.given_splits is divided
     unlabelled = {candidate.path for candidate in folder.candidates if candidate.split == UNLABELLED}
-    assert unlabelled == {f"{name}/2019/a.jpg", f"{name}/notes.txt", "loose.JPEG"}
+    assert unlabelled == {f"{name}/2019/a.jpg", f"{name}/notes.jpg", "loose.JPEG"}
     assert {candidate.class_name for candidate in folder.candidates if candidate.split == UNLABELLED} == {""}
-    assert folder.unused == ("files without the ending of an image (1): LICENSE.txt",)
+    assert folder.unused == ("texts and tables (1): LICENSE.txt",)
 
 
 @pytest.mark.parametrize("held_out", ["", "test"])
@@ -143,7 +143,7 @@ def test_what_has_no_class_folder_inside_a_split_is_unlabelled_too(flowers, tmp_
     assert folder.classes == ("daisy", "rose") and folder.given_splits is bool(held_out)
     unlabelled = {candidate.path for candidate in folder.candidates if candidate.split == UNLABELLED}
     assert unlabelled == {"train/Unlabelled/a.jpg", "train/loose.png"}
-    assert folder.unused == ("files without the ending of an image (1): train/list.csv",)
+    assert folder.unused == ("texts and tables (1): train/list.csv",)
 
 
 def test_a_folder_without_any_label_has_no_classes(flowers, tmp_path):
@@ -242,6 +242,19 @@ def test_junk_is_passed_over_in_a_folder_of_any_layout_too(flowers):
     assert {candidate.path for candidate in unlabelled_folder(str(flowers)).candidates} == set(listed)
     assert "(20)" in unlabelled_folder(str(flowers)).unused[0]
     assert [candidate.path for candidate in list_any(str(flowers / "rose" / "Thumbs.db"))] == ["Thumbs.db"]  # asked for by name
+
+
+@pytest.mark.parametrize("name", ["todo.txt", "README.MD", "labels.csv", "annotations.xml", "data.yaml", "index.html", "all.sha256"])
+def test_a_text_is_no_photograph_whatever_it_stands_beside_but_a_folder_may_be_called_like_one(flowers, name):
+    before = opened(flowers)
+    (flowers / "rose" / name).write_text("no photograph")
+    (flowers / "rose" / "notes.jpg").write_text("a photograph by its name: it is set aside, and counts")
+    (flowers / "tulip.md").mkdir()
+    shutil.copy(next((flowers / "rose").glob("*.jpg")), flowers / "tulip.md" / "a.jpg")
+    folder = opened(flowers)
+    assert folder.classes == (*before.classes, "tulip.md")
+    assert {one.path for one in folder.candidates} - {one.path for one in before.candidates} == {"rose/notes.jpg", "tulip.md/a.jpg"}
+    assert folder.unused == (f"texts and tables (1): rose/{name}",)
 
 
 def test_junk_beside_splits_and_in_them_does_not_matter(flowers, tmp_path):
