@@ -6,8 +6,6 @@ that ends its process, is a finding too.
 
 import argparse
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 
 import pipeline_config
@@ -27,9 +25,6 @@ SHOWN = 3  # examples in a line
 
 # Resident memory of a whole run on 60 photographs with a network of 4 channels: 1.2 GB, nearly all of it the libraries.
 LIBRARIES_BYTES = 1.2e9
-
-# Where TensorFlow Datasets looks for descriptions and prepared data first; most data sets come from hosts of their own.
-TFDS_HOST = "https://storage.googleapis.com/tfds-data/"
 
 
 def add(verbs) -> None:
@@ -169,7 +164,6 @@ def source(answer: dict, config: Config) -> Iterator[Finding]:
         return
     if "to_download" in answer:
         yield Finding(OK, "data", f"{name} is to be downloaded to {answer['to_download']}")
-        yield tfds_host()
         return
     for part in answer.get("not_read", ()):
         yield Finding(OK, "data", f"not read: {part}")
@@ -207,18 +201,6 @@ def looked_at(answer: dict, config: Config) -> Iterator[Finding]:
                       "nothing, if the colours of those photographs look right")  # fmt: skip
     if answer.get("nearly_black"):
         yield Finding(WARN, "data", "most photographs are nearly black, below 5 % of white", "if they should not be, scale their values")
-
-
-def tfds_host(address: str = TFDS_HOST, seconds: float = 5) -> Finding:
-    """Whether the network can be reached, which only a data set needs that was not downloaded yet."""
-    try:
-        urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=seconds).close()
-    except urllib.error.HTTPError:
-        pass  # an error status is an answer too
-    except OSError as error:
-        return Finding(WARN, "network", f"{address} cannot be reached: {error}",
-                       "connect, or copy the prepared data set to where TFDS_DATA_DIR points")  # fmt: skip
-    return Finding(OK, "network", f"{address} can be reached")
 
 
 def registry(answer: dict) -> Finding:

@@ -141,12 +141,14 @@ def _synthetic(data) -> dict:
 def _data_set(data) -> dict:
     import tensorflow_datasets as tfds
 
-    from components.example_gen import data_set, source
+    from components.example_gen import data_set, downloads, source
 
     name = data.source.removeprefix(source.TFDS_PREFIX)
     builder = tfds.builder(name, try_gcs=False)
     if not builder.data_path.exists():
-        return {"classes": {}, "images": None, "unlabelled": 0, "to_download": str(builder.data_path)}
+        why = downloads.unreachable(builder)
+        return {"classes": {}, "images": None, "unlabelled": 0, "to_download": str(builder.data_path),
+                **({"error": data_set.not_reached(name, builder, why), "as_a_run": True} if why else {})}  # fmt: skip
     found = data_set.open_data_set(data.source, "tfds", builder, data.eval_fraction)
     counts = {split: builder.info.splits[instruction].num_examples for split, instruction in found.splits.items()}
     refusals = [] if len(found.classes) != 1 else [f"{data.source} has one class, {found.classes[0]!r}, and needs two or more"]

@@ -5,6 +5,7 @@ For `tfds:NAME` and for the synthetic flowers, which are a TFDS data set of this
 
 import difflib
 import hashlib
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +14,12 @@ import apache_beam as beam
 import tensorflow_datasets as tfds
 
 from components.errors import DataRefused, SourceNotFound
+from components.example_gen import downloads
 from components.example_gen.photograph import Encoded
 from contracts import files
 from contracts.examples import UNLABELLED
+
+logger = logging.getLogger(__name__)
 
 CHUNK_BYTES = 1 << 20
 # TFDS's names of a split without labels, such as the 100,000 images of stl10.
@@ -129,6 +133,10 @@ def prepare(name: str, data_dir: str | None = None):
         nearest = difflib.get_close_matches(name.split("/")[0].split(":")[0], known, n=3)
         hint = f"; the nearest are {', '.join(nearest)}" if nearest else ""
         raise SourceNotFound(f"data.source: TensorFlow Datasets has no {name!r}{hint} ({str(error).splitlines()[0]})") from error
+    if not builder.is_prepared():
+        logger.info("Downloading tfds:%s to %s", name, builder.data_path)
+        if why := downloads.unreachable(builder):
+            raise SourceNotFound(not_reached(name, builder, why))
     try:
         builder.download_and_prepare()
     except Exception as error:  # network, disk, checksum, a missing package: in any case there is no data
@@ -136,6 +144,12 @@ def prepare(name: str, data_dir: str | None = None):
             f"data.source: tfds:{name} could not be downloaded and prepared ({type(error).__name__}: {error})"
         ) from error
     return builder
+
+
+def not_reached(name: str, builder, why: str) -> str:
+    """One line about a data set that is not here and cannot be downloaded; `why` is what `downloads.unreachable` says."""
+    return (f"data.source: tfds:{name} is not on this machine, and {why}; connect it (HTTPS_PROXY names a proxy), or copy the prepared "
+            f"data set from another machine to {builder.data_path}, or let TFDS_DATA_DIR name the folder that has it")  # fmt: skip
 
 
 def open_data_set(source: str, kind: str, builder, eval_fraction: float) -> DataSet:

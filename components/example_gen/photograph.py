@@ -20,7 +20,7 @@ from PIL import (  # noqa: F401 isort: skip
 )  # fmt: skip
 
 import pipeline_config
-from components.example_gen import colour
+from components.example_gen import colour, jpeg_2000
 from components.example_gen.recognise import DEVELOP, ENDINGS, FORMATS, NAMES, RAW, readable_format, recognise
 
 pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
@@ -164,7 +164,7 @@ def _open(data: bytes) -> Image.Image:
 def _prepare_opened(image: Image.Image, data: bytes, max_side: int, max_pixels: int, min_side: int) -> Photograph:
     width, height = image.size
     if width * height > max_pixels:
-        raise Unusable(TOO_MANY_PIXELS, f"{width} x {height} pixels; at most {max_pixels} are decoded")
+        raise Unusable(TOO_MANY_PIXELS, f"{width} x {height} pixels; at most {max_pixels} are decoded (data.max_pixels)")
     if min(width, height) < min_side:
         raise Unusable(TOO_SMALL, f"{width} x {height} pixels; each side needs {min_side} (data.min_side)")
     if image.format == "PNG":
@@ -182,6 +182,9 @@ def _prepare_opened(image: Image.Image, data: bytes, max_side: int, max_pixels: 
     if image.format in ("JPEG", "MPO"):
         # libjpeg decodes at 1/2, 1/4 or 1/8 size at almost no cost; from twice the target a proper filter does the rest.
         image.draft(None, (2 * target[0], 2 * target[1]))
+    elif image.format == "JPEG2000" and (excess := jpeg_2000.reduce(image, data, target, max_pixels)):
+        raise Unusable(TOO_MANY_PIXELS, f"{width} x {height} pixels of JPEG 2000, {excess} more than the quarter of data.max_pixels that its "
+                       "decoder has memory for; convert it to JPEG, PNG or TIFF, or raise data.max_pixels")  # fmt: skip
     image.load()
     upright = _flat(image, data)
     if upright.size != target:

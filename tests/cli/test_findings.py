@@ -4,7 +4,6 @@ import functools
 import importlib.metadata
 import operator
 import os
-import socket
 
 import pytest
 
@@ -159,17 +158,12 @@ def test_a_batch_larger_than_the_train_split_names_one_that_fits():
     assert finding.level == "fail" and finding.fix == "--set pretrain.batch_size=4"  # 17 train, of which a quarter
 
 
-def test_only_a_data_set_that_is_not_here_yet_needs_the_network(monkeypatch):
-    with socket.socket() as nobody_listens:
-        nobody_listens.bind(("127.0.0.1", 0))
-        finding = doctor.tfds_host(f"http://127.0.0.1:{nobody_listens.getsockname()[1]}/", 1)
-    assert finding.level == "warn" and "cannot be reached" in finding.says and "TFDS_DATA_DIR" in finding.fix
-    asked = []
-    monkeypatch.setattr(doctor, "tfds_host", lambda: asked.append(1) or finding)
-    list(doctor.source({"classes": {"a": None, "b": None}, "images": 3000, "train": 2550, "unlabelled": 0}, pipeline_config.CPU))
-    assert asked == []
-    list(doctor.source({"classes": {}, "images": None, "to_download": "/data"}, pipeline_config.CPU))
-    assert asked == [1]
+def test_a_data_set_that_is_not_here_yet_is_downloaded_or_refused_as_a_run_refuses_it():
+    answer = {"classes": {}, "images": None, "unlabelled": 0, "to_download": "/data"}
+    (finding,) = doctor.source(answer, configuration("quick", ["data.source=tfds:mnist"]))
+    assert finding.level == "ok" and finding.says == "tfds:mnist is to be downloaded to /data"
+    (finding,) = doctor.source(answer | {"error": "cannot be reached", "as_a_run": True}, pipeline_config.CPU)
+    assert finding.level == "fail" and finding.says == "cannot be reached"
 
 
 @pytest.mark.parametrize(("answer", "level"), [

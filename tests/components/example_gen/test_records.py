@@ -105,7 +105,7 @@ def test_thirty_damaged_files_of_six_kinds_are_quarantined_by_reason(flowers, tm
     assert before["bad_fraction"] == 30 / 50
     listed = {file["path"]: file for file in before["quarantined"]["files"]}
     assert len(listed) == 30
-    assert listed["rose/huge0.png"]["detail"] == "400 x 251 pixels; at most 100000 are decoded"
+    assert listed["rose/huge0.png"]["detail"] == "400 x 251 pixels; at most 100000 are decoded (data.max_pixels)"
     assert set(column(written(tmp_path / "out", "train"), examples.SOURCE_PATH)).isdisjoint(path.encode() for path in listed)
 
 
