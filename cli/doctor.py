@@ -13,6 +13,7 @@ from cli import arguments, doctor_libraries, doctor_machine, preconditions, sett
 from cli.arguments import ExitStatus, add_configuration, add_root, examples
 from cli.doctor_machine import FAIL, OK, WARN, Finding, judge
 from cli.program import as_typed
+from cli.terminal import say_loading
 from contracts.layout import Layout, active_run
 from contracts.text import visible
 from pipeline import run_record
@@ -70,6 +71,7 @@ def findings(parsed: argparse.Namespace, layout: Layout) -> Iterator[Finding]:
     yield from around()
     yield from doctor_machine.check(layout)
     yield from last_run(layout)
+    say_loading()
     overrides = [] if finding.level == FAIL else arguments.overrides(parsed)
     answers = doctor_libraries.ask(config.preset, overrides, str(layout.datasets), str(layout.registry))
     yield from imports(answers)

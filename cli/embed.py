@@ -9,6 +9,7 @@ from rich.table import Table
 from cli import arguments, preconditions
 from cli.arguments import ExitStatus, add_root, add_version, examples
 from cli.terminal import counting, list_unreadable, mistakes, say, say_left_out, terminal
+from contracts.layout import Layout
 from contracts.text import visible
 
 
@@ -44,11 +45,13 @@ def add(verbs) -> None:
 
 def _embed(parsed: argparse.Namespace) -> ExitStatus:
     preconditions.require_any_source(parsed.source)
+    preconditions.require_registry(Layout.at(parsed.root))
     return embed(parsed.source, parsed.output, parsed.root, parsed.registered_version, parsed.name)
 
 
 def _search(parsed: argparse.Namespace) -> ExitStatus:
     preconditions.require_search(parsed.queries, parsed.index)
+    preconditions.require_registry(Layout.at(parsed.root))
     return search(
         parsed.queries, parsed.index, parsed.top, parsed.page, parsed.root, parsed.registered_version, parsed.name)  # fmt: skip
 

@@ -63,6 +63,13 @@ def require_any_source(source: str) -> None:
         )
 
 
+def require_registry(layout: Layout) -> None:
+    """Whether a version can be registered at all: a run makes the folder."""
+    if not layout.registry.is_dir():
+        raise ConfigurationError(f"there is no registry at {visible(str(layout.registry))}; `flowers run` registers a first version, and "
+                                 "--root names the DIR of one that has")  # fmt: skip
+
+
 def require_search(queries: Iterable[str], index: str) -> None:
     """Whether the index is there, and each query is a file."""
     if is_local(index) and not os.path.exists(index):

@@ -10,6 +10,7 @@ from rich.table import Table
 from cli import arguments, preconditions
 from cli.arguments import ExitStatus, add_root, add_version, examples
 from cli.terminal import counting, list_unreadable, mistakes, say, say_left_out, terminal
+from contracts.layout import Layout
 from contracts.text import percent, visible
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def probability(text: str) -> float:
 
 def _predict(parsed: argparse.Namespace) -> ExitStatus:
     preconditions.require_any_source(parsed.source)
+    preconditions.require_registry(Layout.at(parsed.root))
     return predict(parsed.source, parsed.output, parsed.page, parsed.threshold, parsed.root, parsed.registered_version, parsed.name)
 
 

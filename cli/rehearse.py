@@ -12,6 +12,7 @@ from cli import run
 from cli.arguments import EXIT_STATUSES, ExitStatus, add_root, examples
 from cli.console import Console, console, without_library_noise
 from cli.run import say_killed, show, write_page
+from cli.terminal import say_loading
 from contracts import files
 from contracts.layout import Layout, new_run_id, run_lock
 from pipeline import run_record
@@ -58,6 +59,7 @@ def rehearse(file: str, data: str | None, layout: Layout, in_image: str | None =
       ConfigurationError: the file cannot be rehearsed, or not with this folder or image; nothing has run.
       AnotherRunIsActive: another process runs below the same DIR.
     """
+    say_loading()
     with without_library_noise():
         from pipeline.rehearsal import containers, specification
         from pipeline.rehearsal.storage import GS, Storage

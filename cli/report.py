@@ -49,7 +49,9 @@ def report(layout: Layout, run_id: str | None, show: bool) -> ExitStatus:
     path = layout.run(record["run_id"]) / RUN_PAGE
     if not path.exists():
         from cli.console import without_library_noise
+        from cli.terminal import say_loading
 
+        say_loading()
         with without_library_noise():
             from pipeline import metadata
 

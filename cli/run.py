@@ -16,6 +16,7 @@ from cli import arguments, full_disk, preconditions, settings, surroundings
 from cli.arguments import EXIT_STATUSES, ExitStatus, add_configuration, add_root, configuration, examples
 from cli.console import TRAINS, Console, Output, console
 from cli.program import typed
+from cli.terminal import say_loading
 from components.errors import DataRefused, SourceNotFound
 from contracts import files, interruption
 from contracts.layout import Layout, new_run_id, run_lock
@@ -139,6 +140,7 @@ def _run_and_record(
     try:
         with interruption.released():
             # Here, under the console: these imports take seconds and write to standard error.
+            say_loading(shown.say)
             from pipeline import local
 
             shown.why = lambda node: local.because(layout, start.run_id).get(node, [])

@@ -27,6 +27,7 @@ from cli.arguments import (
 )
 from cli.console import without_library_noise
 from cli.program import as_typed
+from cli.terminal import say_loading
 from contracts.layout import Layout
 from contracts.source_code import PROJECT
 from pipeline_config import Config, require
@@ -109,6 +110,7 @@ def create(name: str, cron: str, config: Config, target_options: dict) -> ExitSt
     require_name(name)
     expression = crontab.parse(cron)
     target = Target(**target_options)
+    say_loading()
     with without_library_noise():
         from pipeline import vertex
         from vertex import schedules

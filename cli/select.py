@@ -56,6 +56,8 @@ def _select(parsed: argparse.Namespace) -> ExitStatus:
     """Writes the choice, and prints it with what is left out (on standard error)."""
     for source in (parsed.source, parsed.unlabelled):
         preconditions.require_any_source(source)
+    if not parsed.run:
+        preconditions.require_registry(Layout.at(parsed.root))
     with terminal() as (out, err), mistakes(err) as status, counting(err) as progress:
         from inference import selection_files
         from inference.select import select

@@ -6,6 +6,7 @@ import os
 
 from cli.arguments import EXIT_STATUSES, ExitStatus, add_configuration, add_target, configuration, examples, target_options
 from cli.console import without_library_noise
+from cli.terminal import say_loading
 from contracts import files
 from pipeline_config import Config, Worker, require
 from vertex.target import DATAFLOW, Target
@@ -61,6 +62,7 @@ def compile_pipeline(config: Config, target_options: dict, output: str) -> ExitS
     folder = os.path.dirname(os.path.abspath(output))
     require(os.path.isdir(folder), "--output", "in a folder that exists", output)
     target = Target(**target_options)
+    say_loading()
     with without_library_noise():
         from pipeline import vertex
 
@@ -96,6 +98,7 @@ def submit(config: Config, target_options: dict, wait: bool) -> ExitStatus:
       GoogleCloudError: it was not started, or cannot be seen.
     """
     target = Target(**target_options)
+    say_loading()
     with without_library_noise():
         from pipeline import vertex
         from vertex import jobs

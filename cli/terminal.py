@@ -2,7 +2,8 @@
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import rich.console
@@ -23,9 +24,23 @@ if TYPE_CHECKING:
 WIDTH_OF_FILES = 160
 
 
+def _to_standard_error(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def say_loading(say_line: Callable[[str], None] = _to_standard_error) -> None:
+    """Says that libraries are being imported, which takes 5 to 25 seconds; nothing if they are here already."""
+    if "tensorflow" not in sys.modules:
+        say_line("Loading TensorFlow …")
+
+
 @contextlib.contextmanager
 def terminal() -> Iterator[tuple[rich.console.Console, rich.console.Console]]:
-    """Consoles on standard output and on standard error; what libraries write to the latter is dropped meanwhile."""
+    """Consoles on standard output and on standard error; what libraries write to the latter is dropped meanwhile.
+
+    It says first that they are loaded.
+    """
+    say_loading()
     with os.fdopen(os.dup(1), "w") as out, os.fdopen(os.dup(2), "w") as err, without_library_noise():
         yield tuple(rich.console.Console(file=file, width=None if file.isatty() else WIDTH_OF_FILES) for file in (out, err))
 

@@ -10,6 +10,7 @@ import pytest
 import pipeline_config
 from cli import arguments, preconditions, settings
 from cli.main import main, parser
+from cli.terminal import say_loading
 from contracts.layout import Layout
 
 CRON = ("schedule", "create", "w", "--local", "--cron", "0 3 * * 1")
@@ -122,6 +123,26 @@ def test_a_folder_or_nothing_at_all_is_no_query(flowers):
 def test_a_source_to_be_used_must_be_there(flowers, words):
     status, (line,) = flowers(*words)
     assert status == 2 and "there is no folder or file 'nowhere'" in line and os.listdir() == []
+
+
+@pytest.mark.parametrize("words", [
+    ("embed", "synthetic", "-o", "i.parquet"), ("predict", "synthetic", "-o", "p.csv"), ("search", "q.jpg", "--index", "q.jpg"),
+    ("select", "synthetic", "--count", "3", "-o", "s.csv"),
+])  # fmt: skip
+def test_what_uses_a_registered_version_needs_a_registry(flowers, tmp_path, words):
+    pathlib.Path("q.jpg").touch()
+    status, (line,) = flowers(*words, "--root", "DIR")
+    assert status == 2 and line.startswith(f"flowers: there is no registry at {tmp_path}/DIR/registry; ")
+    assert not pathlib.Path("DIR").exists()
+
+
+@pytest.mark.parametrize("loaded", [True, False])
+def test_what_waits_for_libraries_says_so_first(monkeypatch, capsys, loaded):
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    if loaded:
+        monkeypatch.setitem(sys.modules, "tensorflow", sys)
+    say_loading()
+    assert capsys.readouterr().err == ("" if loaded else "Loading TensorFlow …\n")
 
 
 def test_a_setting_that_is_given_twice_must_have_one_value(flowers):
