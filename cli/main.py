@@ -11,7 +11,8 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from cli import (
-    completion, doctor, embed, full_disk, preconditions, predict, registry, rehearse, report, run, runs, schedule, select, submit,
+    clean, completion, doctor, embed, full_disk, preconditions, predict, registry, rehearse, report, run, runs, schedule, select,
+    submit,
 )  # fmt: skip
 from cli.arguments import EXIT_STATUSES, ExitStatus
 from cli.program import as_typed, typed
@@ -25,7 +26,7 @@ from vertex import GoogleCloudError
 
 # In the order in which help shows them: what a newcomer looks for first, then by name. A new verb is a new file here and its name
 # in this list.
-VERBS = (run, completion, doctor, embed, predict, registry, rehearse, report, runs, schedule, select, submit)
+VERBS = (run, clean, completion, doctor, embed, predict, registry, rehearse, report, runs, schedule, select, submit)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -30,6 +30,7 @@ from cli.program import as_typed
 from cli.terminal import say_loading
 from contracts.layout import Layout
 from contracts.source_code import PROJECT
+from contracts.text import visible
 from pipeline_config import Config, require
 from vertex.target import Target, require_place
 
@@ -134,18 +135,21 @@ def manage(action: str, name: str, project: str, region: str) -> ExitStatus:
       GoogleCloudError: it was not done.
     """
     require_place(project, region)
-    from vertex import schedules
+    from vertex import jobs, schedules
     from vertex.client import Connection
 
     connection = Connection(project, region)
     if action == "list":
-        rows = [
-            (schedules.short_name(one), one.cron, one.state.name.lower(), _time(one.next_run_time),
-             str(one.started_run_count), one.last_scheduled_run_response.run_response)
-            for one in schedules.listed(connection)
-        ]  # fmt: skip
+        rows = []
+        for one in schedules.listed(connection):
+            job = jobs.of_schedule(connection, schedules.short_name(one))
+            # Without a job there may be a word about why none was started.
+            last = ((_time(job.create_time), job.state.name.removeprefix("PIPELINE_STATE_").lower(), jobs.found(job)) if job else
+                    ("", one.last_scheduled_run_response.run_response, ""))  # fmt: skip
+            rows.append((schedules.short_name(one), one.cron, one.state.name.lower(), _time(one.next_run_time),
+                         str(one.started_run_count), *map(visible, last)))  # fmt: skip
         return _table(f"Schedules in {project}, {region}",
-                      ("name", "when", "state", "next run (UTC)", "runs", "last response"), rows)  # fmt: skip
+                      ("name", "when", "state", "next run (UTC)", "runs", "last run (UTC)", "its state", "it found"), rows)  # fmt: skip
     require_name(name)
     getattr(schedules, action)(connection, name)
     return _done(action, name)

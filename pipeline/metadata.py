@@ -5,7 +5,7 @@ Nothing is written but that an artifact is gone.
 
 import dataclasses
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from ml_metadata.metadata_store import metadata_store
 from ml_metadata.proto import metadata_store_pb2
@@ -154,3 +154,15 @@ def _is_outdated(artifact: metadata_store_pb2.Artifact, registered: Mapping[str,
         for name in ("pushed_version", "pushed_alias")
     )
     return bool(version) and registered.get(version) != alias
+
+
+def forget(database: pathlib.Path, places: Collection[tuple[str, ...]]) -> None:
+    """Marks the artifacts whose URI ends in one of these parts (node, output, execution) as deleted, so that no cache serves them."""
+    if not database.exists():
+        return
+    store = _open(database)
+    gone = [one for one in store.get_artifacts()
+            if one.state == metadata_store_pb2.Artifact.LIVE and pathlib.PurePath(one.uri).parts[-3:] in places]  # fmt: skip
+    for artifact in gone:
+        artifact.state = metadata_store_pb2.Artifact.DELETED
+    store.put_artifacts(gone)

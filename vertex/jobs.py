@@ -18,15 +18,17 @@ from google.cloud.aiplatform_v1.types import (
 )
 
 from contracts.files import json_sha256
-from pipeline_config import PIPELINE_NAME
+from pipeline_config import PIPELINE_NAME, ConfigurationError
 from vertex import GoogleCloudError
 from vertex.client import Connection
 
 ENDED = (PipelineState.PIPELINE_STATE_SUCCEEDED, PipelineState.PIPELINE_STATE_FAILED, PipelineState.PIPELINE_STATE_CANCELLED)
 TASK_STATES = PipelineTaskDetail.State
 TASK_ENDED = (TASK_STATES.SUCCEEDED, TASK_STATES.SKIPPED, TASK_STATES.FAILED, TASK_STATES.CANCELLED, TASK_STATES.NOT_TRIGGERED)
-# Labels of a job: which compiled job it is, and which command started it.
-DIGEST, SUBMISSION = "digest", "submission"
+# Labels of a job: which compiled job it is, which command started it, and what decides where its pre-training keeps checkpoints.
+DIGEST, SUBMISSION, TRAINING = "digest", "submission", "training"
+# The tasks whose parameters decide that: photographs, settings, code.
+TRAINS = ("ExampleGen", "Pretrain")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,22 +43,45 @@ class Submitted:
         return self.job.name.rpartition("/")[2]
 
 
+class AnotherTrains(ConfigurationError):
+    """Another job pre-trains with the same photographs, settings and code, in the same bucket."""
+
+
+def labelled(job: dict) -> PipelineJob:
+    """`job`, which `pipeline.vertex.pipeline_job` returned, with the labels by which a command or a schedule's run is recognised."""
+    message = PipelineJob.from_json(json.dumps(job))
+    tasks = [task for component in job["pipelineSpec"].get("components", {}).values()
+             for name, task in component.get("dag", {}).get("tasks", {}).items() if name in TRAINS]  # fmt: skip
+    trained = [job["runtimeConfig"]["gcsOutputDirectory"], [task["inputs"]["parameters"] for task in tasks] or job]
+    message.labels.update({DIGEST: json_sha256(job)[:16], TRAINING: json_sha256(trained)[:16]})
+    return message
+
+
 def submit(connection: Connection, job: dict) -> Submitted:
-    """Starts `job`, which `pipeline.vertex.pipeline_job` returned, unless the same job is running.
+    """Starts `job`, which `pipeline.vertex.pipeline_job` returned, unless the same job is running, from a command or a schedule.
 
     The id is flowers-DIGEST-NUMBER: the digest of the job, and how often it has been started. So if a job was created but the
     answer was lost, the next attempt or command finds it, and no second job runs beside it.
 
     Raises:
+      AnotherTrains: a job that differs only in what follows pre-training is running: both would write the same checkpoints.
       GoogleCloudError: it was not started, or (if the error may pass) may have been started.
     """
-    digest = json_sha256(job)[:16]
     submission = secrets.token_hex(8)
-    started = PipelineJob.from_json(json.dumps(job))
-    started.labels.update({DIGEST: digest, SUBMISSION: submission})
+    started = labelled(job)
+    started.labels[SUBMISSION] = submission
+    digest = started.labels[DIGEST]
     client = connection.client(PipelineServiceClient)
 
     def attempt() -> Submitted:
+        for other in _running(connection, client, started.labels[TRAINING]):
+            if other.labels.get(DIGEST) == digest:
+                found = connection.once(client.get_pipeline_job, GetPipelineJobRequest(name=other.name))
+                return Submitted(found, created=other.labels.get(SUBMISSION) == submission)
+            raise AnotherTrains(
+                f"{other.name} is running and pre-trains with the same photographs and settings: two would write the same "
+                f"checkpoints; wait for its end, or cancel it at {console_url(connection, other.name.rpartition('/')[2])}"
+            )
         number = max(1, _newest(connection, client, digest))
         while True:
             job_id = f"{PIPELINE_NAME}-{digest}-{number}"
@@ -120,6 +145,42 @@ def console_url(connection: Connection, job_id: str) -> str:
     """The address of the job's page, as google-cloud-aiplatform prints it."""
     where = f"locations/{connection.region}/pipelines/runs/{job_id}"
     return f"https://console.cloud.google.com/vertex-ai/{where}?project={connection.project}"
+
+
+def of_schedule(connection: Connection, schedule: str) -> PipelineJob | None:
+    """The newest job that the schedule of that name started, with its tasks; None if there is none.
+
+    Raises:
+      GoogleCloudError: it cannot be read.
+    """
+    client = connection.client(PipelineServiceClient)
+    # The newest first, as Google's servers list them.
+    newest = next(iter(connection.repeated(lambda: _labelled(connection, client, "schedule", schedule))), None)
+    return newest and connection.call(client.get_pipeline_job, GetPipelineJobRequest(name=newest.name))
+
+
+def found(job: PipelineJob) -> str:
+    """What a job found, from the artifacts of its tasks: the version that it registered, whether it was blessed, or its error."""
+    if job.state in ENDED and not succeeded(job):
+        return next((f"{task.task_name}: {task.error.message}" for task in failed_tasks(job)), job.error.message)
+    properties = {name: artifact.metadata.get(name) for task in job.job_detail.task_details for output in task.outputs.values()
+                  for artifact in output.artifacts for name in ("blessed", "pushed_version", "pushed_alias") if artifact.metadata
+                  and name in artifact.metadata}  # fmt: skip
+    if version := properties.get("pushed_version"):
+        return f"version {version}{', champion' if properties.get('pushed_alias') else ''}"
+    return "" if "blessed" not in properties else "blessed" if properties["blessed"] else "not blessed"
+
+
+def _running(connection: Connection, client: PipelineServiceClient, training: str) -> list[PipelineJob]:
+    """The jobs with that label that have not ended."""
+    return [job for job in _labelled(connection, client, TRAINING, training) if job.state not in ENDED]
+
+
+def _labelled(connection: Connection, client: PipelineServiceClient, label: str, value: str) -> list[PipelineJob]:
+    request = ListPipelineJobsRequest(
+        parent=connection.parent, filter=f'labels.{label}="{value}"',
+        read_mask={"paths": ["name", "state", "labels"]})  # fmt: skip
+    return connection.listed_once(client.list_pipeline_jobs, request)
 
 
 def _newest(connection: Connection, client: PipelineServiceClient, digest: str) -> int:

@@ -4,8 +4,6 @@ Google identifies a schedule by a number, and several may have the same display 
 before it changes anything, in each attempt: if an attempt succeeded but its answer was lost, the next attempt finds its result.
 """
 
-import json
-
 import grpc
 from google.cloud.aiplatform_v1 import ScheduleServiceClient
 from google.cloud.aiplatform_v1.types import (
@@ -14,14 +12,13 @@ from google.cloud.aiplatform_v1.types import (
     DeleteScheduleRequest,
     ListSchedulesRequest,
     PauseScheduleRequest,
-    PipelineJob,
     ResumeScheduleRequest,
     Schedule,
     UpdateScheduleRequest,
 )
 
 from pipeline_config import PIPELINE_NAME, ConfigurationError
-from vertex import GoogleCloudError
+from vertex import GoogleCloudError, jobs
 from vertex.client import Connection
 
 # A project's other pipelines have schedules too: the display names of ours begin with this.
@@ -43,7 +40,7 @@ def create(connection: Connection, name: str, cron: str, job: dict) -> tuple[Sch
       ConfigurationError: there are several of that name, or one that has ended.
     """
     client, created = connection.client(ScheduleServiceClient), False
-    scheduled = PipelineJob.from_json(json.dumps(job))
+    scheduled = jobs.labelled(job)
     scheduled.labels["schedule"] = name
     wanted = Schedule(
         display_name=f"{PREFIX}{name}", cron=cron,

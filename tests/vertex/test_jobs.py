@@ -4,14 +4,15 @@ import datetime
 
 import grpc
 import pytest
-from google.cloud.aiplatform_v1.types import PipelineJob, PipelineState, PipelineTaskDetail
+from google.cloud.aiplatform_v1.types import CreatePipelineJobRequest, PipelineJob, PipelineState, PipelineTaskDetail
 from google_server import server as faults
 
 from cli import submit
 from cli.arguments import ExitStatus
 from cli.main import main
 from pipeline import vertex
-from vertex import GoogleCloudError, jobs
+from pipeline_config import ConfigurationError
+from vertex import GoogleCloudError, jobs, schedules
 from vertex.client import Connection
 
 HERE = Connection("a-project", "europe-west4", call_seconds=5, retry_seconds=5)
@@ -56,6 +57,47 @@ def test_a_job_that_has_ended_can_be_run_again(google):
         assert jobs.submit(HERE, JOB).job_id.endswith(f"-{number}")
         end(google)
     assert len(google.pipelines.jobs) == 3
+
+
+def compiled(gate, epochs="100"):
+    """A job as it is compiled, as far as it says what is trained and judged."""
+    def task(**values):
+        return {"inputs": {"parameters": {name: {"runtimeValue": {"constant": value}} for name, value in values.items()}}}
+
+    tasks = {"ExampleGen": task(data="gs://photographs"), "Pretrain": task(custom_config=epochs), "Evaluator": task(gate=gate)}
+    return JOB | {"pipelineSpec": {"root": {}, "components": {"dag": {"dag": {"tasks": tasks}}}}}
+
+
+def start_as_a_schedule_does(google, job, job_id="flowers-20260302"):
+    """Google's servers create a job from what the schedule has, under an id of their own."""
+    schedule, _ = schedules.create(HERE, "weekly", "0 3 * * 1", job)
+    request = CreatePipelineJobRequest(schedule.create_pipeline_job_request, pipeline_job_id=job_id)
+    return google.pipelines.CreatePipelineJob(request)
+
+
+def test_a_command_finds_the_job_that_a_schedule_started(google):
+    running = start_as_a_schedule_does(google, compiled("0.5"))
+    submitted = jobs.submit(HERE, compiled("0.5"))
+    assert not submitted.created and submitted.job.name == running.name and len(google.pipelines.jobs) == 1
+    end(google)
+    assert jobs.submit(HERE, compiled("0.5")).created
+
+
+def test_two_jobs_never_write_the_same_checkpoints(google):
+    start_as_a_schedule_does(google, compiled("0.5"))
+    with pytest.raises(ConfigurationError, match="flowers-20260302 is running and pre-trains with the same photographs"):
+        jobs.submit(HERE, compiled("0.6"))
+    assert jobs.submit(HERE, compiled("0.6", epochs="200")).created  # which keeps its checkpoints elsewhere
+
+
+def test_the_last_job_of_a_schedule_is_the_newest_with_its_label(google):
+    assert jobs.of_schedule(HERE, "weekly") is None
+    start_as_a_schedule_does(google, compiled("0.5"))
+    end(google, State.PIPELINE_STATE_FAILED)
+    start_as_a_schedule_does(google, compiled("0.5"), "flowers-20260309")
+    jobs.submit(HERE, compiled("0.7", epochs="3"))
+    last = jobs.of_schedule(HERE, "weekly")
+    assert last.name.endswith("/flowers-20260309") and last.state == State.PIPELINE_STATE_PENDING
 
 
 @pytest.mark.parametrize("fault", [faults.unavailable(done=True), faults.deadline_exceeded(done=True), faults.silent(done=True)])

@@ -1,13 +1,20 @@
 """Schedules on Vertex AI, by the real client over gRPC: one a name, whatever goes wrong on the way."""
 
 import pytest
-from google.cloud.aiplatform_v1.types import Schedule
+from google.cloud.aiplatform_v1.types import (
+    Artifact,
+    CreatePipelineJobRequest,
+    PipelineJob,
+    PipelineState,
+    PipelineTaskDetail,
+    Schedule,
+)
 from google_server import server as faults
 
 from cli.main import main
 from pipeline import vertex
 from pipeline_config import ConfigurationError
-from vertex import GoogleCloudError, schedules
+from vertex import GoogleCloudError, jobs, schedules
 from vertex.client import Connection
 
 HERE = Connection("a-project", "europe-west4", call_seconds=0.5, retry_seconds=10)
@@ -28,6 +35,12 @@ def only(google):
     return schedule
 
 
+def own_labels(google):
+    """Those that say what a job is to a person; the others are test_jobs' subject."""
+    labels = dict(only(google).create_pipeline_job_request.pipeline_job.labels)
+    return {name: labels[name] for name in labels if name not in (jobs.DIGEST, jobs.TRAINING)}
+
+
 def test_a_schedule_lets_one_run_at_a_time(google):
     schedule, created = schedules.create(HERE, "weekly", WEEKLY, job())
     assert created and schedule.name == only(google).name
@@ -44,7 +57,7 @@ def test_creating_it_again_changes_it(google):
     before = only(google).name
     _, created = schedules.create(HERE, "weekly", DAILY, job(preset="cpu"))
     assert not created and only(google).name == before and only(google).cron == DAILY
-    assert dict(only(google).create_pipeline_job_request.pipeline_job.labels) == {"preset": "cpu", "schedule": "weekly"}
+    assert own_labels(google) == {"preset": "cpu", "schedule": "weekly"}
 
 
 def test_a_paused_schedule_that_is_changed_stays_paused(google):
@@ -152,7 +165,7 @@ def test_the_verbs_from_creation_to_deletion(google, capsys, compiled):
 
     created = flowers("create", "--cron", WEEKLY, "weekly", *TARGET)
     assert created.startswith(f"Created schedule weekly: {WEEKLY}, active") and "gs://bucket/f/outcomes/" in created
-    assert dict(only(google).create_pipeline_job_request.pipeline_job.labels) == {"preset": "gpu", "schedule": "weekly"}
+    assert own_labels(google) == {"preset": "gpu", "schedule": "weekly"}
     assert flowers("create", "--cron", DAILY, "weekly", *TARGET).startswith(f"Updated schedule weekly: {DAILY}")
     listed = flowers("list", *PLACE)
     assert "weekly" in listed and DAILY in listed and "active" in listed
@@ -160,6 +173,34 @@ def test_the_verbs_from_creation_to_deletion(google, capsys, compiled):
     assert flowers("resume", "weekly", *PLACE) == "Resumed schedule weekly" and "active" in flowers("list", *PLACE)
     assert flowers("delete", "weekly", *PLACE) == "Deleted schedule weekly"
     assert flowers("list", *PLACE) == "No schedules yet; `flowers schedule create` makes one."
+
+
+def artifact(**metadata):
+    return {"artifacts": [Artifact(metadata=metadata)]}
+
+
+@pytest.mark.parametrize(("state", "outputs", "said"), [
+    ("SUCCEEDED", {"a": artifact(blessed=1), "b": artifact(pushed_version="3", pushed_alias="champion")}, "version 3, champion"),
+    ("SUCCEEDED", {"a": artifact(blessed=1), "b": artifact(pushed_version="3", pushed_alias="")}, "version 3"),
+    ("SUCCEEDED", {"a": artifact(blessed=0), "b": artifact(pushed_version="")}, "not blessed"),
+    ("RUNNING", {}, ""),
+])  # fmt: skip
+def test_the_list_says_how_the_last_run_ended_and_what_it_found(google, capsys, state, outputs, said):
+    schedules.create(HERE, "weekly", WEEKLY, job())
+    request = CreatePipelineJobRequest(only(google).create_pipeline_job_request, pipeline_job_id="flowers-1")
+    last = google.pipelines.CreatePipelineJob(request)
+    last.state = PipelineState[f"PIPELINE_STATE_{state}"]
+    last.job_detail = {"task_details": [PipelineTaskDetail(task_name="Pusher", outputs=outputs)]}
+    assert jobs.found(last) == said
+    assert main(["schedule", "list", *PLACE]) == 0
+    listed = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert state.lower() in listed and "weekly" in listed
+
+
+def test_a_failed_run_says_where_and_why(google):
+    task = PipelineTaskDetail(task_id=1, task_name="Pretrain", state=PipelineTaskDetail.State.FAILED, error={"message": "no GPU left"})
+    failed = PipelineJob(state=PipelineState.PIPELINE_STATE_FAILED, job_detail={"task_details": [task]})
+    assert jobs.found(failed) == "Pretrain: no GPU left"
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
