@@ -2,7 +2,8 @@
 
     Vertex AI model NAME                          versions with labels and description, the alias `champion`
     FOLDER/versions/CONTENT_HASH/                 backbone/ (a version's artifact_uri), probe/ and, written last, manifest.json
-    FOLDER/records/PROJECT/REGION/NAME/           CONTENT_HASH.json: all tags of a version; model.json: those of the model
+    FOLDER/records/PROJECT/REGION/NAME/           CONTENT_HASH.json: all tags of a version; model.json: those of the model; lock:
+                                                  there while somebody writes
 
 The champion is also Vertex AI's default version, which is used where none is named. Before the first champion the default is
 version 1, as Vertex AI requires. A label's value has at most 63 lower-case letters, digits, `_` and `-`
@@ -33,6 +34,7 @@ from registry.backend import (
     RegistryError,
     Version,
 )
+from vertex import lock
 from vertex.client import Connection
 from vertex.models import VertexModels
 
@@ -84,7 +86,7 @@ ARTIFACT = re.compile(r"(?P<path>(?P<folder>.*)/versions/(?P<content_hash>[0-9a-
 DEFAULT = "default"
 MODEL_RECORD = "model"
 RECORD_MISSING = "record_missing"  # a tag in place of those that are lost
-# A copy younger than this can belong to a publication under way: a bucket cannot be locked.
+# A copy younger than this can belong to the publication of another model in the same folder, which has a lock of its own.
 LEFTOVER_SECONDS = 24 * 3600
 # Vertex AI accepts no model without a serving container. This is Google's newest with TensorFlow; the registry deploys nothing,
 # and does not promise that it can serve what a newer TensorFlow saved.
@@ -153,10 +155,19 @@ class VertexBackend:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        self._models.wait_until_quiet()
-        self._delete_duplicates()
-        self._free_former_champions()
-        yield
+        """Others wait at a lock in the bucket: what is decided from the present champion is done while it is still the champion."""
+        place = self.lock_place()
+        with lock.held(self.connection.project, place) if place else contextlib.nullcontext():
+            self._models.wait_until_quiet()
+            self._delete_duplicates()
+            self._free_former_champions()
+            yield
+
+    def lock_place(self) -> str:
+        """Address of the lock of this model; "" where there is no bucket: without a version yet, and on other file systems, which have
+        no generations."""
+        folder = self._folder()
+        return posixpath.join(posixpath.dirname(self._record(folder, "")), "lock") if folder.startswith("gs://") else ""
 
     def files_path(self, content_hash: str) -> str:
         if not self._folder():

@@ -5,6 +5,7 @@ import json
 import os
 import posixpath
 import shutil
+import threading
 import time
 
 import grpc
@@ -12,6 +13,7 @@ import pytest
 import tensorflow as tf
 from google_server import server as faults
 from google_server.service import Refusal
+from google_server.storage import Storage
 
 import contracts.files
 from registry import files, publishing, reading
@@ -86,6 +88,31 @@ def test_the_next_blessed_version_takes_the_alias(registry, candidate, models, a
     assert [(v.version, v.aliases) for v in registry.versions()] == [("1", ()), ("2", ()), ("3", ("champion", "default"))]
     assert champions(models) == ["3"]
     assert reading.verify(*registry.versions()) == []
+
+
+def test_two_pushers_at_once_leave_one_champion_that_neither_takes_from_the_other_unseen(
+    registry, candidate, models, monkeypatch
+):
+    storage = Storage()
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", storage.address)
+    monkeypatch.setattr(VertexBackend, "lock_place", lambda self: "gs://bucket/lock")
+    publishing.publish(registry, **candidate("a"))
+    candidates, done = [candidate(name, judged_against="1") for name in ("b", "c")], []
+    # Both have been judged against version 1, and each moves the alias if that is still the champion.
+    threads = [threading.Thread(target=lambda one=one: done.append(publishing.publish(registry, **one))) for one in candidates]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    storage.stop()
+    assert sorted(one.is_champion for one in done) == [False, True]
+    assert champions(models) == [next(one.version.version for one in done if one.is_champion)]
+    assert ("POST", 200) in storage.log and storage.objects == {}
+
+
+def test_the_lock_is_beside_the_records_of_the_model():
+    place = vertex_place("a-project", "europe-west4", "gs://bucket/registry")
+    assert open_registry(place, NAME).lock_place() == f"gs://bucket/registry/records/a-project/europe-west4/{NAME}/lock"
 
 
 def test_the_same_content_twice_makes_no_second_version(registry, candidate):
