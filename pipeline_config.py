@@ -98,6 +98,12 @@ class Data:
     # Pixels (width x height) beyond which a file is refused before it is decoded: 64 megapixels admit every
     # ordinary camera and keep one decoded image under 200 MB.
     max_pixels: int = 64_000_000
+    # Two photographs are the same picture if their thumbnails of 16 x 16 pixels differ by at most this share of their contrast;
+    # 0: only identical files are. Measured on 3,033 Flowers photographs: 2,700 copies of 300 of them (JPEG at quality 50 and 75,
+    # WebP at 50, GIF, half and double size with four filters) differ from their originals by at most 0.20; among 4.6 million pairs
+    # of the photographs themselves five differ by less (0 to 0.15, each the same picture on inspection), and the next pair, two
+    # takes of one meadow, by 0.29.
+    near_duplicate_distance: float = 0.22
     # Share of files that may be unreadable before the data is refused.
     max_bad_fraction: float = 0.01
     # Share of photographs held out for the gate where the source has no split of its own; 15 % as in the published
@@ -123,7 +129,8 @@ class Data:
         require_ranges(
             self, "data", synthetic_images="[20, 1e6]", synthetic_labelled="[10, 1e6]", synthetic_side="[16, 1024]",
             synthetic_seed=SEEDS, max_side="[16, 16384]", min_side="[1, 16384]", max_pixels="[1024, 1e9]",
-            max_bad_fraction="[0, 1]", eval_fraction="(0, 1)", min_eval="[0, 1e6]")  # fmt: skip
+            max_bad_fraction="[0, 1]", eval_fraction="(0, 1)", min_eval="[0, 1e6]",
+            near_duplicate_distance="[0, 1)")  # fmt: skip
         require(self.min_side <= self.max_side, "data.min_side", f"at most data.max_side ({self.max_side})", self.min_side)
 
 

@@ -29,7 +29,7 @@ import numpy as np
 
 import pipeline_config
 from cli.select import backbone_of_run
-from components.example_gen import division
+from components.example_gen import near_duplicates
 from components.example_gen.source import open_source
 from contracts.content_hash import content_hash
 from inference.embed import Backbone, Registered, batches
@@ -53,7 +53,7 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)  # the probe's, where a class has one label
     known, trained, untrained = read(arguments)
-    groups = division.group([one.thumbnail for one in known])
+    groups = near_duplicates.group([one.thumbnail for one in known])
     print(f"{len(known):,} photographs of {len({one.class_name for one in known})} classes, {arguments.seeds} seeds, each with a "
           f"{arguments.seeds}th held out; random choice: mean of {arguments.draws} draws")  # fmt: skip
     print("labels  select  random  difference          random-init: select  random  difference")

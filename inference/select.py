@@ -17,7 +17,7 @@ import numpy as np
 
 import pipeline_config
 from components.errors import DataRefused
-from components.example_gen import division, listing, photograph
+from components.example_gen import listing, near_duplicates, photograph
 from components.example_gen.photograph import Encoded
 from components.example_gen.source import TFDS_PREFIX, open_source
 from contracts.layout import Layout
@@ -209,7 +209,7 @@ def choose(
     order = np.array(sorted(range(len(known)), key=lambda row: (known[row].content_hash, known[row].path)))
     known = [known[row] for row in order]
     labelled = np.array([bool(one.class_name) for one in known])
-    groups = division.group([one.thumbnail for one in known])
+    groups = near_duplicates.group([one.thumbnail for one in known])
     sample = selection.sampled(len(known), SAMPLE, seed)
     space = selection.fit_space(vectors[order[sample]])
     points = np.concatenate([space.points(vectors[order[start : start + BLOCK]]) for start in range(0, len(order), BLOCK)])

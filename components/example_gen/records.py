@@ -15,7 +15,7 @@ import tensorflow as tf
 from tfx.dsl.io import fileio
 
 import pipeline_config
-from components.example_gen import division, photograph, report
+from components.example_gen import division, near_duplicates, photograph, report
 from components.example_gen.data_set import DataSet
 from components.example_gen.folder import Folder
 from components.example_gen.photograph import Encoded
@@ -134,7 +134,7 @@ def divide(descriptions: list[Description], given_splits: bool, eval_fraction: f
     """Decides each usable photograph's split; see `division`."""
     usable = sorted((d for d in descriptions if not d.reason), key=lambda d: (d.content_hash, d.path))
     quarantined = sorted((d for d in descriptions if d.reason), key=lambda d: d.path)
-    groups = division.group([d.thumbnail for d in usable])
+    groups = near_duplicates.group([d.thumbnail for d in usable])
     splits = [d.split for d in usable]
     if not given_splits:
         labelled = [index for index, d in enumerate(usable) if d.split != examples.UNLABELLED]

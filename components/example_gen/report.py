@@ -135,7 +135,7 @@ def build(
 def in_two_classes(divided: Divided) -> list[list[dict]]:
     """Pictures that more than one class has, one of which is wrong: for each its photographs, `path` and `class`, sorted by path.
 
-    The same picture is what `division.group` takes for it.
+    The same picture is what `near_duplicates.group` takes for it.
     """
     members: dict[int, list[Any]] = {}
     for description, group in zip(divided.usable, divided.groups, strict=True):

@@ -1,4 +1,4 @@
-"""Promises of near_duplicates.group, on made pictures and, where it is there, on real Flowers."""
+"""Promises of near_duplicates, on made pictures and, where it is there, on real Flowers."""
 
 import io
 import pathlib
@@ -6,8 +6,10 @@ import pathlib
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial.distance import cdist
 
-from components.example_gen import division, photograph
+from components.example_gen import near_duplicates, photograph
 
 FLOWERS = pathlib.Path(__file__).parents[3].parent / "shared/data/flowers"
 
@@ -41,7 +43,7 @@ def test_copies_of_one_picture_form_one_group_and_different_pictures_do_not():
     data = [encode(image, quality=95) for image in originals]
     for image in originals[:5]:
         data += copies(image)
-    groups = division.group([describe(d) for d in data])
+    groups = near_duplicates.group([describe(d) for d in data])
     assert len(set(groups[:40].tolist())) == 40
     assert groups[40:].tolist() == [groups[i] for i in range(5) for _ in range(7)]
 
@@ -49,14 +51,14 @@ def test_copies_of_one_picture_form_one_group_and_different_pictures_do_not():
 def test_sameness_is_transitive_across_a_chain():
     first, last = picture(1), picture(2)
     chain = [Image.blend(first, last, step / 20) for step in range(21)]
-    groups = division.group([describe(encode(image, quality=95)) for image in chain])
+    groups = near_duplicates.group([describe(encode(image, quality=95)) for image in chain])
     assert len(set(groups.tolist())) == 1
-    assert len(set(division.group([describe(encode(image, quality=95)) for image in (first, last)]).tolist())) == 2
+    assert len(set(near_duplicates.group([describe(encode(image, quality=95)) for image in (first, last)]).tolist())) == 2
 
 
 def test_plain_colours_are_the_same_only_if_they_are_equal():
     colors = [(200, 0, 0), (200, 0, 0), (190, 0, 0), (0, 0, 0), (255, 255, 255)]
-    groups = division.group([describe(encode(Image.new("RGB", (32, 32), color), "BMP")) for color in colors])
+    groups = near_duplicates.group([describe(encode(Image.new("RGB", (32, 32), color), "BMP")) for color in colors])
     assert groups[0] == groups[1]
     assert len(set(groups.tolist())) == 4
 
@@ -72,15 +74,78 @@ def test_the_search_finds_every_pair_that_comparing_all_with_all_finds():
     reference = np.arange(300)
     for i in range(300):
         for j in range(i):
-            if np.linalg.norm(flat[i] - flat[j]) <= division.THRESHOLD * min(contrast[i], contrast[j]):
+            if np.linalg.norm(flat[i] - flat[j]) <= 0.22 * min(contrast[i], contrast[j]):
                 reference[reference == reference[i]] = reference[j]
-    groups = division.group([p.tobytes() for p in pictures])
+    groups = near_duplicates.group([p.tobytes() for p in pictures])
     assert 60 <= len(set(reference.tolist())) < 290
     assert [(groups == g).nonzero()[0].tolist() for g in groups] == [(reference == r).nonzero()[0].tolist() for r in reference]
 
 
+def same_pictures(pictures, distance=0.22):
+    """All with all, bool [n, n]."""
+    flat = pictures.reshape(len(pictures), -1).astype(float)
+    contrast = np.sqrt(((pictures - pictures.mean((1, 2), keepdims=True)) ** 2).sum((1, 2, 3)))
+    differences = cdist(flat, flat)
+    return differences <= distance * np.minimum(contrast[:, None], contrast[None])
+
+
+def crowds(random, count):
+    """Pictures whose lowest frequencies are nearly equal, some of them the same, some apart, some in chains: uint8 [n, 16, 16, 3]."""
+    sign = np.where(np.indices((16, 16)).sum(0) % 2, 1, -1)[..., None]
+    strength = random.uniform(1, 12, (count, 1, 1, 1))
+    pictures = random.integers(64, 192, (16, 16, 3)) + sign * random.normal(0, 1, (count, 16, 16, 3)) * strength
+    return np.clip(pictures, 0, 255).astype(np.uint8)
+
+
+def parts(labels):
+    return [(labels == label).nonzero()[0].tolist() for label in labels]
+
+
+@pytest.mark.parametrize("distance", [0.22, 0.1])
+def test_photographs_with_too_many_candidates_are_compared_with_all(monkeypatch, distance):
+    monkeypatch.setattr(near_duplicates, "CANDIDATES", (4, 8))
+    monkeypatch.setattr(near_duplicates, "BLOCK", 16)
+    monkeypatch.setattr(near_duplicates, "PIECE", 32)
+    pictures = crowds(np.random.default_rng(3), 300)
+    reference = connected_components(same_pictures(pictures, distance))[1]
+    assert 2 < reference.max() < 290
+    assert parts(near_duplicates.group([p.tobytes() for p in pictures], distance)) == parts(reference)
+
+
+def test_beyond_its_comparisons_groups_grow_but_no_pair_is_ever_in_two(monkeypatch):
+    monkeypatch.setattr(near_duplicates, "CANDIDATES", (4, 8))
+    monkeypatch.setattr(near_duplicates, "BLOCK", 16)
+    monkeypatch.setattr(near_duplicates, "COMPARED", 30)
+    pictures = crowds(np.random.default_rng(3), 300)
+    groups = near_duplicates.group([p.tobytes() for p in pictures], 0.1)
+    same = same_pictures(pictures, 0.1)
+    assert (groups[:, None] == groups[None])[same].all()
+    assert len(set(groups.tolist())) < connected_components(same)[0]
+
+
+def test_alike_photographs_are_compared_in_proportion_to_their_number(monkeypatch):
+    """The work, not the time: one block is compared with all, and all the others are then known to be of its group."""
+    random, compared = np.random.default_rng(0), []
+    close = near_duplicates._close
+    monkeypatch.setattr(near_duplicates, "_close", lambda *given: compared.append(len(given[0]) * len(given[1])) or close(*given))
+    for count in (600, 1800):
+        compared.clear()
+        scene = random.integers(64, 192, (16, 16, 3))
+        pictures = np.clip(scene + random.normal(0, 4, (count, 16, 16, 3)), 0, 255).astype(np.uint8)
+        assert set(near_duplicates.group([p.tobytes() for p in pictures]).tolist()) == {0}
+        assert sum(compared) == near_duplicates.BLOCK * count
+
+
+def test_who_shows_the_same_picture_as_any_of_others_directly():
+    pictures = crowds(np.random.default_rng(8), 200)
+    data = [p.tobytes() for p in pictures]
+    expected = same_pictures(pictures)[:150, 150:].any(axis=1)
+    assert 0 < expected.sum() < 150
+    assert near_duplicates.close_to(data[:150], data[150:]).tolist() == expected.tolist()
+
+
 def test_no_photographs_no_groups():
-    assert division.group([]).shape == (0,)
+    assert near_duplicates.group([]).shape == (0,)
 
 
 # Thousands of real photographs.
@@ -94,7 +159,7 @@ def test_on_flowers_copies_are_found_and_nothing_else_is_merged():
     for index in chosen:
         with Image.open(files[index]) as image:
             made += [describe(data) for data in copies(image.convert("RGB"))[:6]]
-    groups = division.group(descriptors + made)
+    groups = near_duplicates.group(descriptors + made)
     found = groups[len(files) :] == np.repeat(groups[list(chosen)], 6)
     assert found.mean() >= 0.99
     # Five pairs of the photographs are the same picture, as one sees when looking at them; all others differ.
