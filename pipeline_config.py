@@ -67,6 +67,14 @@ def how_to_run(default: float) -> typing.Any:
     return field(default=default, metadata={"how_to_run": True})
 
 
+def _is_pattern(text: str) -> bool:
+    try:
+        re.compile(text)
+    except re.error:
+        return False
+    return True
+
+
 @dataclass(frozen=True)
 class Data:
     """Where images come from and which of them are accepted."""
@@ -104,6 +112,9 @@ class Data:
     # of the photographs themselves five differ by less (0 to 0.15, each the same picture on inspection), and the next pair, two
     # takes of one meadow, by 0.29.
     near_duplicate_distance: float = 0.22
+    # What belongs together instead, never on both sides: `folder`, the photographs of a folder; or a regular expression, those in
+    # whose paths it finds the same text (`session\d+`, or of `/(\w+)_\d+\.jpg` the parentheses); empty: near-duplicates.
+    group_by: str = ""
     # Share of files that may be unreadable before the data is refused.
     max_bad_fraction: float = 0.01
     # Share of photographs held out for the gate where the source has no split of its own; 15 % as in the published
@@ -132,6 +143,8 @@ class Data:
             max_bad_fraction="[0, 1]", eval_fraction="(0, 1)", min_eval="[0, 1e6]",
             near_duplicate_distance="[0, 1)")  # fmt: skip
         require(self.min_side <= self.max_side, "data.min_side", f"at most data.max_side ({self.max_side})", self.min_side)
+        require(bool(folders) or not self.group_by, "data.group_by", "empty, as no folder is read", self.group_by)
+        require(_is_pattern(self.group_by), "data.group_by", "`folder` or a regular expression", self.group_by)
 
 
 @dataclass(frozen=True)
@@ -584,7 +597,7 @@ def ingest(data: Data) -> dict:
     if data.source == "synthetic" or data.source.startswith("tfds:"):
         del values["min_eval"]  # these have splits already
         if not data.unlabelled or data.unlabelled.startswith("tfds:"):
-            del values["exclude"], values["follow_links"]  # no folder is read
+            del values["exclude"], values["follow_links"], values["group_by"]  # no folder is read
     if data.source == "synthetic":
         return values
     return {key: value for key, value in values.items() if not key.startswith("synthetic_")}

@@ -73,7 +73,22 @@ def _classes_on_one_side(report: dict) -> Iterator[str]:
     for split in LABELLED_SPLITS:
         for name, count in report["splits"][split]["by_class"].items():
             if not count:
-                yield f"class {name!r} has no photograph in {split} ({report['split_rule']})"
+                yield f"class {name!r} has no photograph in {split} ({report['split_rule']}){_why(report, name)}"
+
+
+def _why(report: dict, name: str) -> str:
+    """If most of a class is one group, that; else nothing."""
+    found = report["near_duplicates"]
+    large = next((one for one in found["large"] if one["class"] == name), None)
+    if large is None:
+        return ""
+    named = ", ".join(map(repr, large["files"]))
+    if found["group_by"]:
+        return (f": {large['images']:,} of its {large['of']:,} photographs are one group of data.group_by={found['group_by']!r} "
+                f"(such as {named}); group by a part of the path of which each class has several")  # fmt: skip
+    return (f": {large['images']:,} of its {large['of']:,} photographs look alike, one like the next, and count as one picture "
+            f"(such as {named}); set data.group_by, for example to folder, so that the path says which belong together, or "
+            "data.near_duplicate_distance lower, down to 0, at which only identical files are the same")  # fmt: skip
 
 
 def _too_few_for_a_batch(report: dict, batch_size: int) -> Iterator[str]:

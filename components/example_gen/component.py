@@ -50,7 +50,7 @@ def FlowersExampleGen(
     report_path = posixpath.join(ingest_report.uri, INGEST_REPORT)
     records.ingest(
         beam_pipeline, source, settings.max_side, settings.max_pixels, settings.eval_fraction, settings.min_eval, fingerprint,
-        examples.uri, report_path, settings.min_side,
+        examples.uri, report_path, settings.min_side, settings.near_duplicate_distance, settings.group_by,
     )  # fmt: skip
     with fileio.open(posixpath.join(examples.uri, contract.ORIGIN_FILE), "w") as file:
         file.write(contract.origin(fingerprint, json.loads(data), code_version))

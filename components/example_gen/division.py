@@ -3,14 +3,55 @@
 Deterministic: content decides, never names, order or chance, and adding photographs moves few others.
 """
 
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from components.example_gen import near_duplicates
 from contracts.examples import EVAL, TRAIN, UNLABELLED
 
 LEFT_OUT = "left out"
+FOLDER = "folder"  # the value of data.group_by for the folder that a photograph is in
+
+# A group that holds more than this share of a class is cut where it may be: its two ends need not show the same picture.
+CHAIN_SHARE = 0.5
+# Share of a group's photographs that a cut may leave out of training: more is too high a price for figures of the rest.
+CUT_SHARE = 0.5
+
+
+def by_path(paths: Sequence[str], hashes: Sequence[str], pattern: str) -> np.ndarray:
+    """Group number of each photograph by its path, int [n]; identical files are of one group too.
+
+    Args:
+      pattern: `data.group_by`: FOLDER, or a regular expression. Where it is found in two paths with the same text, or the same
+        text in its first parentheses if it has any, the photographs are of one group; where it is not found, of none.
+    """
+    first: dict[tuple[str, str | int], int] = {}
+    groups = np.array([first.setdefault(("path", _key(path, pattern, index)), index) for index, path in enumerate(paths)], int)
+    same = np.array([first.setdefault(("content", content), index) for index, content in enumerate(hashes)], int)
+    return near_duplicates.join(groups, np.arange(len(groups)), same)
+
+
+def _key(path: str, pattern: str, index: int) -> str | int:
+    """What photographs of one group have in common; the photograph's own number if it is of none."""
+    if pattern == FOLDER:
+        return path.rpartition("/")[0]
+    found = re.search(pattern, path)
+    text = found and found.group(min(1, found.re.groups))
+    return index if text is None else text
+
+
+def chains(classes: Sequence[str], groups: np.ndarray) -> dict[int, list[str]]:
+    """The groups that hold more than CHAIN_SHARE of a class, or of the unlabelled photographs (class ""), and of which."""
+    sizes = Counter(classes)
+    counts = Counter(zip(groups.tolist(), classes, strict=True))
+    found: dict[int, list[str]] = {}
+    for (group, name), count in sorted(counts.items()):
+        if count > CHAIN_SHARE * sizes[name] and count > 1:
+            found.setdefault(group, []).append(name)
+    return found
 
 
 def held_out(sizes: Mapping[str, int], eval_fraction: float, min_eval: int) -> dict[str, int]:
@@ -70,10 +111,63 @@ def divide(classes: Sequence[str], hashes: Sequence[str], groups: np.ndarray, ev
     return [EVAL if int(group) in chosen else TRAIN for group in groups]
 
 
-def keep_given(given: Sequence[str], groups: np.ndarray) -> list[str]:
-    """The given split of each photograph, but LEFT_OUT for those in train or unlabelled that show the same picture as one in eval."""
+# close(photographs, others), by their numbers: which of the photographs show the same picture as any of the others, bool; None if
+# that takes too long to find out, see near_duplicates.close_to.
+Close = Callable[[Sequence[int], Sequence[int]], np.ndarray | None]
+
+
+def cut(
+    sides: Sequence[str], classes: Sequence[str], hashes: Sequence[str], groups: np.ndarray, eval_fraction: float, min_eval: int,
+    order: Callable[[Sequence[int]], np.ndarray], close: Close,
+) -> list[str]:  # fmt: skip
+    """The sides after eval got its share of classes that are mostly one chain of photographs, each like the next.
+
+    Where a group of `chains` leaves eval less than half of what `held_out` wants of a class, the class gives eval those of the group
+    that are most like the one of the smallest content hash. Photographs of the group that show the same picture as one of these
+    will be left out by `keep_given`; a cut that would leave out more than CUT_SHARE of the group's others is not made.
+
+    Args:
+      sides: what `divide` found for the labelled photographs, and UNLABELLED.
+      classes: "" for the unlabelled.
+      order: the positions of the given photographs by their distance to the first of them, nearest first.
+    """
+    sides = list(sides)
+    sizes = Counter(name for name in classes if name)
+    wanted = held_out(sizes, eval_fraction, min_eval) if sizes else {}
+    for group, names in chains(classes, groups).items():
+        members = sorted((groups == group).nonzero()[0].tolist(), key=lambda i: hashes[i])
+        for name in filter(None, names):
+            missing = wanted[name] - sum(one == name and side == EVAL for one, side in zip(classes, sides, strict=True))
+            if 2 * missing <= wanted[name]:
+                continue
+            ours = [i for i in members if classes[i] == name and sides[i] == TRAIN]
+            chosen = {ours[position] for position in order(ours)[:missing]}
+            others = [i for i in members if i not in chosen and sides[i] != EVAL]
+            lost = close(others, sorted(chosen)) if others else None
+            if lost is not None and lost.sum() <= CUT_SHARE * len(others):
+                for index in chosen:
+                    sides[index] = EVAL
+    return sides
+
+
+def keep_given(
+    given: Sequence[str], groups: np.ndarray, chained: Mapping[int, Sequence[str]] | None = None, close: Close | None = None
+) -> list[str]:
+    """The given split of each photograph, but LEFT_OUT for those in train or unlabelled that show the same picture as one in eval.
+
+    Args:
+      groups: all of a group show the same picture, except
+      chained, close: in these groups (see `chains`) only those that are close to one of eval.
+    """
     seen_in_eval = {int(group) for split, group in zip(given, groups, strict=True) if split == EVAL}
-    return [
+    kept = [
         LEFT_OUT if split in (TRAIN, UNLABELLED) and int(group) in seen_in_eval else split
         for split, group in zip(given, groups, strict=True)
     ]  # fmt: skip
+    for group in seen_in_eval.intersection(chained or ()) if close else ():
+        members = (groups == group).nonzero()[0].tolist()
+        learned = [i for i in members if given[i] in (TRAIN, UNLABELLED)]
+        lost = close(learned, [i for i in members if given[i] == EVAL]) if learned else None
+        for index, is_lost in zip(learned, lost, strict=True) if lost is not None else ():
+            kept[index] = LEFT_OUT if is_lost else given[index]
+    return kept

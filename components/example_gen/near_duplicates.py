@@ -156,9 +156,9 @@ def _look_up(
         pairs.append(_same_picture(thumbnails, reach, left[apart], right[apart]))
         count += pairs[-1].shape[1]
         if count > KEPT_PAIRS:
-            groups, pairs, count = _join(groups, *np.concatenate(pairs, axis=1)), [], 0
+            groups, pairs, count = join(groups, *np.concatenate(pairs, axis=1)), [], 0
     if pairs:
-        groups = _join(groups, *np.concatenate(pairs, axis=1))
+        groups = join(groups, *np.concatenate(pairs, axis=1))
     return groups, np.concatenate([waiting[:0], *more])
 
 
@@ -182,20 +182,20 @@ def _compare(thumbnails: np.ndarray, reach: np.ndarray, waiting: np.ndarray, gro
         others = waiting[groups[waiting] != first] if first == last else waiting
         most -= len(block) * len(others)
         if most < 0:
-            return _join(groups, waiting, np.repeat(waiting[:1], len(waiting)))
+            return join(groups, waiting, np.repeat(waiting[:1], len(waiting)))
         for part in _slices(len(others), PIECE):
             piece = others[part]
             close = _close(thumbnails[block], thumbnails[piece], reach[block], reach[piece])
             # A pair for each photograph joins nearly all; the few pairs that are left then cost little.
             nearest, any_close = close.argmax(axis=0), close.any(axis=0)
-            groups = _join(groups, block[nearest[any_close]], piece[any_close])
+            groups = join(groups, block[nearest[any_close]], piece[any_close])
             rows, columns = np.nonzero(close & (groups[block][:, None] != groups[piece][None, :]))
-            groups = _join(groups, block[rows], piece[columns])
+            groups = join(groups, block[rows], piece[columns])
         waiting = waiting[BLOCK:]
     return groups
 
 
-def _join(groups: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+def join(groups: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """The groups after the photographs `left` and `right`, int [m] each, were found to be the same picture pair by pair."""
     if not len(left):
         return groups

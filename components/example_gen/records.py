@@ -7,10 +7,11 @@ shard, to workers that copy the records into the output files. So image bytes ne
 
 import posixpath
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import apache_beam as beam
+import numpy as np
 import tensorflow as tf
 from tfx.dsl.io import fileio
 
@@ -56,6 +57,7 @@ class Shard:
 def ingest(
     pipeline: beam.Pipeline, source: Folder | DataSet, max_side: int, max_pixels: int, eval_fraction: float, min_eval: int,
     fingerprint: str, examples_uri: str, report_path: str, min_side: int = pipeline_config.Data.min_side,
+    near_duplicate_distance: float = pipeline_config.Data.near_duplicate_distance, group_by: str = "",
 ) -> None:  # fmt: skip
     """Runs `pipeline` to its end: writes a folder `Split-SPLIT/` for each split below `examples_uri`, and the report.
 
@@ -73,7 +75,7 @@ def ingest(
                 | "Read" >> source.read_all(photograph.max_file_bytes(max_pixels))
                 | "Normalise" >> beam.ParDo(Normalise(scratch, source.classes, max_side, max_pixels, min_side))
                 | "Gather" >> beam.combiners.ToList()
-                | "Divide" >> beam.Map(divide, source.given_splits, eval_fraction, min_eval)
+                | "Divide" >> beam.Map(divide, source.given_splits, eval_fraction, min_eval, near_duplicate_distance, group_by)
             )
             divided | "Report" >> beam.Map(
                 report.write, path=report_path, source=source.name, kind=source.kind, fingerprint=fingerprint,
@@ -130,11 +132,23 @@ def describe(encoded: Encoded, max_side: int, max_pixels: int, min_side: int) ->
         height=prepared.height, thumbnail=prepared.descriptor, profile=prepared.profile), prepared.jpeg  # fmt: skip
 
 
-def divide(descriptions: list[Description], given_splits: bool, eval_fraction: float, min_eval: int) -> report.Divided:
-    """Decides each usable photograph's split; see `division`."""
+def divide(
+    descriptions: list[Description], given_splits: bool, eval_fraction: float, min_eval: int,
+    distance: float = pipeline_config.Data.near_duplicate_distance, group_by: str = "",
+) -> report.Divided:  # fmt: skip
+    """Decides each usable photograph's split; see `division`.
+
+    Args:
+      distance, group_by: as `data.near_duplicate_distance` and `data.group_by`.
+    """
     usable = sorted((d for d in descriptions if not d.reason), key=lambda d: (d.content_hash, d.path))
     quarantined = sorted((d for d in descriptions if d.reason), key=lambda d: d.path)
-    groups = near_duplicates.group([d.thumbnail for d in usable])
+    hashes = [d.content_hash for d in usable]
+    if group_by:
+        pictures, groups = _numbered(hashes), division.by_path([d.path for d in usable], hashes, group_by)
+    else:
+        pictures = groups = near_duplicates.group([d.thumbnail for d in usable], distance) if distance else _numbered(hashes)
+    by_likeness = distance > 0 and not group_by
     splits = [d.split for d in usable]
     if not given_splits:
         labelled = [index for index, d in enumerate(usable) if d.split != examples.UNLABELLED]
@@ -142,7 +156,28 @@ def divide(descriptions: list[Description], given_splits: bool, eval_fraction: f
                                   [usable[index].content_hash for index in labelled], groups[labelled], eval_fraction, min_eval)  # fmt: skip
         for index, split in zip(labelled, divided, strict=True):
             splits[index] = split
-    return report.Divided(usable, division.keep_given(splits, groups), groups.tolist(), quarantined)
+    classes = [d.class_name for d in usable]
+    chained = division.chains(classes, groups)
+
+    def thumbnails(chosen: Sequence[int]) -> list[bytes]:
+        return [usable[i].thumbnail for i in chosen]
+
+    def order(ours: Sequence[int]) -> np.ndarray:
+        return np.argsort(near_duplicates.squared_distances(thumbnails(ours), usable[ours[0]].thumbnail), kind="stable")
+
+    def close(ours: Sequence[int], others: Sequence[int]) -> np.ndarray | None:
+        return near_duplicates.close_to(thumbnails(ours), thumbnails(others), distance)
+
+    if by_likeness and not given_splits:
+        splits = division.cut(splits, classes, hashes, groups, eval_fraction, min_eval, order, close)
+    splits = division.keep_given(splits, groups, chained, close if by_likeness else None)
+    return report.Divided(usable, splits, pictures.tolist(), quarantined, report.large_groups(usable, groups, chained), group_by)
+
+
+def _numbered(hashes: list[str]) -> np.ndarray:
+    """The number of each content, int [n]."""
+    number_of: dict[str, int] = {}
+    return np.array([number_of.setdefault(content, len(number_of)) for content in hashes], int)
 
 
 def plan_shards(divided: report.Divided, examples_uri: str) -> Iterator[Shard]:

@@ -6,7 +6,7 @@ the thumbnails that ingest makes anyway: a change between two data sets shows he
 
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,8 @@ CHUNK = 4096
 # A data set is nearly black if most of its photographs are in the first of BINS steps of brightness, below 5 % of white:
 # white digits on black (MNIST) have 13 % in the mean.
 NEARLY_BLACK = 0.5
+COPIES = 10  # of one picture in a group; more are a chain
+SAMPLES = 3  # files named of a large group
 
 
 def appearance(descriptors: Sequence[bytes]) -> dict:
@@ -64,12 +66,17 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class Divided:
-    """Descriptions (`records.Description`) of all files: the usable ones with split and near-duplicate group, and the rest."""
+    """Descriptions (`records.Description`) of all files: the usable ones with split and near-duplicate group, and the rest.
+
+    `large` is as in `large_groups`, by near-duplicates or, where it is not empty, by `group_by` of the settings.
+    """
 
     usable: Sequence[Any]
     splits: Sequence[str]
     groups: Sequence[int]
     quarantined: Sequence[Any]
+    large: Sequence[dict] = ()
+    group_by: str = ""
 
 
 def build(
@@ -89,7 +96,8 @@ def build(
     - `profiles`: photographs whose colour profile was `converted` to sRGB, or `ignored` as it was broken;
     - `split_rule`: a sentence; `unused`: parts of the source that were not read;
     - `near_duplicates`: `groups` of two or more photographs that show the same picture, `images` in them, `left_out_of_train`
-      (or of the unlabelled) because they show one of eval, the paths of those as `files`, and `in_two_classes`: see `in_two_classes`.
+      (or of the unlabelled) because they show one of eval, the paths of those as `files`, and `in_two_classes`: see `in_two_classes`;
+      `large`: see `large_groups`, and `group_by`: the setting by which these are groups, "" if it is by likeness.
     """
     sizes = Counter(divided.groups)
     left_out = sorted(d.path for d, split in zip(divided.usable, divided.splits, strict=True) if split == LEFT_OUT)
@@ -128,6 +136,8 @@ def build(
             "left_out_of_train": len(left_out),
             "files": left_out,
             "in_two_classes": in_two_classes(divided),
+            "large": list(divided.large),
+            "group_by": divided.group_by,
         },
     }
 
@@ -135,16 +145,33 @@ def build(
 def in_two_classes(divided: Divided) -> list[list[dict]]:
     """Pictures that more than one class has, one of which is wrong: for each its photographs, `path` and `class`, sorted by path.
 
-    The same picture is what `near_duplicates.group` takes for it.
+    The same picture is what `near_duplicates.group` takes for it, but no chain of more than COPIES that holds most of a class: what
+    a fixed camera sees differs in little, and that may be what the classes are about.
     """
+    chained = {one["group"] for one in divided.large if one["images"] > COPIES} if not divided.group_by else ()
     members: dict[int, list[Any]] = {}
     for description, group in zip(divided.usable, divided.groups, strict=True):
-        if description.class_name:
+        if description.class_name and group not in chained:
             members.setdefault(group, []).append(description)
     return sorted((
         sorted(({"path": d.path, "class": d.class_name} for d in found), key=lambda one: one["path"])
         for found in members.values() if len({d.class_name for d in found}) > 1
     ), key=lambda picture: picture[0]["path"])  # fmt: skip
+
+
+def large_groups(usable: Sequence[Any], groups: np.ndarray, chained: Mapping[int, Sequence[str]]) -> list[dict]:
+    """What holds most of a class: for each of `division.chains` and its classes, the largest first, `class` ("" for the unlabelled),
+    `images` of it in the group, `of` all of it, the number of the `group`, and the paths of the first SAMPLES as `files`.
+    """
+    sizes = Counter(d.class_name for d in usable)
+    members: dict[tuple[int, str], list[str]] = {(group, name): [] for group, names in chained.items() for name in names}
+    for description, group in zip(usable, groups.tolist(), strict=True):
+        if (group, description.class_name) in members:
+            members[group, description.class_name].append(description.path)
+    return sorted((
+        {"class": name, "images": len(paths), "of": sizes[name], "group": group, "files": sorted(paths)[:SAMPLES]}
+        for (group, name), paths in members.items()
+    ), key=lambda one: (-one["images"], one["class"]))  # fmt: skip
 
 
 def _spread(values: Sequence[int]) -> dict:

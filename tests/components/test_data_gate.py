@@ -21,6 +21,7 @@ def report(bad, good=98, by_class=None):
         "splits": {split: {"images": sum(counts.values()), "by_class": counts} for split, counts in by_class.items()}
         | {"unlabelled": {"images": 0}},
         "classes": sorted(by_class["train"]),
+        "near_duplicates": {"large": [], "group_by": ""},
         "split_rule": "train/ and eval/ of the folder",
     }
 

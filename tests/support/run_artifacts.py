@@ -88,7 +88,8 @@ def ingest() -> dict:
         "images": TRAIN + EVAL, "bad_fraction": 0.01,
         "quarantined": {"total": 60, "by_reason": {"damaged": 60},
                         "files": [{"path": f"{NASTY[1]}/{index}", "reason": "damaged", "detail": NASTY[0]}
-                                  for index in range(60)]},
+                                  for index in range(60)],
+            "large": [], "group_by": ""},
         "splits": {split: {"images": count, "by_class": {name: count // len(NASTY) for name in NASTY}}
                    for split, count in (("train", TRAIN), ("eval", EVAL))}
         | {"unlabelled": {"images": UNLABELLED}},

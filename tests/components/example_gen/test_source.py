@@ -80,7 +80,8 @@ def test_nothing_is_drawn_to_inspect_synthetic_flowers(tmp_path):
 def test_only_settings_that_matter_to_ingest_are_its_parameter():
     folder = pipeline_config.ingest(pipeline_config.Data(source="x", max_side=99))
     assert folder == {"source": "x", "labels": "", "unlabelled": "", "exclude": (), "follow_links": False, "max_side": 99,
-                      "min_side": 16, "max_pixels": 64_000_000, "near_duplicate_distance": 0.22, "eval_fraction": 0.15, "min_eval": 150}  # fmt: skip
+                      "min_side": 16, "max_pixels": 64_000_000, "near_duplicate_distance": 0.22, "group_by": "",
+                      "eval_fraction": 0.15, "min_eval": 150}  # fmt: skip
     assert pipeline_config.ingest(pipeline_config.Data(source="x", synthetic_seed=3)) == pipeline_config.ingest(
         pipeline_config.Data(source="x", max_bad_fraction=0.5))  # fmt: skip
     assert "synthetic_seed" in pipeline_config.ingest(pipeline_config.Data())
