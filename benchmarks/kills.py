@@ -32,12 +32,12 @@ from collections.abc import Callable, Iterator, Sequence
 PROJECT = pathlib.Path(__file__).resolve().parents[1]
 sys.path += [str(PROJECT), str(PROJECT / "tests" / "support")]
 
-import fork_server  # noqa: E402
-import tiny  # noqa: E402
-import whole  # noqa: E402
-from fork_server import client  # noqa: E402
+import fork_server
+import tiny
+import whole
+from fork_server import client
 
-from components.synthetic_flowers import scene  # noqa: E402
+from components.synthetic_flowers import scene
 
 NODES = ("ExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator", "DataGate", "Pretrain", "LinearEval", "Evaluator", "Pusher",
          "Report")  # fmt: skip

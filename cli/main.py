@@ -11,9 +11,22 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from cli import (
-    clean, completion, doctor, embed, full_disk, preconditions, predict, registry, rehearse, report, run, runs, schedule, select,
+    clean,
+    completion,
+    doctor,
+    embed,
+    full_disk,
+    preconditions,
+    predict,
+    registry,
+    rehearse,
+    report,
+    run,
+    runs,
+    schedule,
+    select,
     submit,
-)  # fmt: skip
+)
 from cli.arguments import EXIT_STATUSES, ExitStatus
 from cli.program import as_typed, typed
 from cli.surroundings import open_standard_streams, require_working_directory

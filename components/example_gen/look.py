@@ -45,6 +45,7 @@ def look(parts: Sequence[Folder], data: pipeline_config.Data, most: int = MOST) 
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         found = list(threads.map(describe, chosen))
     source = parts[0]
-    divided = records.divide(found, source.given_splits, data.eval_fraction, data.min_eval)
+    divided = records.divide(
+        found, source.given_splits, data.eval_fraction, data.min_eval, data.near_duplicate_distance, data.group_by)  # fmt: skip
     built = report.build(divided, source.name, source.kind, "", source.classes, source.split_rule, source.unused, "", "")
     return Look(built, len(chosen), len(files))
