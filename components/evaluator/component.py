@@ -23,7 +23,7 @@ from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
 from components.evaluator.champion import Fitted, champion_now, fit, probe_classes, references
-from components.evaluator.gate import EvaluationError, Measured, Registered, Verdict, figure, judge
+from components.evaluator.gate import EvaluationError, Measured, Registered, Verdict, figure, judge, required_gain
 from components.evaluator.measure import measure
 from contracts import examples as features
 from contracts import files, model_files
@@ -139,6 +139,7 @@ def GateEvaluator(
         # For the Pusher: what was judged, by which thresholds and on which photographs.
         "gate": dataclasses.asdict(settings),
         "figure": _number(figure(settings, measured[CANDIDATE])),
+        "required_gain": _number(required_gain(settings, figure(settings, measured[UNTRAINED]))),
         "eval_split": eval_split_hash(eval_patterns),
         "probe": {"uri": probe.uri, "content_hash": probe_hash},
         "label_curve": label_curve(probe_run, registered.get(CHAMPION)),
@@ -202,6 +203,7 @@ def unjudged_record(gate: Gate) -> dict:
         "best_version": None,
         "pretrained_on": {CHAMPION: None, BEST: None},
         "figure": None,
+        "required_gain": None,
         "metrics": dict.fromkeys(NAMES),
         "per_class": {},
         "confusion_matrix": [],

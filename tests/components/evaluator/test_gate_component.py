@@ -97,6 +97,7 @@ def test_a_good_probe_is_blessed_and_the_blessing_names_it(artifacts):
     assert (against["only_candidate"], against["only_other"], against["p"], against["sure"]) == (7, 0, 0.0078125, True)
     assert verdict["evidence"]["champion"] is verdict["evidence"]["best"] is verdict["metrics"]["best"] is None
     assert (verdict["takes_alias"], verdict["best_version"], verdict["figure"]) == (True, None, 0.9)
+    assert verdict["required_gain"] == 0.03  # a tenth of the 80 % that the baseline leaves is more
     assert verdict["label_curve"] == REPORTS["linear_eval"]["label_curve"]
     assert len(verdict["reasons"]) == 3
 
