@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from rich.table import Table
 from rich.text import Text
 
+from cli.program import as_typed
+from components.report.next_steps import next_steps
+from components.report.outcome import headline
 from contracts.text import percent
 
 
@@ -41,8 +44,11 @@ def rows(record: dict) -> Iterator[tuple[str, str]]:
         yield "Gate", _gate(record["gate"])
     if record["registry"]:
         yield "Registry", _registry(record["registry"], record["gate"])
+        yield "Result", _result(record["registry"], record["gate"])
     if record["error"]:
         yield "Error", f"{record['failing_node']}: {record['error']}" if record["failing_node"] else record["error"]
+    if steps := next_steps(record):
+        yield "Next", "\n".join(f"- {as_typed(step)}" for step in steps)
     cached = len(record["cached_nodes"])
     yield "Time", f"{record['seconds']:.0f} s" + (f"; {cached} of {len(record['nodes'])} nodes cached" if cached else "")
 
@@ -118,6 +124,12 @@ def _gate(gate: dict) -> str:
     against = f"champion version {champion}" if champion else "the random-init baseline; there was no champion"
     verdict = "blessed" if gate["blessed"] else "not blessed"
     return "\n".join([f"{verdict}, judged against {against}", *(f"- {reason}" for reason in gate["reasons"])])
+
+
+def _result(registry: dict, gate: dict) -> str:
+    """The page's headline."""
+    found = headline(gate, registry["version"], registry["alias"], registry["pushed"])
+    return f"{found.title}\n- {found.detail}" if found.detail else found.title
 
 
 def _registry(registry: dict, gate: dict) -> str:

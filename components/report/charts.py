@@ -32,12 +32,14 @@ STYLE = {
 }  # fmt: skip
 
 
-def curve(epochs: Sequence[float], values: Sequence[float | None], described: str, limit: float | None = None) -> Markup:
+def curve(epochs: Sequence[float], values: Sequence[float | None], described: str, limit: float | None = None, *,
+          shares: bool = False) -> Markup:  # fmt: skip
     """One figure over the epochs; epochs without a value are skipped.
 
     Args:
       described: the drawing's description for screen readers.
       limit: a horizontal line.
+      shares: whether the values are shares in [0, 1], which are shown in percent.
     """
     found = [(epoch, value) for epoch, value in zip(epochs, values, strict=True) if value is not None]
 
@@ -49,6 +51,8 @@ def curve(epochs: Sequence[float], values: Sequence[float | None], described: st
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(4))
+        if shares:
+            axes.yaxis.set_major_formatter(lambda share, _: percent(share))
         # The same for every figure, also for one that was measured only at the end.
         axes.set_xlim(min(epochs) - 0.5, max(epochs) + 0.5)
 

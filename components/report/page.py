@@ -16,26 +16,46 @@ from markupsafe import Markup
 
 from components.report import pictures, sections
 from components.report.artifacts import Artifacts
+from components.report.next_steps import next_steps
 from components.report.sections import drift
 from contracts import text
 
 # Most characters of a name that are shown: a path may have 4,096.
 LONGEST = 80
+# Most characters of a word that is never broken: a column of that width leaves room for two others on a phone of 360 pixels.
+LONGEST_WORD = 18
+# After which a name may be broken before it is too wide.
+SEPARATORS = re.compile(r"(?<=[/_.=,-])")
 
 
-def name(given: object) -> str:
+def name(given: object, longest: int = LONGEST) -> str:
     """A file's or class's name for the page: characters that are invisible or change the direction of writing are spelt out, and
     the middle of a long name is left out. The template escapes it for HTML.
     """
     named = str(given)
-    if len(named) > LONGEST:
-        named = f"{named[: LONGEST // 2]}…{named[-LONGEST // 2 + 1 :]}"
+    if len(named) > longest:
+        named = f"{named[: longest // 2]}…{named[-longest // 2 + 1 :]}"
     return text.visible(named)
+
+
+def called(given: object, longest: int = LONGEST) -> Markup:
+    """`name` as an element that keeps its own direction of writing. It breaks at its separators, and inside a word only if that
+    is longer than LONGEST_WORD.
+    """
+    pieces = SEPARATORS.split(name(given, longest))
+    endless = any(len(word) > LONGEST_WORD for piece in pieces for word in piece.split())
+    return Markup('<bdi class="called{}">{}</bdi>').format(" endless" if endless else "", Markup("<wbr>").join(pieces))
 
 
 def sentence(given: object) -> str:
     """A sentence of ours that may contain such names: in full, with the same characters spelt out."""
     return text.visible(str(given))
+
+
+def commands(given: str) -> Markup:
+    """Such a sentence, in which what stands in backticks is a command."""
+    parts = sentence(given).split("`")
+    return Markup("").join(Markup("<code>{}</code>").format(part) if index % 2 else part for index, part in enumerate(parts))
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -62,12 +82,13 @@ def duration(seconds: float | None) -> str:
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
-FILTERS = {function.__name__: function for function in (name, sentence, percent, text.points, count, decimal, duration)}
+FILTERS = {function.__name__: function for function in (
+    name, called, sentence, commands, percent, text.points, count, decimal, duration)}
 
 
 TEMPLATES = pathlib.Path(__file__).parent / "templates"
 # Parts of the page, each a template, that are filled when the run has ended.
-SLOTS = ("run_summary", "drift", "run_nodes")
+SLOTS = ("run_summary", "drift", "all_settings", "run_nodes")
 
 
 def render(found: Artifacts, run: dict | None = None, champion: dict | None = None) -> str:
@@ -87,7 +108,7 @@ def render(found: Artifacts, run: dict | None = None, champion: dict | None = No
         found=found,
         headline=_headline(found, run),
         **_sections(found),
-        **_run(run, champion),
+        **_run(run, champion, found.configuration),
     )
 
 
@@ -116,9 +137,12 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def _run(run: dict | None, champion: dict | None) -> dict[str, Any]:
+def _run(run: dict | None, champion: dict | None, configuration: dict | None = None) -> dict[str, Any]:
     then = champion["data"] if champion else None
+    # That of the nodes is without the settings that only say how to run.
+    configuration = (run or {}).get("configuration") or configuration
     return {
+        "all_settings": sections.settings(configuration) if configuration else None,
         "run": run,
         "champion": champion,
         "same_data": bool(run and run["data"] and then and run["data"]["fingerprint"] == then["fingerprint"]),
@@ -130,7 +154,8 @@ def _headline(found: Artifacts, run: dict | None) -> dict:
     if run is None or run["status"] == "finished":
         return sections.headline(found)
     where = f" in {run['failing_node']}" if run["failing_node"] else ""
-    return {"title": f"{run['status'].capitalize()}{where}", "mood": "bad", "reasons": [run["error"]]}
+    return {"title": f"{run['status'].capitalize()}{where}", "mood": "bad", "reasons": [run["error"]],
+            "steps": next_steps(run)}
 
 
 def _sections(found: Artifacts) -> dict[str, Any]:
@@ -161,6 +186,7 @@ def _sections(found: Artifacts) -> dict[str, Any]:
         "mean_colours": of(ingest, lambda: sections.mean_colours(ingest)),
         "quarantined": of(ingest, lambda: sections.quarantined(ingest)),
         "in_two_classes": of(ingest, lambda: sections.in_two_classes(ingest)),
+        "networks": of(found.pretrain, lambda: sections.networks(found.pretrain)),
         "differences": of(found.configuration, lambda: sections.differences(found.configuration, found.preset)),
         "versions": sections.versions(found),
         "lineage": sections.lineage(found),

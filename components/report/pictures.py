@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 from components.report import charts
 from components.report.artifacts import Artifacts
 from contracts import examples
+from contracts.text import percent
 
 JPEG_QUALITY = 80
 
@@ -133,18 +134,18 @@ GALLERY_SIDE = 160
 MAP_SIDE = 48
 
 CURVES = (
-    # Figure of pretrain.json's history, title, note, number of decimals.
-    ("loss", "Loss", "−1 is perfect agreement of the two views", 3),
-    ("output_std_ratio", "Output std ratio", "about 1 is healthy, 0 is collapse", 2),
-    ("effective_rank", "Effective rank", "dimensions that the output uses", 1),
-    ("knn_train_top1", "kNN accuracy on train", "a monitor; labels are used for nothing else", 3),
-    ("learning_rate", "Learning rate", "of backbone and projector; the number is its maximum", 3),
-    ("images_per_second", "Images a second", "source photographs; each gives two views", 0),
+    # Figure of pretrain.json's history, title, note, how it is written.
+    ("loss", "Loss", "−1 is perfect agreement of the two views", "{:.3f}".format),
+    ("output_std_ratio", "Output std ratio", "about 1 is healthy, 0 is collapse", "{:.2f}".format),
+    ("effective_rank", "Effective rank", "dimensions that the output uses", "{:.1f}".format),
+    ("knn_train_top1", "kNN accuracy on train", "a monitor; labels are used for nothing else", percent),
+    ("learning_rate", "Learning rate", "of backbone and projector; the number is its maximum", "{:.3f}".format),
+    ("images_per_second", "Images a second", "source photographs; each gives two views", "{:.0f}".format),
 )
 
 
 def curves(found: Artifacts) -> list[dict]:
-    """A `chart` for each figure that pre-training monitors, with `title`, `note`, `last` value and its `digits`."""
+    """A `chart` for each figure that pre-training monitors, with `title`, `note` and the `last` value as text."""
     history = found.pretrain["history"]
     epochs = [entry["epoch"] for entry in history]
     limits = {}
@@ -152,17 +153,17 @@ def curves(found: Artifacts) -> list[dict]:
         limits = {"output_std_ratio": found.configuration["pretrain"]["min_output_std_ratio"],
                   "effective_rank": found.configuration["pretrain"]["min_effective_rank"]}  # fmt: skip
     drawn = []
-    for key, title, note, digits in CURVES:
+    for key, title, note, written in CURVES:
         values = [entry[key] for entry in history]
         known = [value for value in values if value is not None]
         if not known:
             continue
         limit = limits.get(key)
-        described = f"{title} over {len(epochs)} epochs, from {known[0]:.4g} to {known[-1]:.4g}"
+        described = f"{title} over {len(epochs)} epochs, from {written(known[0])} to {written(known[-1])}"
         drawn.append({
             "title": title, "note": note + (f"; below {limit:g} ends the run" if limit is not None else ""),
-            "last": max(known) if key == "learning_rate" else known[-1],
-            "digits": digits, "chart": charts.curve(epochs, values, described, limit)})  # fmt: skip
+            "last": written(max(known) if key == "learning_rate" else known[-1]).replace("-", "−"),
+            "chart": charts.curve(epochs, values, described, limit, shares=written is percent)})  # fmt: skip
     return drawn
 
 

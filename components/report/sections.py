@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import binomtest
 
-from components.report import charts
+import pipeline_config
+from components.report import charts, outcome
 from components.report.artifacts import Artifacts
+from components.report.next_steps import next_steps
 from contracts.examples import LABELLED_SPLITS, SPLITS, UNLABELLED
 
 CONFIDENCE = 0.95
@@ -42,19 +44,18 @@ def accuracy(correct: int, total: int) -> Accuracy:
 
 
 def headline(found: Artifacts) -> dict:
-    """`title` in a few words, `mood` (good, bad, open) and `reasons` in sentences."""
+    """`title` and `mood` as in `outcome.Headline`, `reasons` in sentences, and `steps`: what to do next."""
     push, verdict = found.push, found.verdict
+    if verdict is None:
+        return {"title": "Not judged", "mood": "open", "reasons": [], "steps": []}
     if push is None:
-        return {"title": "Not judged", "mood": "open", "reasons": []} if verdict is None else {
-            "title": "Judged, not pushed yet", "mood": "open", "reasons": verdict["reasons"]}  # fmt: skip
-    reasons = [reason for reason in push["reasons"] if reason not in verdict["reasons"]]
-    if not verdict["classes"]:
-        return {"title": "Not judged, without labels", "mood": "open", "reasons": verdict["reasons"]}
-    if not push["pushed"]:
-        return {"title": "Not registered", "mood": "bad", "reasons": verdict["reasons"]}
-    what = f"{'Registered' if push['created'] else 'Registered before'} as version {push['version']}"
-    title = f"{what}, the champion" if push["alias"] else f"{what}, not champion"
-    return {"title": title, "mood": "good" if push["alias"] else "open", "reasons": verdict["reasons"] + reasons}
+        return {"title": "Judged, not pushed yet", "mood": "open", "reasons": verdict["reasons"], "steps": []}
+    head = outcome.headline(verdict, push["version"], push["alias"], push["created"])
+    # The Pusher repeats the gate's reasons where it pushed nothing.
+    pushed = [reason for reason in push["reasons"] if reason not in verdict["reasons"]] if push["version"] else []
+    known = {"status": "finished", "configuration": found.configuration, "pretrain": found.pretrain, "gate": verdict}
+    reasons = [head.detail, *verdict["reasons"], *pushed]
+    return {"title": head.title, "mood": head.mood, "reasons": list(filter(None, reasons)), "steps": next_steps(known)}
 
 
 def comparison(verdict: dict) -> list[dict]:
@@ -261,13 +262,32 @@ def _distance(one: Mapping, other: Mapping) -> float | None:
 LIBRARIES = ("tfx", "tensorflow", "keras", "tensorflow-model-analysis", "scikit-learn", "mlflow", "numpy", "pillow")
 
 
-def differences(configuration: dict, preset: dict) -> list[dict]:
-    """Each setting that differs from the preset: `key` as in `--set`, `value`, and the value in the `preset`."""
-    preset = dict(_flat(preset))
+def settings(configuration: dict, preset: dict | None = None) -> list[dict]:
+    """Every setting: `key` as in `--set`, `value`, that in the `preset`, and whether it is `changed` from that.
+
+    Args:
+      preset: a configuration; None means the one that `configuration` names, as this release has it.
+    """
+    if preset is None:
+        named = pipeline_config.PRESETS.get(configuration["preset"])
+        preset = pipeline_config.to_dict(named) if named else {}
+    before = {key: _text(value) for key, value in _flat(preset)}
     return [
-        {"key": key, "value": _text(value), "preset": _text(preset[key])}
-        for key, value in _flat(configuration)
-        if key in preset and _text(value) != _text(preset[key])
+        {"key": key, "value": _text(value), "preset": before.get(key), "changed": key in before and before[key] != _text(value)}
+        for key, value in _flat(configuration) if key != "preset"
+    ]  # fmt: skip
+
+
+def differences(configuration: dict, preset: dict) -> list[dict]:
+    """Those `settings` that differ from the preset."""
+    return [row for row in settings(configuration, preset) if row["changed"]]
+
+
+def networks(pretrain: dict) -> list[dict]:
+    """Each network's `name`, `layers` and number of `parameters`; empty for a record of before they were described."""
+    return [
+        {"name": name, "layers": layers, "parameters": sum(layer["parameters"] for layer in layers)}
+        for name, layers in pretrain.get("network", {}).items()
     ]
 
 
@@ -282,7 +302,7 @@ def _flat(section: dict, above: str = "") -> Iterator[tuple[str, object]]:
 def _text(value: object) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(map(str, value)) or "none"
-    return str(value)
+    return "empty" if value == "" else str(value)
 
 
 def versions(found: Artifacts) -> list[tuple[str, str]]:

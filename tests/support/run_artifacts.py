@@ -154,6 +154,14 @@ def pretrain() -> dict:
             "history": history}  # fmt: skip
 
 
+def network() -> dict:
+    """As pretrain.json has it, of the longest names and shapes that there are."""
+    layers = [{"name": f"stage4_block3_{name}", "kind": kind, "output": [56, 56, 2048], "parameters": parameters}
+              for name, kind, parameters in (("shortcut_conv", "Conv2D", 2_359_296), ("shortcut_norm", "FusedBatchNormalization", 8192),
+                                             ("relu", "ReLU", 0))]  # fmt: skip
+    return {name: layers for name in ("backbone", "projector", "predictor")}
+
+
 def configuration() -> dict:
     config = pipeline_config.identity(pipeline_config.PRESETS["quick"])
     config["data"]["source"] = NASTY[1]

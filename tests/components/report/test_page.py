@@ -5,9 +5,9 @@ import html.parser
 import re
 
 import pytest
-from run_artifacts import NASTY, TRAIN, calibration, ingest, push, verdict
+from run_artifacts import NASTY, TRAIN, calibration, ingest, network, push, verdict
 
-from components.report import artifacts, page
+from components.report import artifacts, page, sections
 from components.report.page import LONGEST, name
 
 
@@ -119,8 +119,10 @@ def test_accuracy_over_labels_is_shown_before_there_is_a_verdict(uris):
 
 def test_calibration_is_shown_with_its_random_init_baseline(elements):
     assert elements.says("for a precision of 95 %; the figures are of the eval split")
-    assert elements.says("This backbone 3.1 % 9.4 % 0.83 71.0 % 62.5 % 93.3 %")
-    assert elements.says("Random-init baseline 5.2 % 9.4 % 0.83 – 0.0 % –") and not elements.says("counts as unsure")
+    for row in ("calibration error 3.1 % 5.2 %", "without temperature 9.4 % 9.4 %", "temperature 0.83 0.83", "sure from 71.0 % –",
+                "sure 62.5 % 0.0 %", "right of these 93.3 % –"):  # fmt: skip
+        assert elements.says(row), row
+    assert elements.says("Probe on This backbone Random-init baseline") and not elements.says("counts as unsure")
 
 
 @pytest.mark.parametrize(("changes", "said"), [
@@ -138,11 +140,14 @@ def test_the_first_sentence_says_what_the_labels_alone_give(elements):
 
 
 def test_each_comparison_says_how_sure_it_is(elements):
-    assert elements.says("Random-init baseline +16.7 −8.6 to +39.3 7 3 0.17 not sure: about 92 more labelled photographs in eval")
-    assert elements.says("Champion, version 3 +4.2 −10.1 to +19.2 1 0 0.5 not sure: about 160 more labelled photographs in eval")
+    settle = "more labelled photographs in eval would settle it"
+    for row in ("Compared with Random-init baseline Champion, version 3", "difference, points +16.7 −8.6 to +39.3 +4.2 −10.1 to +19.2",
+                "only this one correct 7 1", "only the other 3 0", "p 0.17 0.5",
+                f"which is better not sure: about 92 {settle} not sure: about 160 {settle}"):  # fmt: skip
+        assert elements.says(row), row
     sure = {"untrained": verdict()["evidence"]["untrained"] | {"sure": True, "more_photographs": 0}, "champion": None}
     shown = Elements(page.render(artifacts.Artifacts(verdict=verdict() | {"evidence": sure})))
-    assert shown.says("0.17 sure: this one") and not shown.says("not sure")
+    assert shown.says("which is better sure: this one") and not shown.says("not sure")
 
 
 def test_before_the_run_has_ended_the_page_says_what_it_cannot_know(elements):
@@ -194,5 +199,37 @@ def test_limits_are_stated(found):
         assert shown.says(words), words
 
 
-def test_only_what_differs_from_the_preset_is_listed(elements):
-    assert elements.says("data.source") and elements.says("pretrain.epochs 4 24") and not elements.says("pretrain.momentum")
+def test_what_differs_from_the_preset_is_listed_and_every_setting_folded(found, elements):
+    changed = {row["key"] for row in sections.differences(found.configuration, found.preset)}
+    assert changed == {"data.source", "pretrain.epochs"} and elements.says("pretrain.epochs 4 preset: 24")
+    assert elements.says("pretrain.momentum 0.9") and elements.says("gate.min_accuracy 0.4")
+
+
+def test_the_network_is_shown_layer_by_layer_where_it_is_known(found, elements):
+    assert not elements.says("layer by layer")
+    described = dataclasses.replace(found, pretrain=found.pretrain | {"network": network()})
+    assert Elements(page.render(described)).says("stage4_block3_shortcut_conv Conv2D 56×56×2048 2 359 296")
+
+
+def test_registered_but_worse_is_amber_with_by_how_much_and_how_sure(uris):
+    def mood_and_title(accuracy, low, high):
+        judged = verdict()
+        judged["metrics"]["champion"] = judged["metrics"]["champion"] | {"accuracy": accuracy}
+        judged["evidence"]["champion"] = judged["evidence"]["champion"] | {"low": low, "high": high}
+        body = page.render(artifacts.Artifacts(verdict=judged, push=push())).partition("<body>")[2]
+        return *re.search(r'<h1 class="(.*?)">(.*?)</h1>', body).groups(), Elements(body)
+
+    mood, title, shown = mood_and_title(17 / 24, -0.2, 0.117)
+    assert (mood, title) == ("worse", "Registered as version 4, but worse than version 3")
+    # 17 of 24 is 70.8 %, 16 of 24 is 66.7 %.
+    assert shown.says("Accuracy fell from 70.8 %, of version 3, to 66.7 % on the same photographs: by 4.2 points "
+                      "(95 % interval of the change −20.0 to +11.7; not sure that it is worse).")  # fmt: skip
+    assert mood_and_title(16 / 24, -0.1, 0.1)[:2] == ("good", "Registered as version 4, the champion")
+
+
+def test_a_refused_backbone_s_page_says_which_setting_to_raise_and_to_what(found):
+    refused = dataclasses.replace(found, verdict=verdict(blessed=False), push=push(pushed=False, created=False, version=None, alias=None))
+    shown = Elements(page.render(refused))
+    # 40 steps in 4 epochs of 10; 1,512 steps are 152 such epochs.
+    assert shown.says("What to do next") and shown.says("Raise pretrain.epochs from 4 to 152: --set pretrain.epochs=152.")
+    assert not Elements(page.render(found)).says("What to do next")
