@@ -41,7 +41,10 @@
     }
     // Vertical heads and drawings do not wrap; names without any separator for long and hashes have to.
     if (style.writingMode !== "horizontal-tb" || parent.closest("svg") || parent.closest(".endless, .hash")) continue;
+    // Beside a picture there is room for 13 letters, as in chrysanthemum.
+    const longest = parent.closest(".cards, .row, .side") ? 13 : 100;
     for (const word of node.data.matchAll(/[\p{L}\p{N}_]{2,}/gu)) {
+      if (word[0].length > longest) continue;
       range.setStart(node, word.index);
       range.setEnd(node, word.index + word[0].length);
       const lines = new Set(Array.from(range.getClientRects()).filter((box) => box.width > 0).map((box) => Math.round(box.top)));
