@@ -21,6 +21,7 @@ from components.example_gen.photograph import Encoded
 from components.synthetic_flowers import builder as synthetic_builder
 from components.synthetic_flowers import species
 from contracts.files import json_sha256
+from contracts.text import visible
 
 TFDS_PREFIX = "tfds:"
 MIN_CLASSES = 2
@@ -160,7 +161,8 @@ def require_usable(source: Folder | DataSet | Extended, data: pipeline_config.Da
     """
     if len(source.classes) == 1:
         raise DataRefused(
-            f"{data.source} must have two or more classes, or none to learn without labels, got one, {source.classes[0]!r}")
+            f"{data.source} must have two or more classes, or none to learn without labels, got one, {source.classes[0]!r}"
+            + _one_level_too_high(source, data))
     # The class of unlabelled photographs is "": they are what is needed where there is no label, and may be missing elsewhere.
     usable = dict.fromkeys(source.classes or ("",), 0)
     problems: dict[str, str] = {}
@@ -186,6 +188,16 @@ def require_usable(source: Folder | DataSet | Extended, data: pipeline_config.Da
     ]
     needs = "every class needs" if source.classes else "a source needs"
     raise DataRefused(f"{data.source}: {needs} at least {MIN_IMAGES} usable images, but {'; '.join(lacking[:5])}")
+
+
+def _one_level_too_high(source: Folder | DataSet | Extended, data: pipeline_config.Data) -> str:
+    """Where the only class folder is one of class folders or splits, as in an archive that was unpacked into a folder: which to name."""
+    folders = {one.path.split("/")[1] for part in getattr(source, "parts", (source,))[:1] for one in getattr(part, "candidates", ())
+               if one.class_name and one.path.count("/") > 1}  # fmt: skip
+    if data.labels or len(folders) < 2:
+        return ""
+    inner = listing.join(data.source, source.classes[0])
+    return f"; if {' and '.join(map(visible, sorted(folders)[:2]))} in it are classes or splits, name the folder that has them: --data {visible(inner)}"
 
 
 def _synthetic(data: pipeline_config.Data, datasets_dir: str):

@@ -151,3 +151,19 @@ def test_what_of_a_folder_is_read_needs_a_folder(setting):
     pipeline_config.Data(source="tfds:x", unlabelled="more", **setting)
     with pytest.raises(pipeline_config.ConfigurationError, match="data.exclude must be glob patterns that are not empty"):
         pipeline_config.Data(source="x", exclude=("/",))
+
+
+@pytest.mark.parametrize("inside", [("rose", "tulip"), ("train", "val")])
+def test_one_level_too_high_names_the_folder_to_take(tmp_path, inside):
+    for name in inside:
+        for kind in ("rose", "tulip"):
+            folder = tmp_path / "unpacked" / "flowers" / name / (kind if name in ("train", "val") else "")
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{kind}.jpg").write_bytes(b"\xff\xd8\xff")
+    with pytest.raises(DataRefused, match=rf"got one, 'flowers'; if {' and '.join(inside)} in it are classes or splits, name .*"
+                       rf"--data {tmp_path}/unpacked/flowers$"):  # fmt: skip
+        source.inspect(pipeline_config.Data(source=str(tmp_path / "unpacked")), "")
+    with pytest.raises(DataRefused, match=r"got one, '\w+'$"):  # here the folder itself is a class
+        source.inspect(pipeline_config.Data(source=str(tmp_path / "unpacked" / "flowers" / "train"
+                                                if "train" in inside else tmp_path / "unpacked" / "flowers"),
+                                     exclude=("tulip",)), "")  # fmt: skip
