@@ -63,11 +63,11 @@ def require_any_source(source: str) -> None:
         )
 
 
-def require_registry(layout: Layout) -> None:
-    """Whether a version can be registered at all: a run makes the folder."""
+def require_registry(layout: Layout, instead: str = "") -> None:
+    """Whether a version can be registered at all: a run makes the folder. `instead` says what else would do."""
     if not layout.registry.is_dir():
         raise ConfigurationError(f"there is no registry at {visible(str(layout.registry))}; `flowers run` registers a first version, and "
-                                 "--root names the DIR of one that has")  # fmt: skip
+                                 f"--root names the DIR of one that has{instead}")  # fmt: skip
 
 
 def require_search(queries: Iterable[str], index: str) -> None:

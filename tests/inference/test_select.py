@@ -206,6 +206,10 @@ def test_a_backbone_of_a_run_is_taken_where_none_is_registered(finished_run, sou
 
 def test_without_a_champion_the_error_says_what_to_do(source, tmp_path, capfd):
     assert run(str(tmp_path / "DIR"), source, "--count", 1, "-o", tmp_path / "next.csv") == 2
+    assert "there is no registry at" in (error := capfd.readouterr().err)
+    assert "`flowers run` registers a first version" in error and "--run latest" in error
+    (tmp_path / "DIR" / "registry").mkdir(parents=True)  # as a run leaves it that was not registered
+    assert run(str(tmp_path / "DIR"), source, "--count", 1, "-o", tmp_path / "next.csv") == 2
     assert "no version or alias 'champion'" in (error := capfd.readouterr().err)
     assert "`flowers run` registers a backbone" in error and "--run latest" in error
 
