@@ -151,6 +151,8 @@ def gpus(answer: dict, config: Config) -> Finding:
     """Whether TensorFlow sees GPUs, and whether the configuration wants them."""
     if "error" in answer:
         return Finding(WARN, "GPU", f"unknown: {answer['error']}", "see above")
+    if "not_shared" in answer:
+        return Finding(FAIL, "GPU", answer["not_shared"])
     count = len(answer["gpus"])
     wanted = config.pretrain.min_gpus
     needed = f"pretrain.min_gpus is {wanted}" if wanted else "none needed"

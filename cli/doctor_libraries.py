@@ -19,6 +19,7 @@ from collections.abc import Callable
 from components.errors import DataRefused, SourceNotFound
 from contracts import files
 from contracts.examples import EVAL, SPLITS, TRAIN, UNLABELLED
+from pipeline_config import ConfigurationError
 
 IMPORTED = ("tensorflow", "tfx", "ml_metadata", "tensorflow_data_validation", "tensorflow_model_analysis", "apache_beam", "mlflow")
 PATIENCE_SECONDS = 900
@@ -48,7 +49,7 @@ def main() -> None:
 
     config = settings.with_absolute_paths(settings.configuration(request["preset"], request["overrides"]))
     questions: dict[str, Callable[[], dict]] = {name: lambda name=name: _version(name) for name in IMPORTED}
-    questions["gpus"] = _gpus
+    questions["gpus"] = lambda: _gpus(config.pretrain)
     questions["source"] = lambda: _source(config.data, config.pretrain.batch_size, request["datasets"])
     questions["step"] = lambda: _step(config)
     questions["registry"] = lambda: _registry(request["registry"], config.registry.name)
@@ -67,10 +68,17 @@ def _version(name: str) -> dict:
     return {"version": importlib.import_module(name).__version__}
 
 
-def _gpus() -> dict:
+def _gpus(pretrain) -> dict:
     import tensorflow as tf
 
-    return {"gpus": [device.name for device in tf.config.list_physical_devices("GPU")]}
+    from trainer import replicas
+
+    found = {"gpus": [device.name for device in tf.config.list_physical_devices("GPU")]}
+    try:
+        replicas.require_shared(pretrain, max(1, len(found["gpus"])))
+    except ConfigurationError as error:
+        return found | {"not_shared": str(error)}
+    return found
 
 
 def _source(data, batch_size: int, datasets: str) -> dict:

@@ -29,6 +29,7 @@ from registry import comparison, lifecycle, reading
 from registry.backend import CHAMPION, CONTENT_HASH, RegistryError
 from registry.files import BACKBONE
 from registry.opening import open_registry
+from trainer import replicas
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,8 @@ def inspect_source(config: Config, layout: Layout) -> Inspection:
     """What the source has now; its list of photographs is kept for the next run.
 
     Raises:
-      ConfigurationError: fewer GPUs than the settings ask for, which is said before hours of reading.
+      ConfigurationError: fewer GPUs than the settings ask for, which is said before hours of reading, or so many that they
+        cannot share a batch.
       SourceNotFound: the source names no data.
       DataRefused: a class, or the whole source, has too few usable images.
     """
@@ -82,10 +84,8 @@ def prepare(config: Config, inspection: Inspection, layout: Layout) -> Prepared:
 
 
 def _require_gpus(config: Config) -> None:
-    wanted = config.pretrain.min_gpus
-    if not wanted:
-        return
-    found = len(tf.config.list_physical_devices("GPU"))
+    wanted, found = config.pretrain.min_gpus, len(tf.config.list_physical_devices("GPU"))
+    replicas.require_shared(config.pretrain, max(1, found))  # all of them, as replicas.choose_strategy takes all
     if found < wanted:
         raise ConfigurationError(
             f"pretrain.min_gpus is {wanted}, but TensorFlow sees {found or 'none'}: install the extra `gpu` or use the image for "

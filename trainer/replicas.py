@@ -136,15 +136,20 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 def check_settings(strategy: tf.distribute.Strategy, settings: Pretrain) -> None:
     """Raises ConfigurationError if the replicas cannot share a batch, or cannot be compiled by XLA."""
     together = strategy.num_replicas_in_sync
-    if settings.batch_size % together or settings.batch_size < 2 * together:
-        raise ConfigurationError(
-            f"pretrain.batch_size must be a multiple of the {together} devices that share it, two images or more each, got "
-            f"{settings.batch_size}; try {max(2, round(settings.batch_size / together)) * together}"
-        )
+    require_shared(settings, together)
     if together > 1 and settings.xla and not on_gpu():
         raise ConfigurationError(
             "pretrain.xla must be false if several CPU devices share the batch, got true: TensorFlow compiles the exchange "
             "between devices for GPUs only"
+        )
+
+
+def require_shared(settings: Pretrain, together: int) -> None:
+    """Raises ConfigurationError unless `together` devices can share a batch in equal parts."""
+    if settings.batch_size % together or settings.batch_size < 2 * together:
+        raise ConfigurationError(
+            f"pretrain.batch_size must be a multiple of the {together} devices that share it, two images or more each, got "
+            f"{settings.batch_size}; try {max(2, round(settings.batch_size / together)) * together}"
         )
 
 

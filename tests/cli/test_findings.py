@@ -181,6 +181,7 @@ def test_the_preset_gpu_wants_a_gpu_and_no_other_does():
     assert doctor.gpus({"gpus": []}, pipeline_config.GPU).level == "fail"
     assert doctor.gpus({"gpus": []}, pipeline_config.CPU).level == "ok"
     assert doctor.gpus({"gpus": ["GPU:0"]}, pipeline_config.GPU).level == "ok"
+    assert doctor.gpus({"gpus": ["GPU:0"] * 3, "not_shared": "must be a multiple of 3"}, pipeline_config.GPU).level == "fail"
 
 
 def test_every_question_has_an_answer_where_the_process_that_is_asked_dies(monkeypatch):
