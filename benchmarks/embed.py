@@ -23,7 +23,8 @@ import pipeline_config
 from components.example_gen.source import every_image
 from components.synthetic_flowers import scene
 from contracts.content_hash import content_hash
-from inference.embed import Backbone, Registered
+from inference.embed import Backbone
+from inference.registered import Registered
 from trainer import normalization
 from trainer.backbones import build_backbone
 from trainer.export import export_backbone

@@ -32,7 +32,8 @@ from cli.select import backbone_of_run
 from components.example_gen import near_duplicates
 from components.example_gen.source import open_source
 from contracts.content_hash import content_hash
-from inference.embed import Backbone, Registered, batches
+from inference.embed import Backbone, batches
+from inference.registered import Registered
 from inference.select import LIMIT, Known, choose
 from trainer.export import export_backbone, load_backbone, untrained_network
 from trainer.probe import fit_probe

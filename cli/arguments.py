@@ -115,6 +115,19 @@ def add_root(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--root", default="runs", metavar="DIR", help="where runs keep everything (default: %(default)s/)")
 
 
+def add_listing(parser: argparse.ArgumentParser) -> None:
+    """Adds --exclude and --follow-links, which `listing_of` reads."""
+    parser.add_argument("--exclude", action="append", default=[], metavar="PATTERN",
+                        help="pass over files and folders that match, such as '*.psd'; may be repeated; as data.exclude of a run")  # fmt: skip
+    parser.add_argument("--follow-links", action="store_true",
+                        help="follow links that lead out of the folder, to files; as data.follow_links of a run")  # fmt: skip
+
+
+def listing_of(parsed: argparse.Namespace) -> dict[str, object]:
+    """What `add_listing` added, as arguments of the functions of `inference`."""
+    return {"exclude": tuple(parsed.exclude), "follow_links": parsed.follow_links}
+
+
 def add_version(parser: argparse.ArgumentParser) -> None:
     """Adds --version and --name, which together name a registered version: `parsed.registered_version` and `parsed.name`."""
     parser.add_argument("--version", default="champion", metavar="VERSION", dest="registered_version",

@@ -82,6 +82,17 @@ def require_search(queries: Iterable[str], index: str) -> None:
             raise ConfigurationError(f"{name}: there is no such file; a query is an image file")
 
 
+def require_page(page: str | None) -> None:
+    """Whether a page can be written, if one is asked for: it comes last, after all the work."""
+    if page is None:
+        return
+    folder = os.path.dirname(os.path.abspath(page))
+    if os.path.isdir(page):
+        raise ConfigurationError(f"--page: {visible(page)} is a folder; name a file in it, such as {visible(page).rstrip('/')}/page.html")
+    if not os.path.isdir(folder):
+        raise ConfigurationError(f"--page: there is no folder {visible(folder)} to write the page into; make it first")
+
+
 def is_local(source: str) -> bool:
     """Whether a source or a file is on this machine; not where none is named."""
     return source not in ("", "synthetic") and not source.startswith("tfds:") and "://" not in source

@@ -8,7 +8,7 @@ import rich.text
 from rich.table import Table
 
 from cli import arguments, preconditions
-from cli.arguments import ExitStatus, add_root, add_version, examples
+from cli.arguments import ExitStatus, add_listing, add_root, add_version, examples, listing_of
 from cli.terminal import counting, list_unreadable, mistakes, say, say_left_out, terminal
 from contracts.layout import Layout
 from contracts.text import percent, visible
@@ -34,6 +34,7 @@ def add(verbs) -> None:
     predicting.add_argument("--page", metavar="FILE.html", help="also write a contact sheet of each class, the unsure first")
     predicting.add_argument("--threshold", type=probability, metavar="P",
                             help="probability below which a prediction is unsure (default: the version's own)")  # fmt: skip
+    add_listing(predicting)
     add_version(predicting)
     add_root(predicting)
     predicting.set_defaults(verb=_predict)
@@ -48,32 +49,28 @@ def probability(text: str) -> float:
 
 
 def _predict(parsed: argparse.Namespace) -> ExitStatus:
+    """Writes the predictions and prints the images left out (on standard error), counts by class, and the images a second."""
     preconditions.require_any_source(parsed.source)
     preconditions.require_registry(Layout.at(parsed.root))
-    return predict(parsed.source, parsed.output, parsed.page, parsed.threshold, parsed.root, parsed.registered_version, parsed.name)
-
-
-def predict(
-    source: str, output: str, page: str | None, threshold: float | None, root: str, version: str, name: str
-) -> ExitStatus:
-    """Writes the predictions and prints the images left out (on standard error), counts by class, and the images a second."""
+    preconditions.require_page(parsed.page)
     with terminal() as (out, err), mistakes(err) as status, counting(err) as progress:
         from inference import prediction_files
 
         task = progress.add_task("", total=None)
         done = prediction_files.write_predictions(
-            source, output, page=page, root=root, version=version, name=name, threshold=threshold,
+            parsed.source, parsed.output, page=parsed.page, root=parsed.root, version=parsed.registered_version, name=parsed.name,
+            threshold=parsed.threshold, **listing_of(parsed),
             on_unreadable=lambda one: list_unreadable(progress, one),
             on_progress=lambda count: progress.update(task, completed=count))  # fmt: skip
         out.print(_classes(done))
-        say(out, f"{done.images:,} images predicted by version {done.version}, {done.unsure:,} unsure: {output}")
+        say(out, f"{done.images:,} images predicted by version {done.version}, {done.unsure:,} unsure: {parsed.output}")
         for line in _about(done):
             say(out, line)
         say_left_out(out, done.unreadable)
         if done.interface:
             say(out, f"Label Studio's labelling interface for these tasks: {done.interface}")
-        if page:
-            say(out, f"The same as pictures: {page}")
+        if parsed.page:
+            say(out, f"The same as pictures: {parsed.page}")
         say(out, f"{done.seconds:.1f} s, {done.images / done.seconds:.1f} images/s")
     return status[0]
 

@@ -13,6 +13,7 @@ from cli import arguments
 from cli.arguments import ExitStatus, add_root, examples
 from cli.program import as_typed
 from cli.recorded_run import LATEST, recorded_run
+from cli.tables import print_table
 from cli.terminal import WIDTH_OF_FILES
 from contracts.layout import Layout, active_run
 from contracts.text import percent, visible
@@ -43,20 +44,16 @@ def _runs(parsed: argparse.Namespace) -> ExitStatus:
 
 def list_all(layout: Layout) -> ExitStatus:
     """Prints a line a run, the newest last."""
-    table = Table(box=None, pad_edge=False)
-    for title in ("run", "date", "outcome"):
-        table.add_column(title, no_wrap=True)
-    for title in ("top-1", "random-init"):
-        table.add_column(title, no_wrap=True, justify="right")
-    table.add_column("data", overflow="fold")
+    rows = []
     for record in records(layout):
         linear, data = record.get("linear_eval") or {}, (record.get("configuration") or {}).get("data") or {}
-        table.add_row(Text(visible(record["run_id"])), record.get("started_at", "")[:10], outcome(record), _percent(linear.get("top1")),
-                      _percent(linear.get("random_init_top1")), Text(visible(data.get("source", ""))))  # fmt: skip
-    if not table.row_count:
+        rows.append((record["run_id"], record.get("started_at", "")[:10], outcome(record), _percent(linear.get("top1")),
+                     _percent(linear.get("random_init_top1")), data.get("source", "")))  # fmt: skip
+    if not rows:
         print(as_typed(f"No recorded run below {layout.root}; `flowers run` makes the first."))
         return ExitStatus.FINISHED
-    _console().print(table)
+    columns, right = ("run", "date", "outcome", "top-1", "random-init", "data"), ("top-1", "random-init")
+    print_table(_console(), columns, rows, right=right, box=None)
     return ExitStatus.FINISHED
 
 

@@ -9,8 +9,6 @@ import sys
 from collections.abc import Sequence
 
 import rich.console
-import rich.markup
-from rich.table import Table
 
 from cli import crontab, last_run, preconditions, scheduled_command, settings
 from cli.arguments import (
@@ -27,6 +25,7 @@ from cli.arguments import (
 )
 from cli.console import without_library_noise
 from cli.program import as_typed
+from cli.tables import print_table
 from cli.terminal import say_loading
 from contracts.layout import Layout
 from contracts.source_code import PROJECT
@@ -229,12 +228,7 @@ def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) ->
     if not rows:
         print(as_typed("No schedules yet; `flowers schedule create` makes one."))
         return ExitStatus.FINISHED
-    table = Table(title=title, title_justify="left")
-    for column in columns:
-        table.add_column(column)
-    for row in rows:
-        table.add_row(*(rich.markup.escape(text) for text in row))
-    rich.console.Console(width=None if sys.stdout.isatty() else 160).print(table)
+    print_table(rich.console.Console(), columns, rows, title=title)
     return ExitStatus.FINISHED
 
 

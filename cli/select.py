@@ -8,14 +8,14 @@ import rich.text
 from rich.table import Table
 
 from cli import arguments, preconditions
-from cli.arguments import ExitStatus, add_root, add_version, examples
+from cli.arguments import ExitStatus, add_listing, add_root, add_version, examples, listing_of
 from cli.recorded_run import recorded_run
 from cli.terminal import counting, list_unreadable, mistakes, say, say_left_out, terminal
 from contracts.layout import Layout
 from contracts.text import visible
 
 if TYPE_CHECKING:
-    from inference.embed import Registered
+    from inference.registered import Registered
     from inference.select import Selection
 
 # Most rows of the table; the file has all.
@@ -47,6 +47,7 @@ def add(verbs) -> None:
     selecting.add_argument("--seed", type=int, default=0, metavar="N", help="of the clusters (default: %(default)s)")
     selecting.add_argument("--run", metavar="RUN",
                            help="the backbone of a run (its id, or `latest`) instead of a registered one")  # fmt: skip
+    add_listing(selecting)
     add_version(selecting)
     add_root(selecting)
     selecting.set_defaults(verb=_select)
@@ -66,7 +67,7 @@ def _select(parsed: argparse.Namespace) -> ExitStatus:
             parsed.output, [one for one in (parsed.source, parsed.unlabelled) if one], parsed.page, parsed.copy_to)  # fmt: skip
         task = progress.add_task("", total=None)
         chosen = select(
-            parsed.source, parsed.count, labels=parsed.labels, unlabelled=parsed.unlabelled, root=parsed.root,
+            parsed.source, parsed.count, labels=parsed.labels, unlabelled=parsed.unlabelled, **listing_of(parsed), root=parsed.root,
             version=parsed.registered_version, name=parsed.name, backbone=parsed.run and backbone_of_run(parsed.root, parsed.run),
             seed=parsed.seed, on_unreadable=lambda one: list_unreadable(progress, one),
             on_progress=lambda count: progress.update(task, completed=count))  # fmt: skip
@@ -113,7 +114,7 @@ def backbone_of_run(root: str, run_id: str) -> "Registered":
       RegistryError: it pre-trained nothing.
     """
     from contracts.content_hash import content_hash
-    from inference.embed import Registered
+    from inference.registered import Registered
     from pipeline import metadata
     from registry.backend import RegistryError
 

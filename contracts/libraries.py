@@ -1,10 +1,11 @@
-"""Environment variables that libraries read when they are imported: set here before, in every process that the project starts.
+"""Environment variables that libraries read when they are imported: set here before, in every process that uses the project.
 
 Such a process calls `set_variables` first; those that it starts inherit them, and the image has the same values (Dockerfile). What
 would change results or end a run is decided, whatever the user has set for other programs; the rest only where nothing is set.
 """
 
 import os
+import sys
 from collections.abc import MutableMapping
 
 DECIDED = {
@@ -30,3 +31,30 @@ def set_variables(environment: MutableMapping[str, str] = os.environ) -> None:
     environment.update(DECIDED)
     for name, value in UNLESS_SET.items():
         environment.setdefault(name, value)
+
+
+class WrongKerasSettings(ImportError):
+    """Keras was imported before, with settings under which the project's networks do not work."""
+
+
+# As Keras has them by DECIDED: name of the function of keras.config, and its value.
+NEEDED = {"backend": "tensorflow", "image_data_format": "channels_last", "floatx": "float32"}
+
+
+def set_variables_or_check() -> None:
+    """`set_variables` in a process of somebody else, in which Keras may be imported already: then its settings are checked.
+
+    Raises:
+      WrongKerasSettings: they are others, and cannot or should not be changed behind the back of whoever set them.
+    """
+    keras = sys.modules.get("keras")
+    if keras is None:
+        set_variables()
+        return
+    found = {name: getattr(keras.config, name)() for name in NEEDED}
+    if found != NEEDED:
+        wrong = ", ".join(f"{name} {value!r} instead of {NEEDED[name]!r}" for name, value in found.items() if value != NEEDED[name])
+        raise WrongKerasSettings(
+            f"Keras was imported before, with {wrong}; import `inference` before Keras, which then has the right settings whatever "
+            "keras.json and KERAS_BACKEND say, or use it in a process of its own"
+        )

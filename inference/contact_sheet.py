@@ -65,34 +65,38 @@ def write(path: str, queries: Sequence[str], matches: Sequence[Sequence[Match]],
       root: as in `search`; synthetic flowers are kept below it.
     """
     wanted = {match.path: match.content_hash for found in matches for match in found}
-    shown = pictures(header.source, wanted, root)
+    shown = pictures(header.source, wanted, root, header.follow_links)
     sheets = []
     for number, (query, found) in enumerate(zip(queries, matches, strict=True), start=1):
         asked = picture(read_query(query, _LIMIT))
         note = f"query {number} of {len(queries)}, {len(found)} nearest"
         sheets.append(Sheet(asked.name, note, [(shown[match.path], f"{match.similarity:.3f}") for match in found], asked))
-    write_page(path, "Nearest photographs", f"Cosine similarity by {header.name} version {header.version}, among the photographs of "
-               f"{visible(header.source)}", sheets)  # fmt: skip
+    introduction = (f"Similarity by {header.name} version {header.version}, among the photographs of {visible(header.source)}: 1 the "
+                    "same, 0 no more alike than any two, -1 opposite")  # fmt: skip
+    write_page(path, "Nearest photographs", introduction, sheets)
 
 
 _LIMIT = photograph.max_file_bytes(pipeline_config.Data.max_pixels)
 
 
-def pictures(source: str, wanted: dict[str, str], root: str) -> dict[str, Picture]:
+def pictures(source: str, wanted: dict[str, str], root: str, follow_links: bool = False) -> dict[str, Picture]:
     """The pictures of `wanted` (path in the source to content hash), by path.
+
+    follow_links: whether the source was read with `data.follow_links`.
 
     A data set has no access by path: it is read until all are found. A photograph that is gone or has changed says so.
     """
     if source != "synthetic" and not source.startswith(TFDS_PREFIX):
-        return {path: picture(listing.read(listing.candidate_at(source, path), _LIMIT), wanted[path]) for path in wanted}
-    found: dict[str, Picture] = {}
+        found = ((path, listing.candidate_at(source, path, follow_links)) for path in wanted)
+        return {path: picture(listing.read(candidate, _LIMIT), wanted[path]) for path, candidate in found}
+    in_data_set: dict[str, Picture] = {}
     for read in every_image(source, str(Layout.at(root).datasets), _LIMIT):
         encoded = read()
-        if encoded.path in wanted and encoded.path not in found:
-            found[encoded.path] = picture(encoded, wanted[encoded.path])
-            if len(found) == len(wanted):
+        if encoded.path in wanted and encoded.path not in in_data_set:
+            in_data_set[encoded.path] = picture(encoded, wanted[encoded.path])
+            if len(in_data_set) == len(wanted):
                 break
-    return {path: found.get(path, Picture(visible(path), "", "not in the data set any more")) for path in wanted}
+    return {path: in_data_set.get(path, Picture(visible(path), "", "not in the data set any more")) for path in wanted}
 
 
 def picture(encoded: Encoded, content_hash: str = "") -> Picture:

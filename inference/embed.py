@@ -21,57 +21,13 @@ from components.errors import DataRefused
 from components.example_gen import photograph
 from components.example_gen.photograph import Encoded
 from components.example_gen.source import TFDS_PREFIX, every_image
-from contracts.content_hash import content_hash
 from contracts.layout import Layout
 from inference import index
-from registry import reading
-from registry.backend import CHAMPION, CONTENT_HASH, PROBE_CONTENT_HASH, RegistryError
-from registry.files import BACKBONE, PROBE
-from registry.opening import open_registry
+from inference.former import Former
+from inference.registered import Registered, find, require_unchanged
+from registry.backend import CHAMPION
 from trainer.export import load_backbone
 from trainer.photographs import evaluation_view
-
-
-@dataclass(frozen=True)
-class Registered:
-    """A version's backbone or probe: registered model, version number, directory, and its `contracts.content_hash`."""
-
-    name: str
-    version: str
-    directory: str
-    content_hash: str
-
-
-def find(root: str, version: str, name: str, part: str = BACKBONE) -> Registered:
-    """The backbone of a version (number or alias) in the registry below `root`, or its probe. Its files are not read yet.
-
-    Args:
-      part: registry.files.BACKBONE or PROBE.
-
-    Raises:
-      RegistryError: there is no such version.
-    """
-    found = reading.get_version(open_registry(str(Layout.at(root).registry), name), version)
-    key = {BACKBONE: CONTENT_HASH, PROBE: PROBE_CONTENT_HASH}[part]
-    return Registered(found.name, found.version, os.path.join(found.path, part), found.tags.get(key, ""))
-
-
-def require_unchanged(registered: Registered) -> None:
-    """Returns if the files are those that were registered.
-
-    Raises:
-      RegistryError: they are not.
-    """
-    try:
-        found = content_hash(registered.directory)
-    except FileNotFoundError:
-        found = "none, as there is no file"
-    if found != registered.content_hash:
-        raise RegistryError(
-            f"version {registered.version} of {registered.name} is not as it was registered: {registered.directory} has "
-            f"content hash {found}, expected {registered.content_hash}; restore the files that `flowers registry verify` "
-            "names, or choose another version with --version"
-        )
 
 
 class Backbone:
@@ -127,18 +83,21 @@ BATCH = 32
 THREADS = min(os.cpu_count() or 1, 8)
 # Batches decoded ahead of the network.
 AHEAD = 3
+# Photographs that wait for a batch to be full, where most are known or cannot be used.
+MOST = 1024
 
 
 @dataclass(frozen=True)
 class Described:
     """One photograph: path in the source, SHA-256 (hex) of the file's bytes, and view, or the reason why there is none.
 
-    thumbnail: by which near-duplicates are found, see photograph.Photograph. class_name, split: as the source has them.
+    known: the row of a former index that has its vector, instead of a view. thumbnail: by which near-duplicates are found, see photograph.Photograph. class_name, split: as the source has them.
     """
 
     path: str
     content_hash: str = ""
     view: np.ndarray | None = None
+    known: int | None = None
     reason: str = ""
     detail: str = ""
     thumbnail: bytes = b""
@@ -146,23 +105,26 @@ class Described:
     split: str = ""
 
 
-def batches(backbone: Backbone, images: Iterable[Callable[[], Encoded]]) -> Iterator[tuple[list[Described], np.ndarray]]:
+def batches(
+    backbone: Backbone, images: Iterable[Callable[[], Encoded]], row_of: Callable[[str], int | None] = lambda content_hash: None
+) -> Iterator[tuple[list[Described], np.ndarray]]:
     """Describes `images` in their order, a batch at a time.
 
     Args:
       images: functions that read one image each, as from components.example_gen.source.every_image.
+      row_of: the row of a former index that has the vector of a file, by its content hash; such a file is not decoded.
 
     Yields:
-      All photographs, and the vectors `[count, embedding_size]` of those that can be used.
+      All photographs, and the vectors `[count, embedding_size]` of those that have a view.
     """
     threads = ThreadPoolExecutor(THREADS)
     try:
         batch, usable = [], []
-        for one in _in_order(threads, lambda read: describe(backbone, read()), images, AHEAD * BATCH):
+        for one in _in_order(threads, lambda read: describe(backbone, read(), row_of), images, AHEAD * BATCH):
             batch.append(one)
             if one.view is not None:
                 usable.append(one.view)
-            if len(usable) == BATCH or len(batch) == AHEAD * BATCH:
+            if len(usable) == BATCH or len(batch) == MOST:
                 yield batch, _vectors(backbone, usable)
                 batch, usable = [], []
         if batch:
@@ -171,11 +133,13 @@ def batches(backbone: Backbone, images: Iterable[Callable[[], Encoded]]) -> Iter
         threads.shutdown(cancel_futures=True)
 
 
-def describe(backbone: Backbone, encoded: Encoded) -> Described:
-    """Checks and decodes one image exactly as a run does, so that vectors are those that the gate measured."""
+def describe(backbone: Backbone, encoded: Encoded, row_of: Callable[[str], int | None] = lambda content_hash: None) -> Described:
+    """Checks and decodes one image exactly as a run does, so that vectors are those that the gate measured; see `batches`."""
     try:
         if encoded.reason:
             raise photograph.Unusable(encoded.reason, encoded.detail)
+        if (row := row_of(encoded.content_hash)) is not None:
+            return Described(encoded.path, encoded.content_hash, known=row)
         prepared = photograph.prepare(encoded.data, backbone.max_side, pipeline_config.Data.max_pixels)
         return Described(
             encoded.path, encoded.content_hash, backbone.view(prepared), thumbnail=prepared.descriptor,
@@ -199,6 +163,22 @@ def _in_order(threads: ThreadPoolExecutor, function: Callable, items: Iterable, 
         yield waiting.popleft().result()
 
 
+def images_of(source: str, root: str, exclude: Sequence[str] = (), follow_links: bool = False) -> Iterator[Callable[[], Encoded]]:
+    """The images of a source, as `batches` takes them.
+
+    Args:
+      root: synthetic flowers are kept below it, as `--root`.
+      exclude, follow_links: as `data.exclude` and `data.follow_links` of a run.
+
+    Raises:
+      ConfigurationError: they are given for a source that is no folder.
+      SourceNotFound: there is no such source; for folders and files only when the first image is asked for.
+    """
+    data = pipeline_config.Data(source=source, exclude=tuple(exclude), follow_links=follow_links)
+    return every_image(source, str(Layout.at(root).datasets), LIMIT, data.exclude, data.follow_links)
+
+
+LIMIT = photograph.max_file_bytes(pipeline_config.Data.max_pixels)
 logger = logging.getLogger(__name__)
 
 
@@ -206,7 +186,8 @@ logger = logging.getLogger(__name__)
 class Embedded:
     """The result of `embed`.
 
-    images: how many are in the index. unreadable: how many were left out, by reason. seconds: from the first file to the last.
+    images: how many are in the index. kept: how many of them have their vector from the former index. gone: photographs of that one
+    that are not in the source any more. unreadable: how many were left out, by reason. seconds: from the first file to the last.
     version: of the backbone. embedding_size: numbers in a vector.
     """
 
@@ -215,6 +196,8 @@ class Embedded:
     seconds: float
     version: str
     embedding_size: int
+    kept: int = 0
+    gone: int = 0
 
 
 def embed(
@@ -224,6 +207,9 @@ def embed(
     root: str = "runs",
     version: str = CHAMPION,
     name: str = pipeline_config.Registry.name,
+    exclude: Sequence[str] = (),
+    follow_links: bool = False,
+    update: bool = False,
     on_unreadable: Callable[[Described], None] | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> Embedded:
@@ -234,28 +220,41 @@ def embed(
       output: FILE.parquet or FILE.npy; replaced if it exists, once the new one is complete.
       root: where the registry is, as `--root`.
       version: number or alias of the registered backbone; `name` is the registered model.
+      exclude, follow_links: as `data.exclude` and `data.follow_links` of a run.
+      update: take the vectors of unchanged files from `output`, if it exists. The result is the same, byte for byte; memory grows
+        by 50 bytes a photograph.
       on_unreadable: called with each image that is left out; by default they are logged.
       on_progress: called with the number of images done so far, after each batch.
 
     Raises:
-      IndexFileError: nothing can be written at `output`.
+      IndexFileError: nothing can be written at `output`; or it is to be updated, and is no index or of another backbone.
       RegistryError: there is no such version, or its files were changed.
+      ConfigurationError: `exclude` or `follow_links` for a source that is no folder.
       SourceNotFound: there is no such source.
       DataRefused: no image of the source can be used.
     """
     index.check_name(output)
     registered = find(root, version, name)
+    former = Former(output, registered, root, source) if update and os.path.exists(output) else None
+    images = images_of(source, root, exclude, follow_links)
     network = Backbone(registered)
-    header = index.Header(registered.content_hash, network.embedding_size, registered.name, registered.version, absolute(source))
-    images = every_image(source, str(Layout.at(root).datasets), photograph.max_file_bytes(pipeline_config.Data.max_pixels))
+    header = index.Header(
+        registered.content_hash, network.embedding_size, registered.name, registered.version, absolute(source),
+        os.path.abspath(root), follow_links)  # fmt: skip
     report = on_unreadable or log_unreadable
-    unreadable, started = collections.Counter(), time.perf_counter()
+    unreadable, kept, started = collections.Counter(), 0, time.perf_counter()
     with index.new_index(output, header) as writer:
-        for batch, vectors in batches(network, images):
-            usable = [one for one in batch if one.view is not None]
+        for batch, vectors in batches(network, images, *([former.row_of] if former else [])):
+            usable = [one for one in batch if not one.reason]
+            known = np.array([one.known is not None for one in usable], bool)
+            if known.any():
+                merged = np.empty((len(usable), network.embedding_size), np.float32)
+                merged[~known], merged[known] = vectors, former.take([one.known for one in usable if one.known is not None])
+                vectors = merged
             writer.add([one.path for one in usable], [one.content_hash for one in usable], vectors)
+            kept += int(known.sum())
             for one in batch:
-                if one.view is None:
+                if one.reason:
                     unreadable[one.reason] += 1
                     report(one)
             if on_progress:
@@ -263,7 +262,8 @@ def embed(
         if not writer.count:
             raise DataRefused(f"{source} has no image that can be used ({counts(unreadable)}); nothing was written")
         seconds = time.perf_counter() - started
-    return Embedded(writer.count, dict(unreadable), seconds, registered.version, network.embedding_size)
+    return Embedded(writer.count, dict(unreadable), seconds, registered.version, network.embedding_size, kept,
+                    former.gone if former else 0)  # fmt: skip
 
 
 def absolute(source: str) -> str:

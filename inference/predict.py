@@ -4,19 +4,17 @@ Probabilities are calibrated, and predictions below the version's threshold are 
 Photographs are read and checked as by `embed`; memory does not grow with their number.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import softmax
 
 import pipeline_config
-from components.example_gen import photograph
 from components.example_gen.photograph import Encoded
-from components.example_gen.source import every_image
 from contracts import files, model_files
-from contracts.layout import Layout
-from inference.embed import Backbone, Described, batches, find, log_unreadable, require_unchanged
+from inference.embed import Backbone, Described, batches, images_of, log_unreadable
+from inference.registered import find, require_unchanged
 from registry.backend import CHAMPION, RegistryError
 from registry.files import PROBE
 from trainer.probe import load_probe
@@ -113,15 +111,6 @@ def predicted_batches(
         yield classifier.predictions(usable, vectors), [one for one in batch if one.view is None]
 
 
-def images_of(source: str, root: str) -> Iterator[Callable[[], Encoded]]:
-    """The images of a source, as `predict` reads them.
-
-    Raises:
-      SourceNotFound: there is no such source; for folders and files only when the first image is asked for.
-    """
-    return every_image(source, str(Layout.at(root).datasets), photograph.max_file_bytes(pipeline_config.Data.max_pixels))
-
-
 def predict(
     source: str,
     *,
@@ -129,6 +118,8 @@ def predict(
     version: str = CHAMPION,
     name: str = pipeline_config.Registry.name,
     threshold: float | None = None,
+    exclude: Sequence[str] = (),
+    follow_links: bool = False,
     on_unreadable: Callable[[Described], None] = log_unreadable,
 ) -> Iterator[Prediction]:
     """What each photograph of a source shows, one after another. Images that cannot be used are left out.
@@ -138,13 +129,16 @@ def predict(
       root: where the registry is, as `--root`.
       version: number or alias of the registered version; `name` is the registered model.
       threshold: probability below which a prediction is unsure, in [0, 1]; None for the version's own.
+      exclude, follow_links: as `data.exclude` and `data.follow_links` of a run.
       on_unreadable: called with each image that is left out; by default they are logged.
 
     Raises:
       RegistryError: there is no such version, its files were changed, or its probe has no calibration.
+      ConfigurationError: `exclude` or `follow_links` for a source that is no folder.
       SourceNotFound: there is no such source.
     """
-    return _one_by_one(Classifier(root, version, name, threshold), images_of(source, root), on_unreadable)
+    images = images_of(source, root, exclude, follow_links)
+    return _one_by_one(Classifier(root, version, name, threshold), images, on_unreadable)
 
 
 def _one_by_one(

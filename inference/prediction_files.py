@@ -27,9 +27,9 @@ from contracts import files
 from contracts.text import cell, percent, visible
 from inference import contact_sheet
 from inference.contact_sheet import Sheet
-from inference.embed import Described, absolute, counts, log_unreadable
+from inference.embed import Described, absolute, counts, images_of, log_unreadable
 from inference.index import HEADER
-from inference.predict import Classifier, Prediction, images_of, predicted_batches
+from inference.predict import Classifier, Prediction, predicted_batches
 from registry.backend import CHAMPION
 
 CSV, PARQUET, JSON = ".csv", ".parquet", ".json"
@@ -48,6 +48,8 @@ class PredictionsRefused(ValueError):
 
 def check_name(output: str, source: str) -> None:
     """Raises PredictionsRefused unless predictions for `source` can be written at `output`."""
+    if os.path.isdir(output):
+        raise PredictionsRefused(f"{output} is a folder; predictions are a file, such as {os.path.join(output, 'predictions.csv')}")
     if not output.endswith((CSV, PARQUET, JSON)):
         raise PredictionsRefused(f"the name of a file of predictions must end in .csv, .parquet or .json, got {output!r}")
     folder = os.path.dirname(os.path.abspath(output))
@@ -169,13 +171,15 @@ def write_predictions(
     version: str = CHAMPION,
     name: str = pipeline_config.Registry.name,
     threshold: float | None = None,
+    exclude: Sequence[str] = (),
+    follow_links: bool = False,
     on_unreadable: Callable[[Described], None] = log_unreadable,
     on_progress: Callable[[int], None] | None = None,
 ) -> Written:
     """Writes what each photograph of a source shows, in constant memory. Images that cannot be used are left out.
 
     Args:
-      source, root, version, name, threshold, on_unreadable: as in inference.predict.
+      source, root, version, name, threshold, exclude, follow_links, on_unreadable: as in inference.predict.
       output: FILE.csv, FILE.parquet or FILE.json; replaced if it exists, once the new one is complete. Beside FILE.json, which
         holds Label Studio's tasks, FILE.xml is the labelling interface that goes with them.
       page: an HTML file for the contact sheet, if one is wanted: of each class the least probable photographs, the unsure first.
@@ -183,14 +187,15 @@ def write_predictions(
 
     Raises:
       PredictionsRefused: nothing can be written at `output`.
-      RegistryError, SourceNotFound: as inference.predict; also SourceNotFound where Label Studio could show no files.
+      RegistryError, ConfigurationError, SourceNotFound: as inference.predict; also SourceNotFound where Label Studio could show no files.
       DataRefused: no image of the source can be used.
     """
     check_name(output, source)
+    images = images_of(source, root, exclude, follow_links)
     classifier = Classifier(root, version, name, threshold)
     keep = max(1, min(PICTURES_OF_A_CLASS, PICTURES // len(classifier.classes))) if page else 0
     by_class, unreadable = collections.defaultdict(_Class), collections.Counter()
-    images, done, started = images_of(source, root), 0, time.perf_counter()
+    done, started = 0, time.perf_counter()
     # The folder is listed before the output, which may lie in it, is begun.
     images = itertools.chain(list(itertools.islice(images, 1)), images)
     writer = WRITERS[os.path.splitext(output)[1]]
@@ -217,13 +222,16 @@ def write_predictions(
         done, {label: (found.images, found.unsure) for label, found in ordered.items()}, dict(unreadable), seconds,
         classifier.version, classifier.temperature, classifier.threshold, classifier.calibration, interface)  # fmt: skip
     if page:
-        _write_page(page, source, root, classifier, ordered)
+        _write_page(page, source, follow_links, root, classifier, ordered)
     return written
 
 
-def _write_page(page: str, source: str, root: str, classifier: Classifier, by_class: dict[str, _Class]) -> None:
+def _write_page(
+    page: str, source: str, follow_links: bool, root: str, classifier: Classifier, by_class: dict[str, _Class]
+) -> None:
     least = {label: [entry[2] for entry in sorted(found.least, reverse=True)] for label, found in by_class.items()}
-    shown = contact_sheet.pictures(source, {one.path: one.content_hash for found in least.values() for one in found}, root)
+    wanted = {one.path: one.content_hash for found in least.values() for one in found}
+    shown = contact_sheet.pictures(source, wanted, root, follow_links)
     sheets = [
         Sheet(
             visible(label), _note(found, len(least[label])),

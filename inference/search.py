@@ -1,6 +1,11 @@
-"""`search`: finds the photographs of an index that are most similar to a query. Exact, by cosine similarity, block by block."""
+"""`search`: finds the photographs of an index that are most similar to a query. Exact, block by block.
+
+Similarity is the cosine of the angle between two vectors as seen from the mean of the index. From the origin all vectors lie in
+almost the same direction, because none of their numbers is negative: docs/embeddings.md has both measured.
+"""
 
 import os
+import shlex
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,48 +16,59 @@ import threadpoolctl
 import pipeline_config
 from components.example_gen import listing, photograph
 from components.example_gen.photograph import Encoded
-from inference.embed import Backbone, Registered, batches, find
-from inference.index import Index, open_index
+from inference.embed import Backbone, batches
+from inference.index import Index, make_anew, open_index
+from inference.registered import Registered, another_backbone, find, of_version, version_of
 from registry.backend import CHAMPION
 
-# Rows that one thread compares at a time: with fewer, the overhead of a product exceeds the product of short vectors.
-PIECE = 4096
+# Rows that one thread compares at a time: with fewer, the overhead of a product exceeds the product of short vectors; with more,
+# a piece from which the mean was subtracted leaves the processor's cache before it is multiplied.
+PIECE = 1024
 # One for each core, each with single-threaded BLAS: BLAS's own threads wait for each other at every product.
 THREADS = os.cpu_count() or 1
-# Below this a vector has no direction; its similarity to anything is 0.
-SMALLEST_NORM = 1e-12
+# A vector that is nearer to the mean than this share of the mean's length has no direction, and its similarity to anything is 0:
+# float32 has about seven digits.
+SMALLEST_SHARE = 1e-6
 
 
 def nearest(index: Index, queries: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
     """The `top` rows of an index that are most similar to each query, most similar first; ties in the index's order.
 
     Args:
-      queries: `[count, embedding_size]` float32; their norms do not matter.
+      queries: `[count, embedding_size]` float32.
       top: how many, at least 1; all rows if there are fewer.
 
     Returns:
       Similarities `[count, top]` float32 in [-1, 1], and rows `[count, top]` int64.
     """
-    directions = (queries / np.maximum(np.linalg.norm(queries, axis=1, keepdims=True), SMALLEST_NORM)).astype(np.float32).T
+    smallest = SMALLEST_SHARE * float(np.linalg.norm(index.mean))
+    asked = queries.astype(np.float32) - index.mean
+    directions = (asked / _lengths(asked, smallest)[:, None]).T
     best = np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
     with ThreadPoolExecutor(THREADS) as threads, threadpoolctl.threadpool_limits(1, "blas"):
-        for start, vectors, norms in index.blocks():
+        for start, vectors in index.blocks():
             pieces = range(0, len(vectors), PIECE)
             found = threads.map(
-                lambda first, start=start, vectors=vectors, norms=norms: _nearest_of_piece(
-                    vectors[first : first + PIECE], norms[first : first + PIECE], directions, top, start + first),
+                lambda first, start=start, vectors=vectors: _nearest_of_piece(
+                    vectors[first : first + PIECE] - index.mean, smallest, directions, top, start + first),
                 pieces)  # fmt: skip
             best = _best_of([best, *found], top)
     return best
 
 
+def _lengths(centred: np.ndarray, smallest: float) -> np.ndarray:
+    """The length of each row, `[count]`; infinite where it is not more than `smallest`, so that what is divided by it is 0."""
+    lengths = np.sqrt(np.einsum("ij,ij->i", centred, centred))
+    return np.where(lengths > smallest, lengths, np.inf).astype(np.float32)
+
+
 def _nearest_of_piece(
-    vectors: np.ndarray, norms: np.ndarray, directions: np.ndarray, top: int, start: int
+    centred: np.ndarray, smallest: float, directions: np.ndarray, top: int, start: int
 ) -> tuple[np.ndarray, np.ndarray]:
     # Rounding may exceed 1 by a little.
-    similarity = np.clip(vectors @ directions / np.maximum(norms, SMALLEST_NORM)[:, None], -1, 1).T
-    rows = np.broadcast_to(np.arange(start, start + len(vectors)), similarity.shape)
-    return (similarity, rows) if top >= len(vectors) else _best_of([(similarity, rows)], top)
+    similarity = np.clip(centred @ directions / _lengths(centred, smallest)[:, None], -1, 1).T
+    rows = np.broadcast_to(np.arange(start, start + len(centred)), similarity.shape)
+    return (similarity, rows) if top >= len(centred) else _best_of([(similarity, rows)], top)
 
 
 def _best_of(parts: list[tuple[np.ndarray, np.ndarray]], top: int) -> tuple[np.ndarray, np.ndarray]:
@@ -78,7 +94,7 @@ class SearchRefused(ValueError):
 
 @dataclass(frozen=True)
 class Match:
-    """A photograph of the index: path in its source, SHA-256 (hex) of the file, cosine similarity to the query in [-1, 1]."""
+    """A photograph of the index: path in its source, SHA-256 (hex) of the file, similarity to the query in [-1, 1]."""
 
     path: str
     content_hash: str
@@ -94,7 +110,7 @@ def search(
     version: str = CHAMPION,
     name: str = pipeline_config.Registry.name,
 ) -> list[list[Match]]:
-    """The photographs of an index that are most similar to each query, by exact cosine similarity.
+    """The photographs of an index that are most similar to each query, by the exact cosine of centred vectors.
 
     Args:
       queries: image files.
@@ -115,7 +131,8 @@ def search(
     opened = open_index(index) if isinstance(index, str) else index
     registered = find(root, version, name)
     if registered.content_hash != opened.header.backbone_content_hash:
-        raise SearchRefused(_another_backbone(opened, registered))
+        raise SearchRefused(f"{another_backbone(opened, registered, root)}, and vectors of two backbones cannot be compared; "
+                            f"{_ways_out(opened, registered, root)}")  # fmt: skip
     network = Backbone(registered)
     limit = photograph.max_file_bytes(pipeline_config.Data.max_pixels)
     reading = ((lambda query=query: read_query(query, limit)) for query in queries)
@@ -137,11 +154,14 @@ def read_query(path: str, max_bytes: int) -> Encoded:
     return listing.read(listing.Candidate(path, "", "", path), max_bytes)
 
 
-def _another_backbone(opened: Index, registered: Registered) -> str:
-    header = opened.header
-    return (
-        f"{opened.path} was made by version {header.version} of {header.name} (content hash "
-        f"{header.backbone_content_hash[:12]}), the search is by version {registered.version} of {registered.name} "
-        f"({registered.content_hash[:12]}), and vectors of two backbones cannot be compared; search with --version "
-        f"{header.version}, or make the index again: flowers embed {header.source} -o {opened.path}"
-    )
+def _ways_out(opened: Index, registered: Registered, root: str) -> str:
+    """How a search of an index of another backbone can succeed: by the backbone that made it, where it is, or with a new index."""
+    ways, header = [], opened.header
+    for place in dict.fromkeys(map(os.path.abspath, (root, header.root or root))):
+        version = version_of(place, header.name, header.backbone_content_hash)
+        if version is not None:
+            ways.append(f"search with {shlex.join(of_version(place, header.name, version))}")
+            break
+    where = [*of_version(root, registered.name, registered.version), *(["--follow-links"] if header.follow_links else [])]
+    ways.append(f"make the index anew: `{make_anew(opened.path, header.source, *where)}`")
+    return ", or ".join(ways)

@@ -17,19 +17,19 @@ import numpy as np
 
 import pipeline_config
 from components.errors import DataRefused
-from components.example_gen import listing, near_duplicates, photograph
+from components.example_gen import listing, near_duplicates
 from components.example_gen.photograph import Encoded
 from components.example_gen.source import TFDS_PREFIX, open_source
 from contracts.layout import Layout
 from contracts.text import percent
 from inference import selection
-from inference.embed import Backbone, Described, Registered, batches, counts, find, log_unreadable
+from inference.embed import LIMIT, Backbone, Described, batches, counts, log_unreadable
 from inference.predict import Classifier
+from inference.registered import Registered, find
 from inference.selection import SAMPLE, Choice
-from registry.backend import CHAMPION, RegistryError
+from registry.backend import CHAMPION, NoSuchVersion, RegistryError
 from trainer.probe import fit_probe
 
-LIMIT = photograph.max_file_bytes(pipeline_config.Data.max_pixels)
 # Vectors in memory at a time: 16 MB with 960 numbers each.
 BLOCK = 4096
 # Two classes are named where the first is less than this much more probable than the second.
@@ -63,7 +63,7 @@ class Selection:
 
     photographs: to label, in this order. labelled, unlabelled: usable photographs of the source; a copy of a labelled file counts
     as neither. classes: of its labels, sorted. unreadable: files left out, by reason. seconds: from the first file to the last
-    choice. backbone: whose vectors they are.
+    choice. backbone: whose vectors they are. follow_links: as in `select`.
     """
 
     photographs: tuple[Selected, ...]
@@ -73,6 +73,7 @@ class Selection:
     unreadable: dict[str, int]
     seconds: float
     backbone: Registered
+    follow_links: bool = False
 
 
 def select(
@@ -81,6 +82,8 @@ def select(
     *,
     labels: str = "",
     unlabelled: str = "",
+    exclude: Sequence[str] = (),
+    follow_links: bool = False,
     root: str = "runs",
     version: str = CHAMPION,
     name: str = pipeline_config.Registry.name,
@@ -92,7 +95,7 @@ def select(
     """The photographs to label next, the most useful first. Never one that has a label, nor two of the same picture.
 
     Args:
-      source, labels, unlabelled: the photographs and their labels, as `data.source`, `data.labels` and `data.unlabelled` of a run.
+      source, labels, unlabelled, exclude, follow_links: the photographs and their labels, as `data.source` and so on of a run.
       count: how many, at least 1.
       root: where the registry is, as `--root`; `version` (number or alias) and `name` say which backbone.
       backbone: instead of a registered one, such as one of a run that registered none.
@@ -103,14 +106,16 @@ def select(
     Raises:
       SelectionRefused: `count` is not positive, or every photograph has a label.
       RegistryError: there is no such version, or its files were changed.
-      SourceNotFound, DataRefused: as for a run; DataRefused also if no image can be used.
+      ConfigurationError, SourceNotFound, DataRefused: as for a run; DataRefused also if no image can be used.
     """
     if count < 1:
         raise SelectionRefused(f"the number of photographs must be at least 1, got {count}")
+    data = pipeline_config.Data(
+        source=source, labels=labels, unlabelled=unlabelled, exclude=tuple(exclude), follow_links=follow_links)  # fmt: skip
     chosen = backbone or _find(root, version, name)
     network = Backbone(chosen)
     started = time.perf_counter()
-    opened = open_source(_data(source, labels, unlabelled), str(Layout.at(root).datasets))
+    opened = open_source(data, str(Layout.at(root).datasets))
     unreadable: collections.Counter = collections.Counter()
     with tempfile.TemporaryFile() as file:
         found = _read(network, _images(opened), file, unreadable, on_unreadable, on_progress)
@@ -125,30 +130,29 @@ def select(
     # Data sets last: a folder can be asked for a path.
     sources = sorted(filter(None, (source, unlabelled)), key=is_data_set)
     return Selection(
-        photographs=tuple(replace(one, source=_source_of(one, sources)) for one in picked),
+        photographs=tuple(replace(one, source=_source_of(one, sources, follow_links)) for one in picked),
         labelled=sum(bool(one.class_name) for one in found),
         unlabelled=sum(one.content_hash not in labelled for one in found),
         classes=tuple(sorted({one.class_name for one in found} - {""})),
         unreadable=dict(unreadable),
         seconds=time.perf_counter() - started,
         backbone=chosen,
+        follow_links=follow_links,
     )
 
 
 def _find(root: str, version: str, name: str) -> Registered:
     try:
         return find(root, version, name)
-    except RegistryError as error:
-        raise RegistryError(
-            f"{error}. `flowers run` registers a backbone if labels prove it good; --run latest takes the latest run's instead"
-        ) from error
+    except NoSuchVersion as error:
+        raise NoSuchVersion(f"{error}; --run latest takes the backbone of the latest run, registered or not") from error
 
 
-def _source_of(one: Selected, sources: Sequence[str]) -> str:
+def _source_of(one: Selected, sources: Sequence[str], follow_links: bool) -> str:
     """Which of the sources has the photograph. Of the last it is not asked: there it is, if it is in no other."""
     for source in sources[:-1]:
         if not is_data_set(source):
-            encoded = listing.read(listing.candidate_at(source, one.path), LIMIT)
+            encoded = listing.read(listing.candidate_at(source, one.path, follow_links), LIMIT)
             if encoded.content_hash == one.content_hash:
                 return source
     return sources[-1]
@@ -157,11 +161,6 @@ def _source_of(one: Selected, sources: Sequence[str]) -> str:
 def is_data_set(source: str) -> bool:
     """Whether a source has no access by path."""
     return source == "synthetic" or source.startswith(TFDS_PREFIX)
-
-
-def _data(source: str, labels: str, unlabelled: str) -> pipeline_config.Data:
-    given = {"labels": labels, "unlabelled": unlabelled}
-    return pipeline_config.Data(source=source, **{name: value for name, value in given.items() if value})
 
 
 def _images(opened) -> Iterator[Callable[[], Encoded]]:

@@ -39,9 +39,11 @@ def check(output: str, sources: Sequence[str], page: str | None, copy_to: str | 
       SelectionRefused: a name has another ending, or there is no folder for it.
       SourceNotFound: Label Studio could show no files, as a source is no folder.
     """
-    if not output.endswith((CSV, JSON)):
+    if not output.endswith((CSV, JSON)) and not os.path.isdir(output):
         raise SelectionRefused(f"the name of a selection must end in .csv, or in .json for Label Studio, got {output!r}")
     for path in filter(None, (output, page)):
+        if os.path.isdir(path):
+            raise SelectionRefused(f"{path} is a folder; name a file in it, such as {os.path.join(path, 'next.csv')}")
         place = os.path.dirname(os.path.abspath(path))
         if "://" not in path and not os.path.isdir(place):
             raise SelectionRefused(f"there is no folder {place} to write {os.path.basename(path)!r} into; make it first")
@@ -88,7 +90,7 @@ def _csv(photographs: Sequence[Selected]) -> str:
 
 def write_page(selection: Selection, page: str, root: str) -> None:
     """Writes the photographs in their order as one self-contained HTML page; `root` as in `select`."""
-    shown = {one.content_hash: contact_sheet.picture(encoded) for one, encoded in _read(selection.photographs, root)}
+    shown = {one.content_hash: contact_sheet.picture(encoded) for one, encoded in _read(selection, root)}
     gone = contact_sheet.Picture("", "", "not in the source any more")
     pictures = [
         (replace(shown[one.content_hash], note=visible(one.reason)) if one.content_hash in shown else gone, f"{rank}.")
@@ -120,7 +122,7 @@ def copy(selection: Selection, target: str, root: str) -> tuple[int, int]:
         waiting = _opened(opened, WAITING, top)
         there = {name for entry in os.scandir(target) if entry.is_dir(follow_symlinks=False) for name in os.listdir(entry.path)}
         copied = 0
-        for one, encoded in _read(selection.photographs, root):
+        for one, encoded in _read(selection, root):
             name = _name_of_copy(one, encoded.data)
             if name not in there:
                 _write_new(name, encoded.data, waiting)
@@ -128,15 +130,15 @@ def copy(selection: Selection, target: str, root: str) -> tuple[int, int]:
     return copied, len(selection.photographs) - copied
 
 
-def _read(photographs: Sequence[Selected], root: str) -> Iterator[tuple[Selected, Encoded]]:
+def _read(selection: Selection, root: str) -> Iterator[tuple[Selected, Encoded]]:
     """The photographs with their bytes, except those that are gone or have changed. A data set has no access by path: it is read
     until all are found."""
-    for source in sorted({one.source for one in photographs}):
-        wanted = {one.path: one for one in photographs if one.source == source}
+    for source in sorted({one.source for one in selection.photographs}):
+        wanted = {one.path: one for one in selection.photographs if one.source == source}
         if is_data_set(source):
             found = _until_found(set(wanted), every_image(source, str(Layout.at(root).datasets), LIMIT))
         else:
-            found = (listing.read(listing.candidate_at(source, path), LIMIT) for path in wanted)
+            found = (listing.read(listing.candidate_at(source, path, selection.follow_links), LIMIT) for path in wanted)
         for encoded in found:
             if encoded.content_hash == wanted[encoded.path].content_hash:
                 yield wanted[encoded.path], encoded

@@ -44,6 +44,10 @@ class RegistryError(RuntimeError):
     """The registry cannot do what was asked; the message says why and what would help."""
 
 
+class NoSuchVersion(RegistryError):
+    """There is no version of that number or alias."""
+
+
 @dataclass(frozen=True)
 class Version:
     """One registered version.

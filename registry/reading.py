@@ -10,7 +10,7 @@ from registry.backend import (
     PROBE_CONTENT_HASH,
     Backend,
     Difference,
-    RegistryError,
+    NoSuchVersion,
     Version,
 )
 
@@ -19,14 +19,14 @@ def get_version(registry: Backend, version: str) -> Version:
     """The version of that number or alias.
 
     Raises:
-      RegistryError: there is none; the message lists those that exist.
+      NoSuchVersion: there is none; the message lists those that exist.
     """
     versions = registry.versions()
     for candidate in versions:
         if version == candidate.version or version in candidate.aliases:
             return candidate
     known = ", ".join(v.version for v in versions) or "none"
-    raise RegistryError(f"{registry.name} at {registry.place} has no version or alias {version!r}; versions: {known}")
+    raise NoSuchVersion(f"{registry.name} at {registry.place} has no version or alias {version!r}; versions: {known}")
 
 
 def champion(registry: Backend) -> Version | None:

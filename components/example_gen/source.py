@@ -5,7 +5,7 @@
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import apache_beam as beam
@@ -129,7 +129,9 @@ class _ReadBoth(beam.PTransform):
         return [pbegin | f"Part[{index}]" >> one for index, one in enumerate(self.transforms)] | beam.Flatten()
 
 
-def every_image(source: str, datasets_dir: str, max_bytes: int) -> Iterator[Callable[[], Encoded]]:
+def every_image(
+    source: str, datasets_dir: str, max_bytes: int, exclude: Sequence[str] = (), follow_links: bool = False
+) -> Iterator[Callable[[], Encoded]]:
     """All images of a source of any layout, labelled or not.
 
     A folder needs no class folders, and can be a single file; of a data set all splits are read, also those that a run ignores.
@@ -138,6 +140,7 @@ def every_image(source: str, datasets_dir: str, max_bytes: int) -> Iterator[Call
       source: as `data.source`, or an image file.
       datasets_dir: where synthetic flowers are kept, and drawn if they are missing.
       max_bytes: larger files are not read.
+      exclude, follow_links: as `data.exclude` and `data.follow_links`, for folders.
 
     Yields:
       Functions that read one image each, on the thread that calls them: listing files needs no memory for their content.
@@ -150,7 +153,8 @@ def every_image(source: str, datasets_dir: str, max_bytes: int) -> Iterator[Call
         name = source.removeprefix(TFDS_PREFIX)
         builder = _synthetic(pipeline_config.Data(), datasets_dir) if synthetic else data_set.prepare(name)
         return ((lambda encoded=encoded: encoded) for encoded in data_set.images(source, builder))
-    return (functools.partial(listing.read, candidate, max_bytes) for candidate in listing.list_any(source))
+    tree = listing.Tree(listing.root_of(source), exclude, follow_links)
+    return (functools.partial(listing.read, candidate, max_bytes) for candidate in listing.list_any(source, tree))
 
 
 def require_usable(source: Folder | DataSet | Extended, data: pipeline_config.Data) -> None:

@@ -5,6 +5,8 @@ import html.parser
 import itertools
 import os
 import pathlib
+import shlex
+import shutil
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -13,8 +15,14 @@ import tensorflow as tf
 
 from cli.main import main
 from components.example_gen.photograph import Encoded
+from contracts.content_hash import content_hash
+from contracts.layout import Layout
 from inference import embed, open_index, search
-from inference.embed import AHEAD, BATCH, Backbone, batches, find
+from inference.embed import AHEAD, BATCH, Backbone, batches
+from inference.registered import find
+from registry import publishing
+from registry.files import PROBE
+from registry.opening import open_registry
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +104,17 @@ def test_a_source_without_an_image_is_refused_and_nothing_is_written(root, tmp_p
     (["embed", "nowhere", "-o", "i.parquet"], "there is no folder or file 'nowhere'"),
     (["embed", ".", "-o", "i.csv"], "must end in .parquet or .npy, got 'i.csv'"),
     (["embed", ".", "-o", "i.npy", "--version", "7"], "no version or alias '7'; versions: 1, 2"),
+    (["embed", ".", "-o", "i.npy", "--exclude", "/"], "data.exclude must be glob patterns that are not empty"),
+    (["embed", "synthetic", "-o", "i.npy", "--follow-links"], "data.follow_links must be false, as no folder is read"),
+    (["predict", "synthetic", "-o", "p.csv", "--exclude", "x"], "data.exclude must be empty, as no folder is read"),
+    (["select", "synthetic", "--count", "1", "-o", "s.csv", "--exclude", "x"], "data.exclude must be empty, as no folder is read"),
+    (["embed", ".", "-o", "."], ". is a folder; an index is a file, such as ./photographs.parquet"),
+    (["predict", ".", "-o", "."], ". is a folder; predictions are a file, such as ./predictions.csv"),
+    (["select", ".", "--count", "1", "-o", "."], ". is a folder; name a file in it, such as ./next.csv"),
+    (["search", __file__, "--index", "."], ". is a folder; an index is a file"),
+    (["search", __file__, "--index", __file__, "--page", "none/page.html"], "to write the page into; make it first"),
+    (["predict", ".", "-o", "p.csv", "--page", "."], "--page: . is a folder; name a file in it, such as ./page.html"),
+    (["embed", ".", "-o", "i.npy", "--name", "another"], "versions: none; choose one with --version, or another registry with --root; `flowers run`"),
     (["search", "q.jpg", "--index", "i.parquet"], "there is no index i.parquet; `flowers embed SOURCE -o i.parquet` makes one"),
 ])  # fmt: skip
 def test_mistakes_end_with_exit_status_2_and_say_what_would_do(root, tmp_path, monkeypatch, capfd, arguments, message):
@@ -117,8 +136,50 @@ def test_a_photograph_finds_itself_and_then_others(index, root, photographs, cap
 def test_an_index_of_another_backbone_is_refused_with_both_ways_out(index, root, photographs, capfd):
     assert main(["search", str(photographs / "0.jpg"), "--index", index, "--version", "1", "--root", root]) == 2
     error = capfd.readouterr().err
-    assert "was made by version 2 of flowers-backbone" in error and "the search is by version 1" in error
-    assert "search with --version 2" in error and f"flowers embed {photographs} -o {index}" in error
+    assert "was made by version 2 of flowers-backbone (" in error and "not by version 1 of flowers-backbone in the registry of" in error
+    assert f"search with --version 2 --root {root}, or make" in error
+    assert f"`flowers embed {photographs} -o {index} --version 1 --root {root}`" in error
+
+
+@pytest.fixture
+def other_root(root, tmp_path):
+    """DIR with a registry whose only version, 1, is a backbone that the one of `root` does not have."""
+    source = find(root, "champion", "flowers-backbone")
+    backbone = shutil.copytree(source.directory, tmp_path / "backbone")
+    (backbone / "more").write_text("another")
+    probe = find(root, "champion", "flowers-backbone", PROBE).directory
+    registry = open_registry(str(Layout.at(str(tmp_path / "other DIR")).registry), "flowers-backbone")
+    publishing.publish(
+        registry, backbone=str(backbone), probe=probe, backbone_hash=content_hash(str(backbone)), probe_hash=content_hash(probe),
+        tags={}, judged_against=None, card="")  # fmt: skip
+    return str(tmp_path / "other DIR")
+
+
+def advice(error):
+    """The command in backticks, as the words of a command line."""
+    command = shlex.split(error.replace("\n", " ").split("`")[1])
+    assert command[0] == "flowers"
+    return command[1:]
+
+
+def test_an_index_of_another_registry_is_refused_with_advice_that_works(index, root, other_root, photographs, tmp_path, capfd):
+    """Version 2 of that one says nothing about version 2 of this one."""
+    copy = shutil.copy(index, tmp_path / "i.parquet")
+    query = ["search", str(photographs / "0.jpg"), "--index", str(copy)]
+    assert main([*query, "--root", other_root]) == 2
+    error = capfd.readouterr().err
+    assert f"in the registry of {root}" in error and f"search with --version 2 --root {root}, or make" in error
+    assert main([*query, "--version", "2", "--root", root]) == 0
+    assert main(advice(error)) == 0
+    assert main([*query, "--root", other_root]) == 0
+    # Where that backbone is nowhere any more, only the second way is left.
+    moved = root + ".moved"
+    os.rename(root, moved)
+    try:
+        assert main(["search", str(photographs / "0.jpg"), "--index", index, "--root", other_root]) == 2
+    finally:
+        os.rename(moved, root)
+    assert "search with" not in (error := capfd.readouterr().err) and "make the index anew: `flowers embed" in error
 
 
 @pytest.mark.parametrize("query, message", [("notes.jpg", "not an image"), ("none.jpg", "there is no such file"),
@@ -169,6 +230,28 @@ def test_the_page_shows_queries_and_matches_and_asks_for_nothing(index, root, ph
     assert not {"script", "link", "iframe", "object", "form"} & {tag for tag, _ in parsed.elements}
     assert parsed.text.count(hostile) >= 2 and "onerror=" not in content.replace("&lt;img src=x onerror=", "")
     assert len(content) < 200_000
+
+
+def test_what_a_run_would_pass_over_or_follow_is_passed_over_and_followed_here(root, tmp_path, encoded, capfd):
+    source, other = tmp_path / "source", tmp_path / "other"
+    for folder in (source / "drafts", source / "@eaDir", other):
+        folder.mkdir(parents=True)
+    for seed, path in enumerate((source / "one.jpg", source / "drafts" / "two.jpg", source / "@eaDir" / "one.jpg", other / "far.jpg")):
+        path.write_bytes(encoded(seed))
+    (source / "linked.jpg").symlink_to(other / "far.jpg")
+    plain, chosen, page = (str(tmp_path / name) for name in ("plain.npy", "chosen.parquet", "page.html"))
+    assert embed(str(source), plain, root=root).unreadable == {"link out of the folder": 1}
+    options = ["--exclude", "draft*", "--follow-links", "--root", root]
+    assert main(["embed", str(source), "-o", chosen, *options]) == 0
+    assert set(rows(chosen)) == {"linked.jpg", "one.jpg"}
+    assert main(["predict", str(source), "-o", str(tmp_path / "p.csv"), "--page", str(tmp_path / "p.html"), *options]) == 0
+    assert {line.split('"')[1] for line in (tmp_path / "p.csv").read_text().splitlines()[1:]} == {"linked.jpg", "one.jpg"}
+    assert "link out" not in (tmp_path / "p.html").read_text()
+    copies = str(tmp_path / "copies")
+    assert main(["select", str(source), "--count", "9", "-o", str(tmp_path / "s.csv"), "--copy-to", copies, *options]) == 0
+    assert sorted(name.partition("-")[0] for name in os.listdir(os.path.join(copies, "unlabelled"))) == ["linked", "one"]
+    assert main(["search", str(source / "one.jpg"), "--index", chosen, "--root", root, "--page", page]) == 0
+    assert len([tag for tag, _ in Page(pathlib.Path(page).read_text()).elements if tag == "img"]) == 1 + 2
 
 
 def test_pictures_that_are_gone_changed_or_outside_are_told_and_not_shown(root, tmp_path, encoded, capfd):

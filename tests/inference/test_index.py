@@ -1,5 +1,6 @@
 """The index file: what it holds, that others can read it, and that nobody ever reads half of one."""
 
+import functools
 import pathlib
 import signal
 
@@ -33,18 +34,39 @@ def path(request, tmp_path, monkeypatch):
 def rows_of(opened):
     blocks = list(opened.blocks())
     assert len(blocks) > 1
-    assert [start for start, _, _ in blocks] == np.cumsum([0, *(len(block) for _, block, _ in blocks)])[:-1].tolist()
-    return np.concatenate([block for _, block, _ in blocks]), np.concatenate([norms for _, _, norms in blocks])
+    assert [start for start, _ in blocks] == np.cumsum([0, *(len(block) for _, block in blocks)])[:-1].tolist()
+    return np.concatenate([block for _, block in blocks])
 
 
 def test_what_was_written_is_read(path):
     opened = open_index(write(path))
     assert opened.header == HEADER and opened.count == 10
     for one in (opened, opened.in_memory()):
-        vectors, norms = rows_of(one)
-        assert np.array_equal(vectors, VECTORS)
-        np.testing.assert_allclose(norms, np.sqrt((VECTORS.astype(np.float64) ** 2).sum(axis=1)), rtol=1e-6)
+        assert np.array_equal(rows_of(one), VECTORS)
+        assert np.array_equal(one.vectors(np.array([9, 0, 5, 5])), VECTORS[[9, 0, 5, 5]])
+        assert np.array_equal(one.mean, VECTORS.astype(np.float64).mean(axis=0).astype(np.float32))
         assert one.entries(np.array([9, 0, 5])) == [("9.jpg", f"{9:064d}"), ("0.jpg", f"{0:064d}"), ("5.jpg", f"{5:064d}")]
+
+
+def test_the_bytes_do_not_depend_on_the_portions_in_which_rows_came(path):
+    write(path, parts=1)
+    written = [file.read_bytes() for file in sorted(path.parent.iterdir())]
+    write(path, parts=7)
+    assert [file.read_bytes() for file in sorted(path.parent.iterdir())] == written
+
+
+def test_the_lengths_of_vectors_are_a_column(tmp_path):
+    lengths = pq.read_table(write(tmp_path / "index.parquet"))["norm"].to_numpy()
+    np.testing.assert_allclose(lengths, np.sqrt((VECTORS.astype(np.float64) ** 2).sum(axis=1)), rtol=1e-6)
+
+
+def test_an_index_of_another_format_is_refused_with_the_command_that_makes_it_anew(path, monkeypatch):
+    with monkeypatch.context() as earlier:
+        earlier.setattr(index.Header, "__init__", functools.partialmethod(index.Header.__init__, schema_version=1))
+        with new_index(str(path), Header("a" * 64, 3, "n", "2", "/my photographs")) as writer:
+            writer.add(["x"] * 10, ["y"] * 10, VECTORS)
+    with pytest.raises(IndexFileError, match="format 1 of another release.*`flowers embed '/my photographs' -o "):
+        open_index(str(path))
 
 
 def test_others_read_it_without_this_project(tmp_path):
@@ -125,6 +147,13 @@ def test_an_array_of_pickled_objects_is_not_opened(tmp_path):
 def test_names_that_cannot_be_written_are_refused(tmp_path, name, expected):
     with pytest.raises(IndexFileError, match=expected), new_index(str(tmp_path / name), HEADER):
         pass
+
+
+def test_a_folder_in_its_place_is_named(path):
+    path.mkdir()
+    for use in (lambda: open_index(str(path)), lambda: new_index(str(path), HEADER).__enter__()):
+        with pytest.raises(IndexFileError, match="is a folder; an index is a file, such as .*photographs.parquet"):
+            use()
 
 
 def test_an_index_that_is_not_there_says_how_to_make_it(tmp_path):

@@ -12,8 +12,8 @@ from inference.search import nearest
 RANDOM = np.random.default_rng(1)
 VECTORS = RANDOM.random((500, 24)).astype(np.float32)
 VECTORS[100:103] = VECTORS[7]  # equal photographs
-VECTORS[400] = 0
-QUERIES = np.concatenate([VECTORS[7:8] * 3, RANDOM.random((4, 24))]).astype(np.float32)
+VECTORS[400] = np.delete(VECTORS, 400, axis=0).mean(axis=0, dtype=np.float64)  # which makes it the mean of all
+QUERIES = np.concatenate([VECTORS[7:8], RANDOM.random((4, 24))]).astype(np.float32)
 
 
 @pytest.fixture(params=["index.parquet", "index.npy", "memory"])
@@ -31,9 +31,10 @@ def opened(request, tmp_path, monkeypatch):
 
 
 def written_out():
-    bank, asked = VECTORS.astype(np.float64), QUERIES.astype(np.float64)
+    mean = VECTORS.mean(axis=0, dtype=np.float64)
+    bank, asked = VECTORS - mean, QUERIES - mean
     lengths = np.linalg.norm(bank, axis=1)
-    lengths[lengths == 0] = 1
+    lengths[400] = np.inf
     return asked @ bank.T / lengths / np.linalg.norm(asked, axis=1)[:, None]
 
 
@@ -52,6 +53,14 @@ def test_equal_photographs_come_in_the_order_of_the_index(opened):
     np.testing.assert_allclose(similarity[0], 1, atol=1e-6)
     assert similarity.max() <= 1
     assert set(rows[0].tolist()) == {7, 100, 101, 102}
+
+
+def test_unlike_photographs_are_not_all_similar(opened):
+    """From the origin the cosines of these numbers, none of which is negative, are 0.75 on average; from the mean, 0."""
+    similarity, _ = nearest(opened, QUERIES[1:], 1000)
+    assert abs(similarity.mean()) < 0.02
+    from_origin = QUERIES[1:] @ VECTORS.T / np.linalg.norm(QUERIES[1:], axis=1)[:, None] / np.linalg.norm(VECTORS, axis=1)
+    assert from_origin.mean() > 0.7
 
 
 def test_where_fewer_are_there_all_come(opened):

@@ -18,8 +18,9 @@ from scipy.special import softmax
 
 from cli.main import main
 from inference import open_index, predict, write_predictions
-from inference.embed import embed, find
+from inference.embed import embed
 from inference.prediction_files import COLUMNS
+from inference.registered import find
 from registry.files import PROBE
 
 CLASSES = ("=daisy", "rose", "tulip")

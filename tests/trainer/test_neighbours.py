@@ -39,8 +39,10 @@ def test_more_neighbours_than_photographs_is_no_error():
 def test_the_nearest_are_those_of_scikit_learn_most_similar_first():
     random = np.random.default_rng(1)
     bank, queries = random.normal(size=(50, 6)), random.normal(size=(4, 6))
-    distances, expected = NearestNeighbors(n_neighbors=5, metric="cosine").fit(bank).kneighbors(queries)
+    bank, queries = bank + 100, queries + 100  # far from the origin, as features are
+    mean = bank.mean(axis=0)
+    distances, expected = NearestNeighbors(n_neighbors=5, metric="cosine").fit(bank - mean).kneighbors(queries - mean)
     positions, similarity = nearest(bank, queries, 5)
     assert positions.tolist() == expected.tolist()
-    assert similarity == pytest.approx(1 - distances, abs=1e-5)
+    assert similarity == pytest.approx(1 - distances, abs=1e-4)
     assert nearest(bank[:3], queries, 5)[0].shape == (4, 3)  # no more than there are

@@ -1,0 +1,87 @@
+"""Finds the backbone or the probe of a registered version, and says how a command finds it again."""
+
+import os
+from dataclasses import dataclass
+
+import pipeline_config
+from contracts.content_hash import content_hash
+from contracts.layout import Layout
+from inference.index import Index
+from registry import reading
+from registry.backend import CONTENT_HASH, PROBE_CONTENT_HASH, NoSuchVersion, RegistryError
+from registry.files import BACKBONE, PROBE
+from registry.opening import open_registry
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A version's backbone or probe: registered model, version number, directory, and its `contracts.content_hash`."""
+
+    name: str
+    version: str
+    directory: str
+    content_hash: str
+
+
+def find(root: str, version: str, name: str, part: str = BACKBONE) -> Registered:
+    """The backbone of a version (number or alias) in the registry below `root`, or its probe. Its files are not read yet.
+
+    Args:
+      part: registry.files.BACKBONE or PROBE.
+
+    Raises:
+      RegistryError: there is no such version (NoSuchVersion), or the registry cannot be read.
+    """
+    try:
+        found = reading.get_version(open_registry(str(Layout.at(root).registry), name), version)
+    except NoSuchVersion as error:
+        raise NoSuchVersion(
+            f"{error}; choose one with --version, or another registry with --root; `flowers run` registers what passes the gate"
+        ) from error
+    key = {BACKBONE: CONTENT_HASH, PROBE: PROBE_CONTENT_HASH}[part]
+    return Registered(found.name, found.version, os.path.join(found.path, part), found.tags.get(key, ""))
+
+
+def version_of(root: str, name: str, backbone_content_hash: str) -> str | None:
+    """The number of the latest version whose backbone has this hash, in the registry below `root`; None if there is none."""
+    try:
+        versions = open_registry(str(Layout.at(root).registry), name).versions()
+    except RegistryError:  # it cannot be read
+        return None
+    return next((one.version for one in reversed(versions) if one.tags.get(CONTENT_HASH) == backbone_content_hash), None)
+
+
+def of_version(root: str, name: str, version: str) -> list[str]:
+    """The options with which a command finds a version, those left out that have their default value."""
+    elsewhere = [] if os.path.abspath(root) == os.path.abspath("runs") else ["--root", root]
+    other_name = [] if name == pipeline_config.Registry.name else ["--name", name]
+    return ["--version", version, *elsewhere, *other_name]
+
+
+def another_backbone(opened: Index, registered: Registered, root: str) -> str:
+    """Says that another backbone made an index than the one that was chosen in the registry below `root`."""
+    header = opened.header
+    where = f" in the registry of {header.root}" if header.root and header.root != os.path.abspath(root) else ""
+    return (
+        f"{opened.path} was made by version {header.version} of {header.name}{where} (content hash "
+        f"{header.backbone_content_hash[:12]}), and not by version {registered.version} of {registered.name} in the registry of "
+        f"{os.path.abspath(root)} ({registered.content_hash[:12]})"
+    )
+
+
+def require_unchanged(registered: Registered) -> None:
+    """Returns if the files are those that were registered.
+
+    Raises:
+      RegistryError: they are not.
+    """
+    try:
+        found = content_hash(registered.directory)
+    except FileNotFoundError:
+        found = "none, as there is no file"
+    if found != registered.content_hash:
+        raise RegistryError(
+            f"version {registered.version} of {registered.name} is not as it was registered: {registered.directory} has "
+            f"content hash {found}, expected {registered.content_hash}; restore the files that `flowers registry verify` "
+            "names, or choose another version with --version"
+        )
