@@ -43,7 +43,8 @@ def _directions(vectors: np.ndarray) -> np.ndarray:
 
 
 def _print(name: str, cosines: np.ndarray) -> None:
-    print(f"{name:<29}  {cosines.mean():6.3f}  " + "  ".join(f"{value:7.3f}" for value in np.quantile(cosines, (0.05, 0.5, 0.95))))
+    shares = np.quantile(cosines, (0.05, 0.5, 0.95))
+    print(f"{name:<29}  {cosines.mean():6.3f}  " + "  ".join(f"{value:7.3f}" for value in shares))
 
 
 if __name__ == "__main__":

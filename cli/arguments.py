@@ -118,7 +118,7 @@ def add_root(parser: argparse.ArgumentParser) -> None:
 def add_listing(parser: argparse.ArgumentParser) -> None:
     """Adds --exclude and --follow-links, which `listing_of` reads."""
     parser.add_argument("--exclude", action="append", default=[], metavar="PATTERN",
-                        help="pass over files and folders that match, such as '*.psd'; may be repeated; as data.exclude of a run")  # fmt: skip
+                        help="pass over what matches, such as '*.psd'; may be repeated; as data.exclude of a run")  # fmt: skip
     parser.add_argument("--follow-links", action="store_true",
                         help="follow links that lead out of the folder, to files; as data.follow_links of a run")  # fmt: skip
 

@@ -88,7 +88,8 @@ def require_page(page: str | None) -> None:
         return
     folder = os.path.dirname(os.path.abspath(page))
     if os.path.isdir(page):
-        raise ConfigurationError(f"--page: {visible(page)} is a folder; name a file in it, such as {visible(page).rstrip('/')}/page.html")
+        name = visible(page)
+        raise ConfigurationError(f"--page: {name} is a folder; name a file in it, such as {name.rstrip('/')}/page.html")
     if not os.path.isdir(folder):
         raise ConfigurationError(f"--page: there is no folder {visible(folder)} to write the page into; make it first")
 

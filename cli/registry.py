@@ -55,7 +55,8 @@ def add(verbs) -> None:
         _add_place(action)
 
     page = actions.add_parser("ui", help="serve MLflow's page of the registry, to this machine only")
-    page.add_argument("--port", type=int, default=registry_page.PORT, metavar="PORT", help="port on localhost (default: %(default)s)")
+    page.add_argument("--port", type=int, default=registry_page.PORT, metavar="PORT",
+                      help="port on localhost (default: %(default)s)")  # fmt: skip
     page.set_defaults(verb=lambda parsed: registry_page.serve(Layout.at(parsed.root).registry, parsed.port))
     add_root(page)
 

@@ -36,7 +36,8 @@ def print_table(
     if widths is None:
         _print_lines(console, columns, shown, title)
         return
-    table = rich.table.Table(title=rich.text.Text(title) if title else None, title_justify="left", box=box, pad_edge=box is not None)
+    heading = rich.text.Text(title) if title else None
+    table = rich.table.Table(title=heading, title_justify="left", box=box, pad_edge=box is not None)
     for column, width in zip(columns, widths, strict=True):
         table.add_column(column, width=width, overflow="fold", justify="right" if column in right else "left")
     for row in shown:

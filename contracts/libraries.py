@@ -53,8 +53,9 @@ def set_variables_or_check() -> None:
         return
     found = {name: getattr(keras.config, name)() for name in NEEDED}
     if found != NEEDED:
-        wrong = ", ".join(f"{name} {value!r} instead of {NEEDED[name]!r}" for name, value in found.items() if value != NEEDED[name])
+        others = found.items() - NEEDED.items()
+        wrong = ", ".join(f"{name} {value!r} instead of {NEEDED[name]!r}" for name, value in sorted(others))
         raise WrongKerasSettings(
-            f"Keras was imported before, with {wrong}; import `inference` before Keras, which then has the right settings whatever "
-            "keras.json and KERAS_BACKEND say, or use it in a process of its own"
+            f"Keras was imported before, with {wrong}; import `inference` before Keras, which then has the right settings "
+            "whatever keras.json and KERAS_BACKEND say, or use it in a process of its own"
         )

@@ -91,7 +91,8 @@ MOST = 1024
 class Described:
     """One photograph: path in the source, SHA-256 (hex) of the file's bytes, and view, or the reason why there is none.
 
-    known: the row of a former index that has its vector, instead of a view. thumbnail: by which near-duplicates are found, see photograph.Photograph. class_name, split: as the source has them.
+    known: the row of a former index that has its vector, instead of a view. thumbnail: by which near-duplicates are found, see
+    photograph.Photograph. class_name, split: as the source has them.
     """
 
     path: str
@@ -186,8 +187,8 @@ logger = logging.getLogger(__name__)
 class Embedded:
     """The result of `embed`.
 
-    images: how many are in the index. kept: how many of them have their vector from the former index. gone: photographs of that one
-    that are not in the source any more. unreadable: how many were left out, by reason. seconds: from the first file to the last.
+    images: how many are in the index. kept: how many of them have their vector from the former index. gone: photographs of that
+    one that are not in the source any more. unreadable: how many were left out, by reason. seconds: from the first file to the last.
     version: of the backbone. embedding_size: numbers in a vector.
     """
 

@@ -1,8 +1,8 @@
 """Writes and reads index files: vectors with their paths and content hashes, their mean, and which backbone made them.
 
 FILE.parquet has the columns `path`, `content_hash`, `norm` and `vector`. FILE.npy holds only the vectors, for memory mapping;
-FILE.npy.paths.parquet beside it has the other columns, row for row. Either is written whole or not at all. The bytes depend on the
-rows and the header alone, not on the portions in which rows were added.
+FILE.npy.paths.parquet beside it has the other columns, row for row. Either is written whole or not at all. The bytes depend on
+the rows and the header alone, not on the portions in which rows were added.
 """
 
 import contextlib
@@ -229,8 +229,8 @@ def open_index(path: str) -> Index:
     """Opens an index; vectors are read or memory-mapped on demand.
 
     Raises:
-      IndexFileError: there is no such file, it is not an index or of another format, or the .npy file and its listing do not belong
-        together.
+      IndexFileError: there is no such file, it is not an index or of another format, or the .npy file and its listing do not
+        belong together.
     """
     check_name(path)
     vectors_file, listing = _files(path)[0], _files(path)[-1]
@@ -268,8 +268,8 @@ def make_anew(path: str, source: str, *options: str) -> str:
 
 def _another_format(path: str, fields: dict) -> str:
     return (
-        f"{path} has the format {fields['schema_version']} of another release, and this one reads format {FORMAT}, which has the mean "
-        f"of the vectors; make it anew: `{make_anew(path, str(fields.get('source', 'SOURCE')))}`"
+        f"{path} has the format {fields['schema_version']} of another release, and this one reads format {FORMAT}, which has the "
+        f"mean of the vectors; make it anew: `{make_anew(path, str(fields.get('source', 'SOURCE')))}`"
     )
 
 

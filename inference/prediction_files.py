@@ -49,7 +49,8 @@ class PredictionsRefused(ValueError):
 def check_name(output: str, source: str) -> None:
     """Raises PredictionsRefused unless predictions for `source` can be written at `output`."""
     if os.path.isdir(output):
-        raise PredictionsRefused(f"{output} is a folder; predictions are a file, such as {os.path.join(output, 'predictions.csv')}")
+        inside = os.path.join(output, "predictions.csv")
+        raise PredictionsRefused(f"{output} is a folder; predictions are a file, such as {inside}")
     if not output.endswith((CSV, PARQUET, JSON)):
         raise PredictionsRefused(f"the name of a file of predictions must end in .csv, .parquet or .json, got {output!r}")
     folder = os.path.dirname(os.path.abspath(output))
@@ -187,7 +188,8 @@ def write_predictions(
 
     Raises:
       PredictionsRefused: nothing can be written at `output`.
-      RegistryError, ConfigurationError, SourceNotFound: as inference.predict; also SourceNotFound where Label Studio could show no files.
+      RegistryError, ConfigurationError, SourceNotFound: as inference.predict; also SourceNotFound where Label Studio could show no
+        files.
       DataRefused: no image of the source can be used.
     """
     check_name(output, source)

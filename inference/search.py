@@ -155,7 +155,7 @@ def read_query(path: str, max_bytes: int) -> Encoded:
 
 
 def _ways_out(opened: Index, registered: Registered, root: str) -> str:
-    """How a search of an index of another backbone can succeed: by the backbone that made it, where it is, or with a new index."""
+    """How a search of an index of another backbone can succeed: by the backbone that made it, if it is found, or a new index."""
     ways, header = [], opened.header
     for place in dict.fromkeys(map(os.path.abspath, (root, header.root or root))):
         version = version_of(place, header.name, header.backbone_content_hash)

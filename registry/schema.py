@@ -1,5 +1,6 @@
-"""Whether this environment's MLflow can use a database, found before MLflow opens it: MLflow migrates some older databases unasked,
-and answers the others with a traceback.
+"""Whether this environment's MLflow can use a database, found before MLflow opens it.
+
+MLflow by itself migrates some older databases unasked, and answers the others with a traceback.
 """
 
 import contextlib
@@ -28,7 +29,8 @@ def require_usable(database: str) -> None:
     """
     try:
         # As a URI, because an ordinary connection would make a file that is missing.
-        with contextlib.closing(sqlite3.connect(pathlib.Path(os.path.abspath(database)).as_uri() + "?mode=ro", uri=True)) as opened:
+        address = pathlib.Path(os.path.abspath(database)).as_uri() + "?mode=ro"
+        with contextlib.closing(sqlite3.connect(address, uri=True)) as opened:
             found = [revision for (revision,) in opened.execute("SELECT version_num FROM alembic_version")]
     except sqlite3.DatabaseError as error:
         raise RegistryError(
@@ -40,8 +42,8 @@ def require_usable(database: str) -> None:
     name = ", ".join(map(str, found)) or "none"
     if not found or not set(found) <= set(known):
         raise RegistryError(
-            f"the registry {database} has the schema {name}, which this MLflow does not know: a newer one wrote it; use the release "
-            "that wrote it, or restore its folder from a back-up that was made before (docs/operations.md)"
+            f"the registry {database} has the schema {name}, which this MLflow does not know: a newer one wrote it; use the "
+            "release that wrote it, or restore its folder from a back-up that was made before (docs/operations.md)"
         )
     command = shlex.join([sys.executable, "-m", "mlflow", "db", "upgrade", uri(database)])
     raise RegistryError(

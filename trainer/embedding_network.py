@@ -25,7 +25,7 @@ def antialiased(photographs: keras.KerasTensor, side: int) -> keras.KerasTensor:
 
 
 def antialiased_by_products(photographs: keras.KerasTensor, side: int) -> keras.KerasTensor:
-    """The same by two matrix products, equal up to rounding: runtimes such as LiteRT have no operation for antialiased scaling."""
+    """The same by two matrix products, equal up to rounding: runtimes such as LiteRT cannot scale with antialiasing."""
     larger, channels = photographs.shape[1], photographs.shape[3]
     # Scaling is linear and treats rows and columns alike, so that the scaled identity is its matrix.
     identity = tf.eye(larger)[:, :, None]

@@ -1,4 +1,4 @@
-"""`flowers embed --update`: the same file as without, byte for byte, with fewer photographs read; or a refusal, and the file as it was."""
+"""`flowers embed --update`: the same file as without, byte for byte, with less work; or a refusal, and the file as it was."""
 
 import hashlib
 import os
@@ -54,7 +54,7 @@ def change(source, encoded):
     shutil.copy(source / "6.jpg", source / "deep" / "copy.jpg")
 
 
-def test_the_result_is_that_of_a_fresh_embed_and_only_what_is_new_is_computed(root, source, tmp_path, encoded, computed, name, capfd):
+def test_the_result_is_that_of_a_fresh_embed_and_only_new_ones_are_computed(root, source, tmp_path, encoded, computed, name, capfd):
     updated, fresh = (str(tmp_path / folder / name) for folder in ("updated", "fresh"))
     for path in (updated, fresh):
         os.mkdir(os.path.dirname(path))

@@ -1,4 +1,4 @@
-"""A registered network on a phone: LiteRT's converter takes it with its builtin operations alone, and the vectors stay the same."""
+"""A registered network on a phone: LiteRT's converter takes it with builtin operations alone, and the vectors stay the same."""
 
 import dataclasses
 
