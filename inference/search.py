@@ -1,7 +1,7 @@
 """`search`: finds the photographs of an index that are most similar to a query. Exact, block by block.
 
 Similarity is the cosine of the angle between two vectors as seen from the mean of the index. From the origin all vectors lie in
-almost the same direction, because none of their numbers is negative: docs/embeddings.md has both measured.
+almost the same direction, because none of their numbers is negative (docs/embeddings.md).
 """
 
 import os
