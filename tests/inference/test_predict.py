@@ -65,7 +65,7 @@ def test_predictions_are_the_probes_on_the_vectors_that_embed_writes(root, photo
     index = str(tmp_path / "i.parquet")
     embed(str(photographs), index, root=root, on_unreadable=lambda one: None)
     opened = open_index(index)
-    ((_, vectors, _),) = opened.blocks()
+    ((_, vectors),) = opened.blocks()
     probe = np.load(pathlib.Path(find(root, "2", NAME, PROBE).directory) / "probe.npz")
     expected = softmax(((vectors - probe["mean"]) / probe["scale"] @ probe["weights"] + probe["bias"]) / 0.5, axis=1)
     entries = opened.entries(np.arange(len(vectors)))
