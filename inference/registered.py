@@ -36,7 +36,8 @@ def find(root: str, version: str, name: str, part: str = BACKBONE) -> Registered
         found = reading.get_version(open_registry(str(Layout.at(root).registry), name), version)
     except NoSuchVersion as error:
         raise NoSuchVersion(
-            f"{error}; choose one with --version, or another registry with --root; `flowers run` registers what passes the gate"
+            f"{error}; choose one with --version, or another registry with --root; `flowers run` registers a "
+            "backbone if labels prove it good"
         ) from error
     key = {BACKBONE: CONTENT_HASH, PROBE: PROBE_CONTENT_HASH}[part]
     return Registered(found.name, found.version, os.path.join(found.path, part), found.tags.get(key, ""))
