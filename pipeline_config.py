@@ -234,8 +234,10 @@ class Pretrain:
     warm_start_epochs: int = how_to_run(30)
     warm_start_learning_rate: float = how_to_run(0.025)
     # Without this many GPUs a run on this machine is refused before it begins: what `gpu` trains in hours takes a processor weeks.
-    # Vertex AI gives a job the machine that vertex.pretrain names, or none.
+    # A task on Vertex AI needs as many as vertex.pretrain.accelerators says.
     min_gpus: int = how_to_run(0)
+    # Whether to train on what there is where GPUs are missing; the same as --allow-cpu.
+    allow_cpu: bool = how_to_run(False)
     # Seconds between checkpoints; a killed run loses at most this much work.
     checkpoint_seconds: float = how_to_run(15.0)
     # Photographs are decoded once to squares of canvas_scale x resolution pixels, from which the views are cropped: 1.5 keeps

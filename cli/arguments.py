@@ -61,6 +61,8 @@ def add_configuration(parser: argparse.ArgumentParser, preset: str | None, data:
     parser.add_argument(
         "--unlabelled", metavar="SOURCE", help="more photographs to learn from, all without labels: a folder or tfds:NAME; the same "
         "as --set data.unlabelled=SOURCE").completer = sources  # fmt: skip
+    parser.add_argument("--allow-cpu", action="store_true", help="train on the processor where the preset asks for GPUs and there are "
+                        "fewer; the same as --set pretrain.allow_cpu=true")  # fmt: skip
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
                         help="override one setting, such as pretrain.epochs=20; may be repeated").completer = settings_keys  # fmt: skip
 
@@ -96,7 +98,8 @@ def overrides(parsed: argparse.Namespace) -> list[str]:
 
 def own_options(parsed: argparse.Namespace) -> dict[str, str | None]:
     """The settings that have options of their own, with what was given."""
-    return {"data.source": parsed.data, "data.labels": parsed.labels, "data.unlabelled": parsed.unlabelled}
+    return {"data.source": parsed.data, "data.labels": parsed.labels, "data.unlabelled": parsed.unlabelled,
+            "pretrain.allow_cpu": "true" if parsed.allow_cpu else None}  # fmt: skip
 
 
 def add_warm_start(parser: argparse.ArgumentParser) -> None:

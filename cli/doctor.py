@@ -154,10 +154,10 @@ def gpus(answer: dict, config: Config) -> Finding:
     if "not_shared" in answer:
         return Finding(FAIL, "GPU", answer["not_shared"])
     count = len(answer["gpus"])
-    wanted = config.pretrain.min_gpus
+    wanted = 0 if config.pretrain.allow_cpu else config.pretrain.min_gpus
     needed = f"pretrain.min_gpus is {wanted}" if wanted else "none needed"
     return judge(count >= wanted, "GPU", f"{count or 'none'} seen, {needed}", "install the extra `gpu` or use the image for GPUs "
-                 f"(docs/gpu.md), take --preset cpu, or add --set pretrain.min_gpus={count}")  # fmt: skip
+                 "(docs/gpu.md), take --preset cpu, or add --allow-cpu")  # fmt: skip
 
 
 def source(answer: dict, config: Config) -> Iterator[Finding]:

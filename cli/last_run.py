@@ -7,7 +7,7 @@ from cli import scheduled_command
 from cli.crontab import Entry
 from cli.runs import outcome
 from contracts.layout import Layout, active_run
-from contracts.text import visible
+from contracts.text import percent, visible
 from pipeline import run_record
 
 LONGEST = 100  # characters of an error, in a table
@@ -39,7 +39,7 @@ def found(record: dict) -> str:
         error = visible(record.get("error") or "").partition(";")[0]
         return f"{error[:LONGEST].rstrip()} …" if len(error) > LONGEST else error
     linear = record.get("linear_eval")
-    figures = f", {linear['top1']:.1%} (random-init {linear['random_init_top1']:.1%})" if linear else ""
+    figures = f", {percent(linear['top1'])} (random-init {percent(linear['random_init_top1'])})" if linear else ""
     nodes = record.get("nodes") or {}
     repeated = bool(nodes) and all(node["state"] == "cached" for node in nodes.values())
     return f"{'nothing new: ' if repeated else ''}{outcome(record)}{figures}"

@@ -240,7 +240,7 @@ def not_writable(error: OSError) -> str:
 def require_gpu_driver(config: Config, environment: Mapping[str, str]) -> None:
     """Whether the GPUs that the settings ask for can be there at all. (Whether TensorFlow sees them, only TensorFlow knows.)"""
     wanted = config.pretrain.min_gpus
-    if not wanted:
+    if not wanted or config.pretrain.allow_cpu:
         return
     hidden = next((name for name in HIDING if environment.get(name, "all").strip() in ("", "-1")), None)
     if hidden:
@@ -252,7 +252,7 @@ def require_gpu_driver(config: Config, environment: Mapping[str, str]) -> None:
 def too_few_gpus(wanted: int, why: str) -> str:
     """One line about GPUs that are missing; `why` is half a sentence."""
     return (f"pretrain.min_gpus is {wanted}, but no GPU can be used: {why}; see docs/gpu.md, take --preset cpu, or add "
-            "--set pretrain.min_gpus=0 to train on the processor all the same")  # fmt: skip
+            "--allow-cpu to train on the processor all the same")  # fmt: skip
 
 
 def require_alternation(every: int, warm_start: str | None, schedule: str | None) -> None:

@@ -77,7 +77,8 @@ def _create(parsed: argparse.Namespace) -> ExitStatus:
 
     if parsed.local:
         preconditions.require_sources(settings.with_absolute_paths(config).data)
-        start = [] if parsed.warm_start is None else ["--warm-start", parsed.warm_start]
+        allowed = ["--allow-cpu"] if parsed.allow_cpu else []
+        start = [*allowed, *([] if parsed.warm_start is None else ["--warm-start", parsed.warm_start])]
         start += ["--from-scratch-every", str(parsed.from_scratch_every)] if parsed.from_scratch_every else []
         return create_local(parsed.name, parsed.cron, config, parsed.overrides, parsed.root, start)
     require(parsed.warm_start is None, "--warm-start", "left out, unless the schedule is --local", parsed.warm_start)
@@ -161,7 +162,7 @@ def create_local(
 
     Args:
       overrides: what was given with --set, for the command in the crontab.
-      start: words of that command that say where pre-training starts.
+      start: words of that command that say where pre-training starts, and on what.
 
     Raises:
       ConfigurationError: an invalid setting, another time zone, or no crontab; nothing was written.

@@ -12,7 +12,6 @@ import os
 from collections.abc import Callable
 
 import numpy as np
-import tensorflow as tf
 from tfx.dsl.compiler import compiler, constants
 from tfx.orchestration import metadata as tfx_metadata
 from tfx.orchestration.local.local_dag_runner import LocalDagRunner
@@ -29,7 +28,7 @@ from registry import comparison, lifecycle, reading
 from registry.backend import CHAMPION, CONTENT_HASH, RegistryError
 from registry.files import BACKBONE
 from registry.opening import open_registry
-from trainer import replicas
+from trainer import devices, replicas
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +59,8 @@ def inspect_source(config: Config, layout: Layout) -> Inspection:
       SourceNotFound: the source names no data.
       DataRefused: a class, or the whole source, has too few usable images.
     """
-    _require_gpus(config)
+    devices.require_gpus(config.pretrain.min_gpus, config.pretrain.allow_cpu)
+    replicas.require_shared(config.pretrain, devices.count())
     inspection = inspect(config.data, str(layout.datasets))
     log.info("Source %s has %s", config.data.source,
              f"{len(inspection.classes)} classes: {', '.join(inspection.classes)}" if inspection.classes else "no labels")  # fmt: skip
@@ -81,16 +81,6 @@ def prepare(config: Config, inspection: Inspection, layout: Layout) -> Prepared:
         champion=json.dumps(champion, sort_keys=True) if champion else "",
         registered={version.version: CHAMPION if CHAMPION in version.aliases else "" for version in registry.versions()},
     )
-
-
-def _require_gpus(config: Config) -> None:
-    wanted, found = config.pretrain.min_gpus, len(tf.config.list_physical_devices("GPU"))
-    replicas.require_shared(config.pretrain, max(1, found))  # all of them, as replicas.choose_strategy takes all
-    if found < wanted:
-        raise ConfigurationError(
-            f"pretrain.min_gpus is {wanted}, but TensorFlow sees {found or 'none'}: install the extra `gpu` or use the image for "
-            f"GPUs (docs/gpu.md), take --preset cpu, or add --set pretrain.min_gpus={found} to train on what there is all the same"
-        )
 
 
 # Not DirectRunner, which first tries Prism, whose executable it downloads.

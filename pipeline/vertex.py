@@ -5,6 +5,7 @@ The same input gives the same job: it names no time and no random id. The job is
 the configuration.
 """
 
+import dataclasses
 from collections.abc import Mapping
 
 from kfp.pipeline_spec import pipeline_spec_pb2
@@ -74,8 +75,11 @@ def pipeline_job(config: Config, target: Target) -> dict:
     labels = {"pipeline": PIPELINE_NAME, "preset": config.preset} | dict(one.split("=", 1) for one in config.vertex.labels)
     jobs = {
         "Pretrain": _custom_job("pretrain", config.vertex.pretrain, config.vertex, target, labels,
-                                {how_to_run.VARIABLE: how_pretrain_runs(config)}),
-        "LinearEval": _custom_job("linear-eval", config.vertex.linear_eval, config.vertex, target, labels, {}),
+                                {how_to_run.VARIABLE: how_pretrain_runs(_with_gpus(config, config.vertex.pretrain))}),
+        "LinearEval": _custom_job(
+            "linear-eval", config.vertex.linear_eval, config.vertex, target, labels,
+            {how_to_run.VARIABLE: how_pretrain_runs(_with_gpus(config, config.vertex.linear_eval))}
+            if config.vertex.linear_eval.accelerators else {}),
     }  # fmt: skip
     pipeline = create_pipeline(
         # No champion: the Evaluator looks it up when it runs.
@@ -102,6 +106,11 @@ def pipeline_job(config: Config, target: Target) -> dict:
         "pipelineSpec": spec,
         "runtimeConfig": compiled["runtimeConfig"],
     } | {key: value for key, value in optional.items() if value}
+
+
+def _with_gpus(config: Config, worker: Worker) -> Config:
+    """`config` for a task on this machine, which is refused where it sees fewer GPUs than the machine should have."""
+    return dataclasses.replace(config, pretrain=dataclasses.replace(config.pretrain, min_gpus=worker.accelerators))
 
 
 def _inspect_the_source_in_every_run(tasks: dict) -> None:

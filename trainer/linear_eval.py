@@ -7,14 +7,16 @@ LINEAR_EVAL_REPORT to fn_args.model_run_dir.
 
 import json
 import logging
+import os
 import posixpath
 
 import numpy as np
 import tensorflow as tf
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from contracts import examples, files, model_files, source_code
+from contracts import examples, files, how_to_run, model_files, source_code
 from contracts.content_hash import content_hash
+from trainer import devices
 from trainer.evaluation import Features, evaluate, predictions, settings_from_json
 from trainer.export import export_probe, folded, load_backbone, untrained_network, write_arrays
 from trainer.features import BATCH, embedder
@@ -28,6 +30,8 @@ def run_fn(fn_args: FnArgs) -> None:
 
     Without any label there is no probe: its directory has a record without classes alone, and the report is null.
     """
+    running = how_to_run.settings(os.environ)
+    devices.require_gpus(running.get("min_gpus", 0), running.get("allow_cpu", False))
     config = fn_args.custom_config
     settings = settings_from_json(json.loads(config["linear_eval"]))
     network, record = load_backbone(fn_args.base_model)

@@ -15,7 +15,7 @@ import tensorflow as tf
 from contracts import interruption
 from contracts.text import percent
 from pipeline_config import ConfigurationError, Pretrain
-from trainer import monitors, optimizer, replicas
+from trainer import devices, monitors, optimizer, replicas
 from trainer.checkpoints import Checkpoints, Measured
 from trainer.export import take_weights
 from trainer.features import BATCH, embedder, knn_accuracy
@@ -227,7 +227,7 @@ def pretrain(
         clock.stop_if_asked()
     writer.close()
     report = make_report(checkpoints, settings, steps_an_epoch, resumed)
-    return Result(model, report | {"device": device})
+    return Result(model, report | {"device": device, "device_memory": devices.memory_bytes(), "tensorflow": devices.build()})
 
 
 def train_epoch(photographs, settings, checkpoints, step_function, clock, steps_an_epoch):

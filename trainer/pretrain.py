@@ -19,7 +19,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 import pipeline_config
 from contracts import examples, files, how_to_run, model_files, source_code
 from pipeline_config import LinearEval, Pretrain, Views, WarmStart
-from trainer import photographs, pretrained_on, replicas
+from trainer import devices, photographs, pretrained_on, replicas
 from trainer.export import export_backbone, write_arrays
 from trainer.loop import pretrain
 from trainer.photographs import naming_undecodable, open_train_split
@@ -72,6 +72,7 @@ def run_fn(fn_args: FnArgs) -> None:
     running = how_to_run.settings(os.environ)
     neighbours = running.pop("neighbours", LinearEval.neighbours)
     settings = settings_from_json(config["pretrain"], running)
+    devices.require_gpus(settings.min_gpus, settings.allow_cpu)
     origin = read_origin(fn_args.train_files)
     key = checkpoint_key(settings, origin, config["code_version"])
     side = round(settings.resolution * settings.canvas_scale)

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from google.cloud.aiplatform import gapic
 from google.cloud.aiplatform_v1.types import CustomJob, JobState
 
+from contracts import how_to_run
+
 
 class LocalJobService:
     """The part of JobServiceClient that TFX uses; jobs run when they are created."""
@@ -37,6 +39,9 @@ class LocalJobService:
         job.name = f"{parent}/customJobs/{len(self._jobs) + 1}"
         try:
             environment = os.environ | {one.name: one.value for one in pool.container_spec.env}
+            # This machine need not have what the job's would have: what is rehearsed is the file, not the GPUs.
+            running = how_to_run.settings(environment) | {"allow_cpu": True}
+            environment |= {how_to_run.VARIABLE: how_to_run.as_text(running)}
             status = _start(command, environment, limit.total_seconds() if limit else None)
         except subprocess.TimeoutExpired:
             print(f"The job did not end within {limit}.", file=sys.stderr)

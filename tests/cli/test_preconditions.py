@@ -208,11 +208,12 @@ def test_the_preset_gpu_is_refused_where_there_can_be_no_gpu(tmp_path, monkeypat
     (tmp_path / "driver").touch()
     monkeypatch.setattr(preconditions, "GPU_DRIVERS", (str(tmp_path / ("driver" if driver else "none")),))
     preconditions.require_gpu_driver(pipeline_config.CPU, environment)
-    preconditions.require_gpu_driver(settings.configuration("gpu", ["pretrain.min_gpus=0"]), environment)
+    for setting in ("pretrain.min_gpus=0", "pretrain.allow_cpu=true"):
+        preconditions.require_gpu_driver(settings.configuration("gpu", [setting]), environment)
     if not refused:
         preconditions.require_gpu_driver(pipeline_config.GPU, environment)
         return
-    with pytest.raises(pipeline_config.ConfigurationError, match=f"{refused}.*--set pretrain.min_gpus=0"):
+    with pytest.raises(pipeline_config.ConfigurationError, match=f"{refused}.*--allow-cpu"):
         preconditions.require_gpu_driver(pipeline_config.GPU, environment)
 
 

@@ -92,7 +92,7 @@ def test_run_json_has_every_field_that_scripts_rely_on(finished_run):
     promised = {
         "data": ["source", "images", "quarantined", "train", "eval", "classes"],
         "pretrain": ["epochs", "steps", "seconds", "images_per_second", "final_loss", "output_std_ratio", "effective_rank",
-                     "resumed_from_step", "device", "network"],
+                     "resumed_from_step", "device", "device_memory", "tensorflow", "network"],
         "linear_eval": ["top1", "knn_top1", "random_init_top1", "top1_at_10_percent_labels",
                         "random_init_top1_at_10_percent_labels", "per_class"],
         "gate": ["blessed", "reasons", "baseline_version"],

@@ -18,6 +18,7 @@ from cli.settings import configuration
 from cli.submit import as_text
 from components.pusher.component import PIPELINE_JOB_NAME
 from components.report import entry_point
+from contracts import how_to_run
 from pipeline import vertex
 from pipeline.identity import node_code
 from pipeline_config import ConfigurationError
@@ -356,3 +357,16 @@ def test_the_table_of_accelerators_is_google_s(machine, legal):
 
 if __name__ == "__main__":
     GOLDEN.write_text(summary(compiled()))
+
+
+@pytest.mark.parametrize(("settings", "pretrain", "linear_eval"), [
+    ((), 4, None),
+    (("vertex.pretrain.machine_type=n1-standard-8", "vertex.pretrain.accelerator=NVIDIA_TESLA_T4", "vertex.pretrain.accelerators=1",
+      "vertex.linear_eval.machine_type=n1-standard-8", "vertex.linear_eval.accelerator=NVIDIA_TESLA_T4",
+      "vertex.linear_eval.accelerators=2"), 1, 2),
+])  # fmt: skip
+def test_a_task_is_told_how_many_gpus_its_machine_should_have(settings, pretrain, linear_eval):
+    config = configuration("gpu", ("data.source=gs://photographs/f", *settings))
+    for worker, count in ((config.vertex.pretrain, pretrain), (config.vertex.linear_eval, linear_eval or 0)):
+        running = how_to_run.settings({how_to_run.VARIABLE: vertex.how_pretrain_runs(vertex._with_gpus(config, worker))})
+        assert (running["min_gpus"], running["allow_cpu"]) == (count, False)

@@ -150,7 +150,8 @@ def pretrain() -> dict:
                 "learning_rate": 0.3 / epoch, "images_per_second": 100.0, "knn_train_top1": 0.5 if epoch == 4 else None}
                for epoch in range(1, 5)]  # fmt: skip
     return {"epochs": 4, "steps": 40, "seconds": 12.5, "images_per_second": 101.0, "final_loss": -0.4, "output_std_ratio": 0.9,
-            "effective_rank": 20.0, "knn_train_top1": 0.5, "resumed_from_step": 0, "steps_an_epoch": 10, "device": "CPU", "warm_start": None,
+            "effective_rank": 20.0, "knn_train_top1": 0.5, "resumed_from_step": 0, "steps_an_epoch": 10, "device": "CPU", "device_memory": 16_000_000_000,
+            "tensorflow": "TensorFlow 2.21.0, built with CUDA 12.5.1", "warm_start": None,
             "history": history}  # fmt: skip
 
 
