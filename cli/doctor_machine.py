@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from packaging.requirements import Requirement
 
 from cli import preconditions
+from contracts.cores import cores
 from contracts.layout import Layout, active_run
 from pipeline_config import ConfigurationError
 
@@ -79,13 +80,13 @@ def system(name: str = platform.system(), machine: str = platform.machine(), lib
 
 
 def processor(cpuinfo: pathlib.Path = pathlib.Path("/proc/cpuinfo")) -> Finding:
-    """Number of usable cores, and the instructions that TensorFlow's kernels are built for."""
-    cores = len(os.sched_getaffinity(0))
+    """Number of cores that this process may use, by its affinity and its container's quota, and the instructions that TensorFlow's kernels are built for."""
+    count = cores()
     flags = next((line.split(":")[1].split() for line in cpuinfo.read_text().splitlines() if line.startswith("flags")), [])
     if "avx" not in flags:
         return Finding(FAIL, "processor", "has no AVX, which TensorFlow's packages are built for", "use another machine")
     fast = {"avx2", "fma"} <= set(flags)
-    return judge(fast, "processor", f"{cores} core{'s' if cores > 1 else ''}{'' if fast else ' without AVX2 and FMA'}",
+    return judge(fast, "processor", f"{count} core{'s' if count > 1 else ''}{'' if fast else ' without AVX2 and FMA'}",
                  "training takes several times as long; a newer processor is faster", WARN)  # fmt: skip
 
 

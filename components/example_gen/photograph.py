@@ -135,6 +135,15 @@ def ending(data: bytes) -> str:
         return ENDINGS[image.format][0]
 
 
+def pixels(data: bytes) -> int:
+    """Width x height as the header says, without decoding; 0 if it is of no format that is read, or damaged."""
+    try:
+        with _open(data) as image:
+            return image.width * image.height
+    except Unusable:
+        return 0
+
+
 def _prepare(data: bytes, max_side: int, max_pixels: int, min_side: int) -> Photograph:
     # Pillow's plugins raise all kinds of errors on a hostile file (OSError, SyntaxError, struct.error, ...): each means damage.
     # MemoryError too: the pixels were counted before, so that only a hostile header asks for more than there is.

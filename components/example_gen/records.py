@@ -5,14 +5,19 @@ description (path, hash, thumbnail, where the record is: about a kilobyte). Desc
 shard, to workers that copy the records into the output files. So image bytes need constant memory for any amount of data.
 """
 
+import collections
 import posixpath
 import uuid
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import apache_beam as beam
 import numpy as np
 import tensorflow as tf
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.timestamp import MIN_TIMESTAMP
+from apache_beam.utils.windowed_value import WindowedValue
 from tfx.dsl.io import fileio
 
 import pipeline_config
@@ -21,10 +26,16 @@ from components.example_gen.data_set import DataSet
 from components.example_gen.folder import Folder
 from components.example_gen.photograph import Encoded
 from contracts import examples
+from contracts.cores import cores
 
 # One reader reads a shard: small enough to spread over workers, large enough to read in one go.
 SHARD_EXAMPLES = 1000
 SHARD_BYTES = 64 << 20
+# Files a thread that are read ahead, so that it need not wait for one that takes long.
+AHEAD = 4
+# Pixels that are decoded at once, for each core, and at least data.max_pixels: a photograph of 24 megapixels, as most cameras take,
+# on every core. Larger ones are decoded fewer at a time. A pixel takes 3 bytes, and up to 18 while a JPEG 2000 is decoded.
+PIXELS_A_CORE = 24_000_000
 
 
 @dataclass(frozen=True)
@@ -88,7 +99,11 @@ def ingest(
 
 
 class Normalise(beam.DoFn):
-    """Turns encoded files into descriptions; the records go to scratch files, one for each bundle of work."""
+    """Turns encoded files into descriptions; the records go to scratch files, one for each bundle of work.
+
+    Files are decoded by as many threads as there are cores (Pillow and TensorFlow let others run meanwhile), and leave in the
+    order in which they came, so that threads change nothing but the time.
+    """
 
     def __init__(self, scratch: str, classes: tuple[str, ...], max_side: int, max_pixels: int, min_side: int):
         self.scratch = scratch
@@ -97,26 +112,54 @@ class Normalise(beam.DoFn):
         self.max_pixels = max_pixels
         self.min_side = min_side
 
+    def setup(self):
+        self.workers = cores()
+        self.threads = ThreadPoolExecutor(self.workers)
+        self.most_pixels = max(self.max_pixels, PIXELS_A_CORE * self.workers)
+
+    def teardown(self):
+        self.threads.shutdown(cancel_futures=True)
+
     def start_bundle(self):
+        self.waiting = collections.deque()  # the pixels and the work of a thread, for each file
+        self.pixels = 0
         self.part = posixpath.join(self.scratch, uuid.uuid4().hex)
         self.file = None
         self.offset = 0
 
     def process(self, encoded: Encoded) -> Iterator[Description]:
+        # Bytes count as the fewest pixels they may be of: what is no image is held too.
+        pixels = max(photograph.pixels(encoded.data), len(encoded.data) // 4)
+        while self.waiting and (len(self.waiting) >= AHEAD * self.workers or self.pixels + pixels > self.most_pixels):
+            yield self._next()
+        self.waiting.append((pixels, self.threads.submit(self._prepare, encoded)))
+        self.pixels += pixels
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        while self.waiting:
+            yield WindowedValue(self._next(), MIN_TIMESTAMP, (GlobalWindow(),))
+        if self.file is not None:
+            self.file.close()
+
+    def _prepare(self, encoded: Encoded) -> tuple[Description, bytes]:
+        """What a file is, and its record, b"" if it cannot be used; on a thread."""
         description, jpeg = describe(encoded, self.max_side, self.max_pixels, self.min_side)
         if description.reason:
-            yield description
-            return
-        record = _record(jpeg, self.labels[encoded.class_name], encoded, description.content_hash)
+            return description, b""
+        return description, _record(jpeg, self.labels[encoded.class_name], encoded, description.content_hash)
+
+    def _next(self) -> Description:
+        """The description of the file that has waited longest, whose record is written."""
+        pixels, work = self.waiting.popleft()
+        self.pixels -= pixels
+        description, record = work.result()
+        if description.reason:
+            return description
         if self.file is None:
             self.file = fileio.open(self.part, "wb")
         self.file.write(record)
-        yield replace(description, part=self.part, offset=self.offset, length=len(record))
-        self.offset += len(record)
-
-    def finish_bundle(self):
-        if self.file is not None:
-            self.file.close()
+        offset, self.offset = self.offset, self.offset + len(record)
+        return replace(description, part=self.part, offset=offset, length=len(record))
 
 
 def describe(encoded: Encoded, max_side: int, max_pixels: int, min_side: int) -> tuple[Description, bytes]:

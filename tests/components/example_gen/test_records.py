@@ -5,13 +5,16 @@ import io
 import json
 import pathlib
 import shutil
+import threading
+import time
 
 import apache_beam as beam
+import pytest
 import tensorflow as tf
 from apache_beam.options.pipeline_options import PipelineOptions
 from PIL import Image
 
-from components.example_gen import data_set, records
+from components.example_gen import data_set, photograph, records
 from components.example_gen.folder import open_folder
 from components.example_gen.report import summary
 from contracts import examples
@@ -219,3 +222,50 @@ def test_the_same_picture_in_two_classes_is_listed_however_it_was_saved(flowers,
         [{"path": "daisy/larger.png", "class": "daisy"}, {"path": "rose/4.jpg", "class": "rose"}],
     ]
     assert "; 2 pictures are in more than one class: look at the labels" in summary(report)
+
+
+def test_one_thread_and_many_write_the_same_bytes_and_name_the_same_files(flowers, tmp_path, monkeypatch, photograph_bytes):
+    for index in range(4):  # slow and fast ones, unusable ones between them
+        (flowers / "daisy" / f"large{index}.png").write_bytes(photograph_bytes(700 + index, "PNG", size=(1200, 900)))
+        (flowers / "daisy" / f"broken{index}.jpg").write_bytes(photograph_bytes(800 + index)[: 400 + index])
+    found = {}
+    for threads in (1, 5):
+        monkeypatch.setattr(records, "cores", lambda threads=threads: threads)
+        report = ingest(flowers, tmp_path / f"{threads}", max_pixels=2_000_000)
+        files = sorted((tmp_path / f"{threads}").glob("Split-*/*.gz"))
+        found[threads] = report, [(path.name, path.read_bytes()) for path in files]
+    assert found[1] == found[5]
+    assert [file["path"] for file in found[5][0]["quarantined"]["files"]] == [f"daisy/broken{index}.jpg" for index in range(4)]
+
+
+@pytest.mark.parametrize(("most", "at_once"), [(100_000, 4), (4_000, 2), (1_000, 1)])
+def test_the_pixels_that_are_decoded_at_once_are_bounded(flowers, tmp_path, monkeypatch, most, at_once):
+    """Photographs of 1,728 pixels each; one that is larger than the bound is decoded alone."""
+    running, seen, prepare, lock = set(), [], photograph.prepare, threading.Lock()
+
+    def watched(data, *settings):
+        with lock:
+            running.add(id(data))
+            seen.append(len(running))
+        time.sleep(0.02)
+        try:
+            return prepare(data, *settings)
+        finally:
+            with lock:
+                running.remove(id(data))
+
+    monkeypatch.setattr(records, "cores", lambda: 4)
+    monkeypatch.setattr(records, "PIXELS_A_CORE", most / 4)
+    monkeypatch.setattr(photograph, "prepare", watched)
+    records.ingest(beam.Pipeline(), open_folder(str(flowers), 0.15), 64, most if most > 1_728 else 1_728, 0.15, 0, "", str(tmp_path / "out"),
+                   str(tmp_path / "out/report.json"))  # fmt: skip
+    assert max(seen) <= at_once and (at_once == 1 or max(seen) > 1)
+
+
+def test_an_error_that_is_none_of_the_files_ends_the_node(flowers, tmp_path, monkeypatch):
+    def failing(*given):
+        raise RuntimeError("no memory for threads")
+
+    monkeypatch.setattr(photograph, "prepare", failing)
+    with pytest.raises(RuntimeError, match="no memory for threads"):
+        ingest(flowers, tmp_path / "out")
