@@ -16,27 +16,25 @@ WORDS = (*(os.strerror(number) for number in NUMBERS), "database or disk is full
 
 # run.json fits several times, unless a hundred thousand photographs are in quarantine.
 RESERVE_BYTES = 1 << 18
+RESERVE = ".reserve"
 
 
-class Reserve:
-    """Room on the disk that is kept until it is needed most: to record that there was none."""
+def reserve(folder: pathlib.Path) -> None:
+    """Takes RESERVE_BYTES in an existing folder, to be kept until room is needed most: to record that there was none.
 
-    def __init__(self, folder: pathlib.Path):
-        """Takes RESERVE_BYTES in an existing folder.
+    Raises:
+      OSError: there is no room; nothing is left of the attempt.
+    """
+    try:
+        (folder / RESERVE).write_bytes(os.urandom(RESERVE_BYTES))  # which no file system stores in less
+    except OSError:
+        release(folder)
+        raise
 
-        Raises:
-          OSError: there is no room; nothing is left of the attempt.
-        """
-        self._path = folder / ".reserve"
-        try:
-            self._path.write_bytes(os.urandom(RESERVE_BYTES))  # which no file system stores in less
-        except OSError:
-            self.release()
-            raise
 
-    def release(self) -> None:
-        """Gives the room back; does nothing when it is called again."""
-        self._path.unlink(missing_ok=True)
+def release(folder: pathlib.Path) -> None:
+    """Gives that room back, if it was taken."""
+    (folder / RESERVE).unlink(missing_ok=True)
 
 
 def is_full(error: BaseException) -> bool:

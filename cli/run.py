@@ -119,21 +119,22 @@ def run(config: Config, layout: Layout, options: Options) -> ExitStatus:
         folder = layout.run(start.run_id)
         folder.mkdir(parents=True)
         try:
-            reserve = full_disk.Reserve(folder)
+            full_disk.reserve(folder)
         except OSError:
             folder.rmdir()  # no run has begun
             raise
         with contextlib.ExitStack() as at_the_end, console(folder / "log.txt", options.output) as shown:
-            at_the_end.callback(reserve.release)
+            at_the_end.callback(full_disk.release, folder)
             shown.say(f"Run {start.run_id}: preset {config.preset}, data {config.data.source}")
             shown.say(f"Full log: {folder / 'log.txt'}")
-            say_killed(run_record.begin(start, layout), shown)
-            return _run_and_record(start, layout, options, shown, reserve)
+            killed = run_record.begin(start, layout)
+            if killed is not None:
+                full_disk.release(layout.run(killed["run_id"]))
+            say_killed(killed, shown)
+            return _run_and_record(start, layout, options, shown)
 
 
-def _run_and_record(
-    start: Start, layout: Layout, options: Options, shown: Console, reserve: full_disk.Reserve
-) -> ExitStatus:  # fmt: skip
+def _run_and_record(start: Start, layout: Layout, options: Options, shown: Console) -> ExitStatus:
     started = time.monotonic()
     error: BaseException | None = None
     shown.begins = lambda node: run_record.write_started(start, layout, node, time.monotonic() - started)
@@ -159,7 +160,7 @@ def _run_and_record(
             start = dataclasses.replace(start, origin=prepared.origin, recipe=prepared.recipe)
             local.run(start.config, prepared, layout, start.run_id, shown.expect)
     except (Exception, KeyboardInterrupt) as caught:
-        reserve.release()
+        full_disk.release(layout.run(start.run_id))
         with contextlib.suppress(OSError):  # a full disk, on which the log cannot grow
             traceback.print_exception(caught)  # to descriptor 2, which is the log file
         error = caught

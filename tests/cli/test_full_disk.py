@@ -44,10 +44,10 @@ def test_the_folder_with_the_least_room_is_named_also_where_it_is_not_there_yet(
 
 
 def test_the_reserve_is_room_until_it_is_released(tmp_path):
-    reserve = full_disk.Reserve(tmp_path)
+    full_disk.reserve(tmp_path)
     assert sum(path.stat().st_blocks * 512 for path in tmp_path.iterdir()) >= full_disk.RESERVE_BYTES
-    reserve.release()
-    reserve.release()
+    full_disk.release(tmp_path)
+    full_disk.release(tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -93,6 +93,20 @@ def test_a_run_whose_disk_is_full_is_recorded_as_failed_in_the_room_that_was_kep
     assert record["status"] == "failed" and record["error"].startswith("the disk is full: ")
     assert len(seen) == 1 and not list(layout.root.rglob(".reserve"))
     assert "the disk is full" in capfd.readouterr().err
+
+
+def test_the_reserve_of_a_run_that_was_killed_is_given_back_by_the_next(tmp_path, monkeypatch):
+    layout = Layout.at(str(tmp_path))
+    run_record.begin(run_record.Start("20260101-000000-0000", "2026-01-01T00:00:00+00:00", pipeline_config.QUICK), layout)
+    full_disk.reserve(layout.run("20260101-000000-0000"))
+
+    def fails(*arguments):
+        raise ValueError("x")
+
+    monkeypatch.setattr(local, "prepare", fails)
+    assert run.run(pipeline_config.QUICK, layout, run.Options(output=run.Output.QUIET)) == 1
+    assert files.read_json(layout.run("20260101-000000-0000") / "run.json")["status"] == "killed"
+    assert not list(layout.root.rglob(".reserve"))
 
 
 @pytest.fixture
