@@ -1,6 +1,5 @@
 """What ingest would find in folders, by ingest's own code, without writing anything: `flowers doctor` says it before a run."""
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -8,6 +7,7 @@ from typing import NamedTuple
 import pipeline_config
 from components.example_gen import listing, photograph, records, report
 from components.example_gen.folder import Folder
+from contracts.cores import cores
 
 # Photographs that are decoded: two cores take half a minute for so many of 12 megapixels, and a few seconds for small ones. Folders of
 # people's own photographs seldom have more that are labelled.
@@ -42,7 +42,7 @@ def look(parts: Sequence[Folder], data: pipeline_config.Data, most: int = MOST) 
         encoded = listing.read(candidate, photograph.max_file_bytes(data.max_pixels))
         return records.describe(encoded, data.max_side, data.max_pixels, data.min_side)[0]
 
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
+    with ThreadPoolExecutor(cores()) as threads:
         found = list(threads.map(describe, chosen))
     source = parts[0]
     divided = records.divide(
