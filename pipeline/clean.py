@@ -36,7 +36,8 @@ def plan(layout: Layout, keep: int, registered_by: Set[str]) -> list[Kind]:
     newest = {path.name for path in sorted(_folders(layout.root / "runs"))[-keep:]} | {layout.latest.resolve().name}
     finished = [one["run_id"] for one in records if one["status"] == "finished"]
     kept = newest | set(finished[-1:])
-    wanted = {_place(uri) for run_id in kept for one in metadata.executions(layout.metadata, run_id) for uri in one.outputs.values()}
+    wanted = {place for run_id in kept for one in metadata.executions(layout.metadata, run_id) for uri in one.outputs.values()
+              for place in metadata.places(uri)}  # fmt: skip
     fingerprints = {(one.get("data") or {}).get("fingerprint") for one in records if one["run_id"] in kept}
     # NODE/OUTPUT/EXECUTION; TFX's own folders lie one deeper, in NODE/.system/.
     outputs = [path for path in layout.artifacts.glob("*/[!.]*/*") if _is_folder(path)]
@@ -73,11 +74,6 @@ def _of_run(folder: pathlib.Path, registered_by: Set[str]) -> list[pathlib.Path]
     if folder.name in registered_by or record.get("schedule"):
         return [path for path in folder.iterdir() if path.name != "run.json"]
     return [folder]
-
-
-def _place(uri: str) -> tuple[str, ...]:
-    """NODE, OUTPUT and EXECUTION of an artifact, which stay if DIR is moved."""
-    return pathlib.PurePath(uri).parts[-3:]
 
 
 def _kind(title: str, paths: Iterable[pathlib.Path]) -> Kind:

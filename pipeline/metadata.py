@@ -156,13 +156,22 @@ def _is_outdated(artifact: metadata_store_pb2.Artifact, registered: Mapping[str,
     return bool(version) and registered.get(version) != alias
 
 
-def forget(database: pathlib.Path, places: Collection[tuple[str, ...]]) -> None:
-    """Marks the artifacts whose URI ends in one of these parts (node, output, execution) as deleted, so that no cache serves them."""
+def places(uri: str) -> set[tuple[str, ...]]:
+    """All that may be node, output and execution in a URI, which stay if DIR is moved: three parts in a row.
+
+    They are its last three, but for an artifact that is a single value: its URI is that of the file `value` below them.
+    """
+    parts = pathlib.PurePath(uri).parts
+    return {parts[-3:], parts[-4:-1]}
+
+
+def forget(database: pathlib.Path, gone_places: Collection[tuple[str, ...]]) -> None:
+    """Marks the artifacts in these folders (node, output, execution) as deleted, so that no cache serves them."""
     if not database.exists():
         return
     store = _open(database)
     gone = [one for one in store.get_artifacts()
-            if one.state == metadata_store_pb2.Artifact.LIVE and pathlib.PurePath(one.uri).parts[-3:] in places]  # fmt: skip
+            if one.state == metadata_store_pb2.Artifact.LIVE and not places(one.uri).isdisjoint(gone_places)]  # fmt: skip
     for artifact in gone:
         artifact.state = metadata_store_pb2.Artifact.DELETED
     store.put_artifacts(gone)

@@ -11,7 +11,7 @@ from tiny import OPEN_GATE, PATIENCE_SECONDS, PROJECT, TINY
 from cli.clean import amount
 from cli.main import main
 from contracts.layout import Layout, point_latest_at, run_lock
-from pipeline import clean
+from pipeline import clean, metadata
 
 
 def made(layout, number, status="finished", schedule=None):
@@ -87,6 +87,20 @@ def test_what_cannot_be_meant_is_refused(tmp_path, capsys, arguments, message):
                                             (2_345_678_901, "2.3 GB")])  # fmt: skip
 def test_bytes_have_a_unit(size, text):
     assert amount(size) == text
+
+
+def test_every_output_of_the_newest_finished_run_is_there_afterwards_and_none_of_a_former_one_is_served(finished_run, tmp_path):
+    root = tmp_path / "DIR"
+    shutil.copytree(finished_run.root, root, symlinks=True)
+    layout = Layout.at(str(root))
+    (root / "artifacts/Pretrain/model/999").mkdir()  # of a run that has no record any more
+    assert sum(len(kind.paths) for kind in clean.plan(layout, 1, set())[:1]) == 1
+    clean.carry_out(layout, clean.plan(layout, 1, set()))
+    assert not (root / "artifacts/Pretrain/model/999").exists()
+    outputs = [uri for one in metadata.executions(layout.metadata, finished_run.run_ids[1]) for uri in one.outputs.values()]
+    assert len(outputs) == 14 and all((root / pathlib.Path(uri).relative_to(finished_run.root)).exists() for uri in outputs)
+    metadata.forget(layout.metadata, {place for uri in outputs for place in metadata.places(uri)})
+    assert not any(one.outputs for one in metadata.executions(layout.metadata, finished_run.run_ids[1]))
 
 
 @pytest.mark.slow
