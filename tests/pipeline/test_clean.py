@@ -94,11 +94,11 @@ def test_every_output_of_the_newest_finished_run_is_there_afterwards_and_none_of
     shutil.copytree(finished_run.root, root, symlinks=True)
     layout = Layout.at(str(root))
     (root / "artifacts/Pretrain/model/999").mkdir()  # of a run that has no record any more
-    assert sum(len(kind.paths) for kind in clean.plan(layout, 1, set())[:1]) == 1
+    assert root / "artifacts/Pretrain/model/999" in clean.plan(layout, 1, set())[0].paths
     clean.carry_out(layout, clean.plan(layout, 1, set()))
     assert not (root / "artifacts/Pretrain/model/999").exists()
     outputs = [uri for one in metadata.executions(layout.metadata, finished_run.run_ids[1]) for uri in one.outputs.values()]
-    assert len(outputs) == 14 and all((root / pathlib.Path(uri).relative_to(finished_run.root)).exists() for uri in outputs)
+    assert len(outputs) > 10 and all((root / pathlib.Path(uri).relative_to(finished_run.root)).exists() for uri in outputs)
     metadata.forget(layout.metadata, {place for uri in outputs for place in metadata.places(uri)})
     assert not any(one.outputs for one in metadata.executions(layout.metadata, finished_run.run_ids[1]))
 
