@@ -25,7 +25,7 @@ LONGEST = 80
 # Most characters of a word that is never broken: a column of that width leaves room for two others on a phone of 360 pixels.
 LONGEST_WORD = 18
 # After which a name may be broken before it is too wide.
-SEPARATORS = re.compile(r"(?<=[/_.=,-])")
+SEPARATORS = re.compile(r"(?<=[/_.=,>-])")
 
 
 def name(given: object, longest: int = LONGEST) -> str:

@@ -89,7 +89,8 @@ def test_a_line_that_somebody_changed_is_listed_without_its_next_run(table, flow
     assert re.search(r"odd +│ 0 4 \* \* 1#2 │ active │ +│ +│ +│ +│", flowers("list"))
 
 
-def test_the_command_in_the_crontab_runs_the_pipeline_as_it_was_configured(table, flowers, tmp_path, monkeypatch):
+def test_a_whole_line(table, flowers, tmp_path, monkeypatch):
+    """The command in the crontab runs the pipeline as it was configured. The test's name is part of its paths: a line is limited."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TFDS_DATA_DIR", "data sets")
     root = tmp_path / "100% runs"

@@ -66,4 +66,4 @@ def test_hints_name_the_command_as_it_was_typed(tmp_path, capsys, monkeypatch, s
 def test_running_text_is_folded_and_examples_are_not(monkeypatch):
     monkeypatch.setenv("COLUMNS", "60")
     description, _, rest = verbs()["embed"].format_help().partition("positional arguments:")
-    assert max(map(len, description.splitlines())) <= 60 and "  flowers embed FOLDER -o photographs.npy --version 3\n" in rest
+    assert max(map(len, description.splitlines())) <= 60 and "  flowers embed FOLDER -o photographs.parquet --update\n" in rest

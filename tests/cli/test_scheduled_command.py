@@ -105,12 +105,12 @@ def test_the_last_run_is_told_with_what_it_found(tmp_path, entry):
     record(tmp_path, "2026-03-02 03:00:01", **FOUND)
     record(tmp_path, "2026-03-05 12:00:00", schedule=None)  # by hand
     log(tmp_path, ("2026-03-02 03:40:00", 0))
-    assert last_run.of_entry(entry) == last_run.LastRun("2026-03-02 03:00", "finished", "version 3, 76.6% (random-init 67.8%)")
+    assert last_run.of_entry(entry) == last_run.LastRun("2026-03-02 03:00", "finished", "version 3, 76.6 % (random-init 67.8 %)")
 
 
 def test_a_run_without_news_says_so(tmp_path, entry):
     record(tmp_path, "2026-03-02 03:00:01", **FOUND, nodes={"Pretrain": {"state": "cached"}})
-    assert last_run.of_entry(entry).found == "nothing new: version 3, 76.6% (random-init 67.8%)"
+    assert last_run.of_entry(entry).found == "nothing new: version 3, 76.6 % (random-init 67.8 %)"
 
 
 def test_a_run_that_was_killed_or_goes_on_is_told(tmp_path, entry):

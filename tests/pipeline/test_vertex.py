@@ -314,7 +314,7 @@ def test_nothing_in_the_job_is_a_path_of_this_machine(job):
     (["vertex.linear_eval.accelerator=NVIDIA_L4", "vertex.linear_eval.accelerators=1"], "must be none for n2-standard-8"),
     (["vertex.pretrain.machine_type=a3-highgpu-1g", "vertex.pretrain.accelerator=NVIDIA_H100_80GB",
       "vertex.pretrain.accelerators=1", "vertex.pretrain.spot=false"], "vertex.pretrain.spot must be true"),
-    (["vertex.pretrain.boot_disk_gb=50"], "vertex.pretrain.boot_disk_gb must be between 100 and 64000"),
+    (["vertex.pretrain.boot_disk_gb=50"], "vertex.pretrain.boot_disk_gb must be between 100 and 64,000"),
     (["registry.name=Flowers.1"], "registry.name must be at most 63 lower-case letters"),
     (["vertex.serving_image=an image"], "vertex.serving_image must be HOST/PATH:TAG"),
     (["vertex.labels=Team=Flowers"], "vertex.labels must be KEY=VALUE of lower-case"),

@@ -100,7 +100,7 @@ def test_one_label_of_a_class_is_told_once(features, caplog):
     labels = np.array([0] * 4 + [1] * 4 + [2])
     few = Features(features.train[:9], labels, features.eval, features.eval_labels)
     evaluate(few, few, LinearEval(folds=2, neighbours=3, label_draws=2))
-    assert caplog.text.count("no cross-validation") == 1
+    assert caplog.text.count("1 of 3 classes have one labelled photograph") == 1
 
 
 def test_settings_come_back_from_json_and_are_checked():

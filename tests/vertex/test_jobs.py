@@ -197,8 +197,8 @@ def test_submit_compiles_starts_and_waits(google, capsys, monkeypatch):
         looks(State.PIPELINE_STATE_RUNNING, task(1, "ExampleGen", Task.State.SKIPPED)),
         looks(State.PIPELINE_STATE_SUCCEEDED, task(61, "Pretrain", Task.State.SUCCEEDED)),
     ]
-    arguments = ["submit", *TARGET, "--set", "vertex.poll_seconds=0.01"]
-    assert main([*arguments, "--wait"]) == 0
+    arguments = ["submit", *TARGET]
+    assert main([*arguments, "--wait", "--set", "vertex.poll_seconds=0.01"]) == 0
     out = capsys.readouterr().out
     (job_id,) = ids(google)
     assert f"Submitted projects/123456789012/locations/europe-west4/pipelineJobs/{job_id}" in out

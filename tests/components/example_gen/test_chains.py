@@ -69,15 +69,17 @@ def test_of_a_chain_on_both_given_sides_only_what_eval_shows_is_left_out():
 
 
 def built(divided):
-    return report.build(divided, classes=["closed", "open"], **ABOUT) | {"splits": {
-        split: {"images": 0, "by_class": {name: sum(d.class_name == name and side == split for d, side in zip(
-            divided.usable, divided.splits, strict=True)) for name in ("closed", "open")}} for split in ("train", "eval")}}  # fmt: skip
+    """The ingest report, with the splits that are written later."""
+    sides = list(zip((one.class_name for one in divided.usable), divided.splits, strict=True))
+    splits = {split: {"images": sum(side == split for _, side in sides), "by_class": {name: sides.count((name, split)) for name in ("closed", "open")}}
+              for split in ("train", "eval", "unlabelled")}  # fmt: skip
+    return report.build(divided, classes=["closed", "open"], **ABOUT) | {"splits": splits}
 
 
 def test_a_fixed_camera_is_refused_with_the_cause_and_the_settings():
     photographs = described(still(np.random.default_rng(2), 200), ["open"] * 120 + ["closed"] * 80)
     found = built(records.divide(photographs, False, 0.15, 150))
-    sentences = refusals(found, {}, 0.01)
+    sentences = refusals(found, {}, 0.01, 1)
     assert sentences[1] == (
         "class 'open' has no photograph in eval (by content): 120 of its 120 photographs look alike, one like the next, and count as "
         "one picture (such as 'open/s0/0.jpg', 'open/s0/1.jpg', 'open/s0/10.jpg'); set data.group_by, for example to folder, so that the "
@@ -91,7 +93,7 @@ def test_a_fixed_camera_is_refused_with_the_cause_and_the_settings():
 def test_each_of_the_settings_divides_a_fixed_camera(settings):
     photographs = described(still(np.random.default_rng(2), 200), ["open"] * 120 + ["closed"] * 80)
     divided = records.divide(photographs, False, 0.15, 0, **settings)
-    assert refusals(built(divided), {}, 0.01) == []
+    assert refusals(built(divided), {}, 0.01, 1) == []
     assert division.LEFT_OUT not in divided.splits
     if "group_by" in settings:
         of = {}
@@ -104,5 +106,5 @@ def test_groups_by_path_keep_identical_files_together_and_say_so_where_a_class_i
     groups = division.by_path(["a/s1/0", "a/s1/1", "a/s2/0", "b/x", "b/s1/3"], ["h", "i", "i", "k", "l"], r"s\d")
     assert groups.tolist() == [groups[0]] * 3 + [groups[3], groups[0]] and groups[3] != groups[0]
     photographs = described(np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), np.uint8), ["open"] * 20 + ["closed"] * 20)
-    sentences = refusals(built(records.divide(photographs, False, 0.15, 0, group_by="folder")), {}, 0.01)
+    sentences = refusals(built(records.divide(photographs, False, 0.15, 0, group_by="folder")), {}, 0.01, 1)
     assert "20 of its 20 photographs are one group of data.group_by='folder' (such as 'open/s0/0.jpg'" in " ".join(sentences)

@@ -206,7 +206,7 @@ def test_a_version_in_vertex_ai_has_the_tags_that_one_on_a_disk_has(run, new_pla
     assert remote == local
     (uploaded,) = models.models[f"projects/123456789012/locations/europe-west4/models/{NAME}"].values()
     assert uploaded.labels["run_id"] == "run-1" and uploaded.labels["data_source"] == "synthetic"
-    assert uploaded.version_description.startswith("Flower backbone, linear top-1 0.61, random-init 0.52. judged without a ")
+    assert uploaded.version_description.startswith("Flower backbone, linear top-1 61.0 %, random-init 52.0 %. judged without a ")
 
 
 def test_a_remote_run_is_pushed_from_bucket_to_bucket_and_nothing_lands_on_this_machine(run, new_place, tmp_path, monkeypatch):
