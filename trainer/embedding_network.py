@@ -5,7 +5,10 @@ can pool several stages in several ways, and average over several views of the p
 Nothing here is trained: all weights are the backbone's.
 """
 
+from collections.abc import Callable
+
 import keras
+import tensorflow as tf
 
 from pipeline_config import Embedding
 from trainer.backbones import Normalization, build_backbone, stage_outputs
@@ -13,15 +16,36 @@ from trainer.backbones import Normalization, build_backbone, stage_outputs
 # Name of the nested network that holds the backbone's layers, and so its weights.
 DESCRIPTION = "description"
 
+Resize = Callable[[keras.KerasTensor, int], keras.KerasTensor]
+
+
+def antialiased(photographs: keras.KerasTensor, side: int) -> keras.KerasTensor:
+    """Squares `[batch, larger, larger, channels]` scaled down to `[batch, side, side, channels]`."""
+    return keras.layers.Resizing(side, side, antialias=True)(photographs)
+
+
+def antialiased_by_products(photographs: keras.KerasTensor, side: int) -> keras.KerasTensor:
+    """The same by two matrix products, equal up to rounding: runtimes such as LiteRT cannot scale with antialiasing."""
+    larger, channels = photographs.shape[1], photographs.shape[3]
+    # Scaling is linear and treats rows and columns alike, so that the scaled identity is its matrix.
+    identity = tf.eye(larger)[:, :, None]
+    matrix = tf.image.resize(identity, (side, larger), antialias=True)[:, :, 0].numpy()
+    rows = keras.ops.matmul(matrix, keras.ops.reshape(photographs, (-1, larger, larger * channels)))
+    turned = keras.ops.transpose(keras.ops.reshape(rows, (-1, side, larger, channels)), (0, 2, 1, 3))
+    columns = keras.ops.matmul(matrix, keras.ops.reshape(turned, (-1, larger, side * channels)))
+    return keras.ops.transpose(keras.ops.reshape(columns, (-1, side, side, channels)), (0, 2, 1, 3))
+
 
 def build_embedding_network(
-    name: str, *, width: int, stem: str, seed: int, embedding: Embedding, normalization_layer: Normalization
-) -> keras.Model:
+    name: str, *, width: int, stem: str, seed: int, embedding: Embedding, normalization_layer: Normalization,
+    resize: Resize = antialiased,
+) -> keras.Model:  # fmt: skip
     """An untrained embedding network, of stock Keras layers but for `normalization_layer`.
 
     Args:
       name, width, stem, seed, normalization_layer: as in trainer.backbones.build_backbone.
       embedding: resolution, stages, pooling and views.
+      resize: scales photographs down to one view.
 
     Returns:
       A model from whole photographs scaled to squares, `[batch, side, side, 3]` float32 in [0, 1] with side = embedding.side,
@@ -39,7 +63,7 @@ def build_embedding_network(
     description = keras.Model(backbone.input, _joined(pooled), name=DESCRIPTION)
     photographs = keras.Input((embedding.side, embedding.side, 3), name="photographs")
     # Inference mode is part of the network: called without `training`, it must not normalise by the batch.
-    described = [description(view, training=False) for view in views(photographs, embedding)]
+    described = [description(view, training=False) for view in views(photographs, embedding, resize)]
     return keras.Model(photographs, _joined_mean(described), name=name)
 
 
@@ -61,14 +85,14 @@ def pool(feature_map: keras.KerasTensor, kind: str) -> keras.KerasTensor:
     return keras.ops.sqrt(keras.ops.relu(mean_square - mean * mean))
 
 
-def views(photographs: keras.KerasTensor, embedding: Embedding) -> list[keras.KerasTensor]:
+def views(photographs: keras.KerasTensor, embedding: Embedding, resize: Resize = antialiased) -> list[keras.KerasTensor]:
     """The views of `[batch, side, side, 3]` that are averaged, each `[batch, resolution, resolution, 3]`.
 
     The whole photograph; if it is larger than a view, also its four corners and its centre, unscaled; and all of them mirrored
     if embedding.mirrored.
     """
     side, resolution = embedding.side, embedding.resolution
-    chosen = [keras.layers.Resizing(resolution, resolution, antialias=True)(photographs) if side > resolution else photographs]
+    chosen = [resize(photographs, resolution) if side > resolution else photographs]
     if side > resolution:
         near, far, centre = (0, side - resolution), (side - resolution, 0), _centred(side, resolution)
         places = [(near, near), (near, far), (far, near), (far, far), (centre, centre)]

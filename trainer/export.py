@@ -21,7 +21,14 @@ from contracts.content_hash import content_hash
 from pipeline_config import Embedding, WarmStart
 from trainer import normalization
 from trainer.backbones import Normalization, convolution_before
-from trainer.embedding_network import backbone_layers, build_embedding_network, copy_weights
+from trainer.embedding_network import (
+    Resize,
+    antialiased,
+    antialiased_by_products,
+    backbone_layers,
+    build_embedding_network,
+    copy_weights,
+)
 from trainer.photographs import evaluation_views
 
 if typing.TYPE_CHECKING:
@@ -109,11 +116,11 @@ def untrained_network(record: dict) -> keras.Model:
     return build_network(record, normalization.stock)
 
 
-def build_network(record: dict, normalization_layer: Normalization) -> keras.Model:
-    """The embedding network that a backbone record describes, with `normalization_layer` for its normalisations."""
+def build_network(record: dict, normalization_layer: Normalization, resize: Resize = antialiased) -> keras.Model:
+    """The embedding network that a backbone record describes, with these normalisations and this way to scale photographs."""
     return build_embedding_network(
         record["backbone"], **{name: record[name] for name in ("width", "stem", "seed")},
-        embedding=embedding_from_json(record["embedding"]), normalization_layer=normalization_layer)  # fmt: skip
+        embedding=embedding_from_json(record["embedding"]), normalization_layer=normalization_layer, resize=resize)  # fmt: skip
 
 
 def embedding_from_json(values: dict) -> Embedding:
@@ -214,4 +221,11 @@ def folded(network: keras.Model, record: dict) -> keras.Model:
             convolution = convolution_before(name, taken)
             taken[convolution].set_weights([given[convolution][0] * scale])
             taken[name].set_weights([beta - mean * scale])
+    return result
+
+
+def convertible(network: keras.Model, record: dict) -> keras.Model:
+    """`network` of operations that LiteRT (TensorFlow Lite) has; equal to it up to rounding. Arguments as of `folded`."""
+    result = build_network(record, normalization.stock, antialiased_by_products)
+    copy_weights(network, result)
     return result
