@@ -104,13 +104,12 @@ def test_every_output_of_the_newest_finished_run_is_there_afterwards_and_none_of
 
 
 @pytest.mark.slow
-def test_after_cleaning_the_last_run_is_served_and_a_former_one_runs_again(finished_run, forked, tmp_path):
+def test_after_cleaning_the_last_run_is_served_and_a_former_one_runs_again(small_folder, forked, tmp_path):
     root = tmp_path / "DIR"
-    shutil.copytree(finished_run.root, root, symlinks=True)
 
-    def run(*settings, root=root):
+    def run(*settings):
         overrides = [word for one in (*TINY, *OPEN_GATE, *settings) for word in ("--set", one)]
-        done = forked.run("-m", "pipeline", "run", "-q", "--data", str(finished_run.folder), "--root", str(root), *overrides,
+        done = forked.run(["-m", "pipeline", "run", "-q", "--data", str(small_folder), "--root", str(root), *overrides],
                           cwd=PROJECT, capture_output=True, text=True, timeout=PATIENCE_SECONDS)  # fmt: skip
         assert done.returncode == 0, done.stderr
         return json.loads((root / "latest/run.json").read_text())

@@ -137,7 +137,7 @@ def test_a_collapse_ends_the_run(photographs, settings, tmp_path):
 
 
 # The rate overflows float32 in the weights, or only what is computed from them.
-@pytest.mark.parametrize("rate", [1e20, pytest.param(1e38, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rate", [1e20, pytest.param(1e30, marks=pytest.mark.slow)])
 def test_a_divergence_ends_the_run_at_its_step_and_nothing_can_continue_it(photographs, settings, tmp_path, monkeypatch, rate):
     """The first step's loss is finite, as it is computed before the weights change: its checkpoint is of weights that are lost."""
     monkeypatch.setattr(loop.monitors, "effective_rank", lambda outputs: pytest.fail("the singular values of no numbers"))
