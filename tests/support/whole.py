@@ -18,9 +18,9 @@ def faults(root: pathlib.Path, name: str = "flowers-backbone", newest: int = 3) 
     Args:
       root: DIR.
       name: the registered model.
-      newest: how many versions are compared with what was registered, beside the champion.
+      newest: how many versions are compared with what was registered, beside the champion, and of how many runs the outputs are read.
     """
-    return [*_faults_of_runs(root), *_faults_of_artifacts(root), *_faults_of_registry(root, name, newest)]
+    return [*_faults_of_runs(root), *_faults_of_artifacts(root, newest), *_faults_of_registry(root, name, newest)]
 
 
 def versions(root: pathlib.Path, name: str = "flowers-backbone") -> list[Version]:
@@ -36,10 +36,10 @@ def _faults_of_runs(root: pathlib.Path) -> list[str]:
     return [*_not_json(records), *(f"{page} has no end" for page in pages)]
 
 
-def _faults_of_artifacts(root: pathlib.Path) -> list[str]:
+def _faults_of_artifacts(root: pathlib.Path, newest: int) -> list[str]:
     """What finished nodes have written, as ML Metadata names it."""
     found, layout = [], Layout(root)
-    for run in sorted(root.glob("runs/*")):
+    for run in sorted(root.glob("runs/*"))[-newest:]:  # their names begin with the time
         for execution in metadata.executions(layout.metadata, run.name):
             if execution.state not in metadata.SUCCESSFUL:
                 continue
