@@ -14,7 +14,7 @@ from inference.embed import Backbone
 from inference.index import IndexFileError
 
 
-@pytest.fixture(params=["i.parquet", "i.npy"])
+@pytest.fixture(params=["i.parquet", pytest.param("i.npy", marks=pytest.mark.slow)])
 def name(request, monkeypatch):
     """Both kinds, in several groups."""
     monkeypatch.setattr(index_files, "GROUP", 4)

@@ -37,6 +37,8 @@ def operations(settings):
     return traced.graph.get_operations()
 
 
+# Traces a whole step; that photographs cross as bytes needs none.
+@pytest.mark.slow
 @pytest.mark.parametrize("gpu", [True, False])
 def test_a_step_runs_on_a_gpu_as_a_whole(settings, monkeypatch, gpu):
     """Were the views cut from uint8, as they are on a processor, the crops alone would be left to it."""

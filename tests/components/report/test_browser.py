@@ -84,7 +84,7 @@ def measured(tab, width, media="screen", scheme="light"):
     return {what: found for what, found in tab.evaluate(MEASURE).items() if found}
 
 
-@pytest.mark.parametrize("which", ["address", "refused"])
+@pytest.mark.parametrize("which", [pytest.param("address", marks=pytest.mark.slow), "refused"])
 def test_words_are_whole_heads_above_their_columns_and_everything_fits_and_can_be_read(browser, which, request):
     tab = browser.new_page()
     tab.goto(request.getfixturevalue(which))
