@@ -12,7 +12,7 @@ a small file system of its own (mount needs root), takes the room away when a no
                 champion that is none or two (tests/support/whole.py)
     stuck       next starts that did not end with status 0, a finished record and their version in the registry
 
-Exit status 1 if any of them is not 0.
+Exit status 1 if any of them is not 0. Ctrl-C, or SIGTERM, ends the kills early, with the table of those that there were.
 """
 
 import argparse
@@ -164,12 +164,13 @@ def kills(place: Place, count: int, chance: random.Random) -> dict[str, Row]:
     took = {node: entry["seconds"] for node, entry in place.record()["nodes"].items()}
     took[BEFORE] = 1.5  # imports, the look at the data and at the registry
     rows: dict[str, Row] = {}
-    for number in range(count):
-        aim, started = (BEFORE, *NODES)[number % (1 + len(NODES))], time.monotonic()
-        place.change(aim)
-        before = hashes(place)
-        hit = kill_in(aim, place, took[aim] or 0.1, chance)
-        rows.setdefault(hit, Row()).add(place, before, f"kill {number + 1}, aimed at {aim}, in {hit}", started)
+    with contextlib.suppress(KeyboardInterrupt):
+        for number in range(count):
+            aim, started = (BEFORE, *NODES)[number % (1 + len(NODES))], time.monotonic()
+            place.change(aim)
+            before = hashes(place)
+            hit = kill_in(aim, place, took[aim] or 0.1, chance)
+            rows.setdefault(hit, Row()).add(place, before, f"kill {number + 1}, aimed at {aim}, in {hit}", started)
     return rows
 
 
@@ -246,6 +247,8 @@ def main(given: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args(given)
     chance, good = random.Random(arguments.seed), True
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell lets what it starts in the background ignore the first
+        signal.signal(number, signal.default_int_handler)
     print(f"seed {arguments.seed}")
     client.open_session()
     try:
