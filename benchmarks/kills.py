@@ -252,7 +252,8 @@ def main(given: Sequence[str] | None = None) -> int:
     print(f"seed {arguments.seed}")
     client.open_session()
     try:
-        with tempfile.TemporaryDirectory() as scratch:
+        # Ended early, a run may still be writing there.
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
             place = Place(pathlib.Path(scratch, "DIR"), pathlib.Path(scratch, "photographs"), {})
             for index in range(60):
                 file = place.photographs / f"class-{index % 5}" / f"{index}.jpg"
