@@ -75,6 +75,11 @@ def _is_pattern(text: str) -> bool:
     return True
 
 
+def is_folder(source: str) -> bool:
+    """Whether a source is a folder, by its name: not `synthetic`, and no data set of TensorFlow Datasets."""
+    return source != "synthetic" and not source.startswith("tfds:")
+
+
 @dataclass(frozen=True)
 class Data:
     """Where images come from and which of them are accepted."""
@@ -129,10 +134,10 @@ class Data:
 
     def __post_init__(self):
         require(bool(self.source), "data.source", "synthetic, tfds:NAME or a folder", self.source)
-        is_folder = self.source != "synthetic" and not self.source.startswith("tfds:")
-        require(is_folder or not self.labels, "data.labels", f"empty, as data.source is {self.source}: a labels file is for a folder",
+        folder = is_folder(self.source)
+        require(folder or not self.labels, "data.labels", f"empty, as data.source is {self.source}: a labels file is for a folder",
                 self.labels)  # fmt: skip
-        folders = is_folder or (self.unlabelled and not self.unlabelled.startswith("tfds:"))
+        folders = folder or (self.unlabelled and not self.unlabelled.startswith("tfds:"))
         require(bool(folders) or not self.exclude, "data.exclude", "empty, as no folder is read", self.exclude)
         require(all(pattern.strip("/") for pattern in self.exclude), "data.exclude", "glob patterns that are not empty", self.exclude)
         require(bool(folders) or not self.follow_links, "data.follow_links", "false, as no folder is read", self.follow_links)

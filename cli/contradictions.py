@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
 from contracts.text import visible
-from pipeline_config import Config, ConfigurationError
+from pipeline_config import Config, ConfigurationError, is_folder
 
 
 class Way(NamedTuple):
@@ -39,14 +39,10 @@ class Rule(NamedTuple):
     advice: str
 
 
-def _folder(data_source: str) -> bool:
-    return data_source != "synthetic" and not data_source.startswith("tfds:")
-
-
 RULES = (
     Rule("data.synthetic_*", lambda config, way, given: config.data.source == "synthetic",
          "only where the source is synthetic, and data.source is {config.data.source}", "leave out --data"),
-    Rule("data.min_eval", lambda config, way, given: _folder(config.data.source),
+    Rule("data.min_eval", lambda config, way, given: is_folder(config.data.source),
          "only where a folder is divided, and data.source is {config.data.source}", "set data.eval_fraction"),
     Rule("pretrain.warm_start_*", lambda config, way, given: way.warm_start,
          "only with --warm-start", "add --warm-start champion to `flowers run`"),

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
 from contracts.text import percent, visible
-from pipeline_config import QUICK
+from pipeline_config import QUICK, is_folder
 
 # Steps of the shortest schedule that is known to leave its random-init baseline behind here: `quick`, 2,040 photographs in batches
 # of 32, ends 16.4 points above it (docs/recipe.md). A warm start has had a whole schedule before, so its own is shorter.
@@ -96,7 +96,7 @@ def _after_refused_data(record: Mapping) -> Iterator[str]:
 
 def _left_out(names: Sequence[str], settings: Mapping) -> str:
     """How to run without these classes. Only folders have `data.exclude`, and only some names are patterns of themselves alone."""
-    if settings.get("source", "synthetic").startswith(("synthetic", "tfds:")) or any(set(name) & set(",*?[/") for name in names):
+    if not is_folder(settings.get("source", "synthetic")) or any(set(name) & set(",*?[/") for name in names):
         return "Or take that class out of the source."
     return f"Or run without: `--set data.exclude={_quoted(','.join([*settings.get('exclude', ()), *names]))}`."
 
