@@ -11,6 +11,7 @@ import pytest
 import rich.console
 
 from cli import summary
+from cli.program import as_typed
 from cli.settings import configuration
 from contracts.layout import Layout, new_run_id, point_latest_at
 from pipeline import run_record
@@ -135,6 +136,24 @@ def test_the_table_shows_accuracy_with_its_random_init_baseline_and_the_verdict_
                  "82 labels: 80.0 %; random-init baseline: 50.0 %; champion: 50.0 %",
                  "flowers-backbone version 2, alias champion", "1 of 3 nodes cached", "/x/[log].txt"):  # fmt: skip
         assert part in text, part
+
+
+def test_the_table_s_result_is_the_page_s_headline_with_by_how_much_accuracy_fell():
+    def result(**changes):
+        return dict(summary.rows(build(reports=REPORTS | {"verdict": REPORTS["verdict"] | changes})))["Result"]
+
+    assert result() == "Registered as version 2, the champion"
+    fallen = result(metrics={"candidate": {"accuracy": 0.6}, "champion": {"accuracy": 0.612}},
+                    evidence={"untrained": None, "champion": {"low": -0.05, "high": 0.026, "sure": False}})  # fmt: skip
+    assert fallen == ("Registered as version 2, but worse than version 1\n- Accuracy fell from 61.2 %, of version 1, to 60.0 % on the same "
+                      "photographs: by 1.2 points (95 % interval of the change −5.0 to +2.6; not sure that it is worse).")  # fmt: skip
+
+
+def test_the_table_ends_in_what_to_do_next_as_it_is_typed_here():
+    assert "Next" not in dict(summary.rows(build()))
+    refused = dict(summary.rows(build(Outcome("refused", 3.0, "too many", "DataGate"), {"ingest": REPORTS["ingest"]})))["Next"]
+    # 3 % of the files are bad, and 1 % is allowed.
+    assert "--set data.max_bad_fraction=0.03" in refused and as_typed("`flowers doctor --data") in refused
 
 
 def test_the_table_says_where_the_alias_stays():
