@@ -348,6 +348,34 @@ class LinearEval:
                 "linear_eval.label_fractions", "one or more growing numbers between 0 (excluded) and 1", shares)  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Supervised:
+    """Supervised training from scratch, which `flowers compare` sets beside SimSiam. Backbone, resolution, batch size, momentum and
+    seed are those of `pretrain`, so that only what is learned from differs."""
+
+    # The rate is base_learning_rate x batch_size / 256, as for SimSiam: 0.1 at a batch of 128, as for small images in He et al.,
+    # arXiv 1512.03385, section 4.2.
+    base_learning_rate: float = 0.2
+    # Coupled, as there; five times the value there, as in Wide ResNets (arXiv 1605.07146, section 3) for data as small.
+    weight_decay: float = 5e-4
+    # Szegedy et al., arXiv 1512.00567, section 7.
+    label_smoothing: float = 0.1
+    # Smallest share of the photograph's area in a crop; the usual 0.08 of ImageNet's recipes leaves too little of a small photograph.
+    min_area: float = 0.25
+    # Views that SimSiam's steps see are two a photograph, those of supervised training one: it makes this many times the steps.
+    steps_ratio: float = 2.0
+
+    @property
+    def views(self) -> Views:
+        """Crops and flips; colours stay, as they tell classes apart."""
+        return Views(min_area=self.min_area, jitter_probability=0.0, grey_probability=0.0, blur_probability=0.0)
+
+    def __post_init__(self):
+        require_ranges(
+            self, "supervised", base_learning_rate="(0, 1e30]", weight_decay="[0, 1e6]", label_smoothing="[0, 1)",
+            min_area="(0, 1]", steps_ratio="(0, 1000]")  # fmt: skip
+
+
 # What gate.metric can be.
 TOP1, MACRO = METRICS = ("top1", "macro")
 
@@ -482,6 +510,8 @@ class Config:
     linear_eval: LinearEval = field(default_factory=LinearEval)
     gate: Gate = field(default_factory=Gate)
     registry: Registry = field(default_factory=Registry)
+    # What SimSiam is compared with, after a run.
+    supervised: Supervised = field(default_factory=Supervised, metadata={"how_to_run": True})
     # Where and as whom, never what.
     vertex: Vertex = field(default_factory=Vertex, metadata={"how_to_run": True})
 

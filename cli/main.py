@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from cli import (
     clean,
+    compare,
     completion,
     doctor,
     embed,
@@ -39,7 +40,7 @@ from vertex import GoogleCloudError
 
 # In the order in which help shows them: what a newcomer looks for first, then by name. A new verb is a new file here and its name
 # in this list.
-VERBS = (run, clean, completion, doctor, embed, predict, registry, rehearse, report, runs, schedule, select, submit)
+VERBS = (run, clean, compare, completion, doctor, embed, predict, registry, rehearse, report, runs, schedule, select, submit)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
