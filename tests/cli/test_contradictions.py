@@ -37,7 +37,8 @@ def test_every_verb_refuses_a_setting_that_the_data_or_another_setting_makes_voi
 @pytest.mark.parametrize(("verbs", "key"), [
     (HERE, "vertex.pretrain.spot=true"), (HERE, "vertex.labels=a=b"), (HERE, "pretrain.warm_start_epochs=3"),
     (ON_VERTEX, "pretrain.warm_start_learning_rate=3"), (ON_VERTEX, "pretrain.min_gpus=2"), (ON_VERTEX, "vertex.dataflow_max_workers=3"),
-    (ON_VERTEX, "vertex.wait_hours=2"), (ON_VERTEX, "vertex.poll_seconds=2"),
+    (ON_VERTEX, "vertex.wait_hours=2"), (ON_VERTEX, "vertex.poll_seconds=2"), (HERE, "supervised.weight_decay=0.1"),
+    (ON_VERTEX, "supervised.weight_decay=0.1"),
 ])  # fmt: skip
 def test_a_setting_of_another_way_to_run_is_refused(verbs, key):
     for verb in verbs:
