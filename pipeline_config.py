@@ -394,10 +394,11 @@ class Gate:
     # a tenth of its errors is a gain. It is less from a baseline of 70 % on.
     min_gain_share: float = 0.1
     # How far below champion and best version so far, on the same photographs, a candidate may fall and still be registered, without
-    # the alias. With 455 photographs an equal candidate is refused 9 times in 100 at 3 points, and 30 at one (benchmarks/gate.py).
+    # the alias. With 455 photographs an equal candidate is refused 10 times in 100 at 3 points, and 33 at one (benchmarks/gate.py).
     max_regression: float = 0.03
     # Largest p of McNemar's test that proves a gain, or that the candidate is worse. One-sided, so half of the usual 5 %: the same
-    # decision as by the 95 % interval that is shown beside it (ICH E9, section 5.5).
+    # decision as by the 95 % interval that is shown beside it (ICH E9, section 5.5). Also how probable it may be that a champion ever
+    # gives way to a version that is no better, over all that challenge it (components/evaluator/gate.py).
     significance: float = 0.025
     # How often the number of photographs that the verdict asks for should suffice; the usual value in planning trials.
     power: float = 0.8

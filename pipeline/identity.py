@@ -128,6 +128,9 @@ def changes(before: Ingredients | None, now: Ingredients, photographs_moved: Cal
             found.append(f"{path} {'was added' if key not in was else 'was removed' if key not in is_now else 'changed'}")
         elif key == "fingerprint":
             found.append(photographs_moved(str(was.get(key)), str(is_now.get(key))))
+        elif key == "champion.challenge":
+            if _version(was, "champion") == _version(is_now, "champion"):
+                found.append(f"challenge of the champion {was[key]} → {is_now[key]}")
         elif key.startswith("champion"):
             of, title = ("champion.best", "best version so far") if key.startswith("champion.best") else ("champion", "champion")
             found.append(f"{title} {_version(was, of)} → {_version(is_now, of)}")

@@ -8,10 +8,11 @@ from registry.backend import ACCURACY, BASELINE_VERSION, BEST_VERSION, FIGURE, P
 
 
 def champion_for_gate(registry: Backend, recipe: str | None = None) -> dict | None:
-    """What the gate compares a candidate of this recipe with: {"version", "probe_uri", "content_hash" (of the probe)} or None.
+    """What the gate compares a candidate of this recipe with, or None: {"version", "probe_uri", "content_hash", "challenge"}.
 
-    That is the champion. Where another version is better by the figure that was registered, `best` has the same of that one. A
-    version that is damaged, that was rolled back from, or that came from this recipe is not the best so far.
+    That is the champion; the hash is that of its probe, and `challenge` counts the versions that were registered after it, and this
+    candidate. Where another version is better by the figure that was registered, `best` has the first three of that one. A version
+    that is damaged, that was rolled back from, or that came from this recipe is not the best so far.
 
     If the champion itself came from this recipe, it is the version that the champion was judged against, and the one that was best
     then, so that an unchanged run is served from the cache. Without a recipe it is always the champion.
@@ -26,16 +27,30 @@ def champion_for_gate(registry: Backend, recipe: str | None = None) -> dict | No
         if not judged_against:
             return None
         former = by_number.get(judged_against, champion)
-        best = by_number.get(champion.tags.get(BEST_VERSION, ""))
-        return _reference(former) | _best_of(former, [best] if best and best != former else [])
-    history = champions.history_of(registry.model_tags(), champion)
-    left = {version.version for version in versions if _rolled_back(history, version)}
+        then = by_number.get(champion.tags.get(BEST_VERSION, ""))
+        best = _first_undamaged([then] if then and then != former else [])
+        return _reference(former) | _challenge(former, int(champion.version)) | _best(best)
+    best = best_so_far(versions, champions.history_of(registry.model_tags(), champion), champion, recipe)
+    # A candidate that challenged this champion before keeps its number, so that an unchanged run is served from the cache.
+    later = [int(version.version) for version in versions if int(version.version) > int(champion.version)
+             and recipe is not None and version.tags.get(RECIPE) == recipe]  # fmt: skip
+    number = later[0] if later else int(versions[-1].version) + 1
+    return _reference(champion) | _challenge(champion, number) | _best(best)
+
+
+def best_so_far(
+    versions: Sequence[Version], history: Sequence[champions.ChampionChange], champion: Version, recipe: str | None = None
+) -> Version | None:
+    """The version with the best registered figure; None if that is the champion. The newest one of equal figures.
+
+    Without those that are damaged, that were rolled back from, or that came from `recipe`.
+    """
     others = [
         version for version in reversed(versions)
-        if version.version not in left and (recipe is None or version.tags.get(RECIPE) != recipe)
-        and figure(version) > figure(champion)
+        if figure(version) > figure(champion) and not _rolled_back(history, version)
+        and (recipe is None or version.tags.get(RECIPE) != recipe)
     ]  # fmt: skip
-    return _reference(champion) | _best_of(champion, sorted(others, key=figure, reverse=True))
+    return _first_undamaged(sorted(others, key=figure, reverse=True))
 
 
 def figure(version: Version) -> float:
@@ -48,10 +63,21 @@ def _rolled_back(history: Sequence[champions.ChampionChange], version: Version) 
     return ended is not None and ended.kind == champions.ROLLED_BACK
 
 
-def _best_of(champion: Version, candidates: Sequence[Version]) -> dict:
-    """`best`, the first undamaged one of `candidates`; empty if there is none."""
-    found = next((one for one in candidates if one.version != champion.version and not reading.verify(one)), None)
-    return {"best": _reference(found)} if found else {}
+def _challenge(champion: Version, number: int) -> dict[str, int]:
+    """`challenge`, that of the candidate whose version has that number or will have it.
+
+    Numbers are never given twice, so that a version that was pruned since counts too. A champion that was promoted later than the
+    candidate was registered is challenged for the first time.
+    """
+    return {"challenge": max(1, number - int(champion.version))}
+
+
+def _first_undamaged(versions: Sequence[Version]) -> Version | None:
+    return next((version for version in versions if not reading.verify(version)), None)
+
+
+def _best(version: Version | None) -> dict:
+    return {"best": _reference(version)} if version else {}
 
 
 def _reference(version: Version) -> dict[str, str]:

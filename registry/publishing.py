@@ -46,13 +46,13 @@ def publish(
     tags: dict[str, str],
     judged_against: str | None,
     card: str,
-    below: str = "",
+    withheld: str = "",
 ) -> Publication:
-    """Registers a blessed backbone with its probe and makes it champion, unless it is below the champion.
+    """Registers a blessed backbone with its probe and makes it champion, unless the gate withholds that.
 
-    The alias moves if the champion is still the version that the gate compared with and `below` is empty, or if another version
-    became champion meanwhile and the candidate is more accurate on the same eval split. Otherwise the version is registered without the alias,
-    with the reason in the tag WITHHELD. A backbone whose content is registered already gets no second version; a version that a
+    The alias moves if `withheld` is empty and the champion is still the version that the gate compared with, or if another version
+    became champion meanwhile and the candidate is more accurate on the same eval split. Otherwise the version is registered without
+    the alias, with the reason in the tag WITHHELD. A backbone whose content is registered already gets no second version; a version that a
     crash or a race left without the alias gets it if this judgement allows, unless it was rolled back from.
 
     Args:
@@ -60,7 +60,7 @@ def publish(
       backbone_hash, probe_hash: their `contracts.content_hash`.
       tags: names to text, besides those that the registry sets itself; FIGURE (or ACCURACY), EVAL_SPLIT and RUN_ID are read here.
       judged_against: version that was champion when the gate judged; None if there was none.
-      below: the sentence that says that the candidate is below that version on the same photographs; empty if it is not.
+      withheld: the gate's sentence that says that the candidate is not proven to be better than that version; empty if it is.
       card: text of the model card. A registered version that is undamaged keeps its own card.
 
     Raises:
@@ -84,7 +84,7 @@ def publish(
             _write_version(registry, backbone_hash, {CARD_HASH: card_hash}, existing)
             return Publication(existing, False, True, f"this backbone is already version {existing.version}, the champion")
 
-        becomes_champion, reason = _decide(tags, judged_against, below, current, existing, history)
+        becomes_champion, reason = _decide(tags, judged_against, withheld, current, existing, history)
         tags = {
             **tags, **identity, CARD_HASH: card_hash, BASELINE_VERSION: judged_against or "",
             WITHHELD: "" if becomes_champion else reason,
@@ -97,7 +97,7 @@ def publish(
 
 
 def _decide(
-    tags: dict[str, str], judged_against: str | None, below: str, current: Version | None, existing: Version | None,
+    tags: dict[str, str], judged_against: str | None, withheld: str, current: Version | None, existing: Version | None,
     history: Sequence[ChampionChange],
 ) -> tuple[bool, str]:  # fmt: skip
     """Whether a blessed backbone becomes champion, and why or why not."""
@@ -109,9 +109,9 @@ def _decide(
         )
     if current is None:
         return True, "the first champion"
+    if withheld:
+        return False, withheld if current.version == judged_against else f"{withheld}; the champion is now version {current.version}"
     if current.version == judged_against:
-        if below:
-            return False, f"registered without the alias: {below}"
         return True, f"champion in place of version {current.version}, which it was judged against"
     judged = f"version {judged_against}" if judged_against else "no champion"
     changed = f"judged against {judged}, but the champion is now version {current.version}"

@@ -84,6 +84,11 @@ def references(champion: str) -> dict[str, Reference]:
     return {name: _checked(f"{titles[name]} {one['version']}", one) for name, one in named.items()}
 
 
+def challenge(champion: str) -> int | None:
+    """Which challenge of the champion this is, from 1; None without a champion. `champion` is as for `references`."""
+    return json.loads(champion)["challenge"] if champion else None
+
+
 def _checked(title: str, reference: dict) -> Reference:
     probe = reference["probe_uri"]
     _require_hash(title, probe, reference["content_hash"])

@@ -22,8 +22,17 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
-from components.evaluator.champion import Fitted, champion_now, fit, probe_classes, references
-from components.evaluator.gate import EvaluationError, Measured, Registered, Verdict, figure, judge, required_gain
+from components.evaluator.champion import Fitted, challenge, champion_now, fit, probe_classes, references
+from components.evaluator.gate import (
+    EvaluationError,
+    Measured,
+    Registered,
+    Verdict,
+    alias_significance,
+    figure,
+    judge,
+    required_gain,
+)
 from components.evaluator.measure import measure
 from contracts import examples as features
 from contracts import files, model_files
@@ -125,21 +134,25 @@ def GateEvaluator(
     eval_patterns = eval_files(examples)
     train_patterns = examples_utils.get_split_file_patterns([examples], TRAIN_SPLIT)
     how = settings_from_json(json.loads(linear_eval)) if linear_eval else LinearEval()
+    compared_with = champion_now(registry, name) if registry else champion
     registered = {
         title: fit(one, train_patterns, eval_patterns, how, posixpath.join(evaluation.uri, PROBES, title))
-        for title, one in references(champion_now(registry, name) if registry else champion).items()
+        for title, one in references(compared_with).items()
     }
 
     models = {CANDIDATE: probe_dir, UNTRAINED: untrained_dir} | {title: one.probe for title, one in registered.items()}
     measured = measure(beam_pipeline, models, classes, eval_patterns, evaluation.uri)
     compared = {title: Registered(one.version, measured[title], one.seen) for title, one in registered.items()}
-    verdict = judge(settings, measured[CANDIDATE], measured[UNTRAINED], compared.get(CHAMPION), compared.get(BEST))
+    number = challenge(compared_with)
+    verdict = judge(settings, measured[CANDIDATE], measured[UNTRAINED], compared.get(CHAMPION), compared.get(BEST), number or 1)
 
     record = verdict_record(verdict, measured, classes, registered) | {
         # For the Pusher: what was judged, by which thresholds and on which photographs.
         "gate": dataclasses.asdict(settings),
         "figure": _number(figure(settings, measured[CANDIDATE])),
         "required_gain": _number(required_gain(settings, figure(settings, measured[UNTRAINED]))),
+        "challenge": number,
+        "alias_significance": alias_significance(settings, number) if number else None,
         "eval_split": eval_split_hash(eval_patterns),
         "probe": {"uri": probe.uri, "content_hash": probe_hash},
         "label_curve": label_curve(probe_run, registered.get(CHAMPION)),
@@ -204,6 +217,8 @@ def unjudged_record(gate: Gate) -> dict:
         "pretrained_on": {CHAMPION: None, BEST: None},
         "figure": None,
         "required_gain": None,
+        "challenge": None,
+        "alias_significance": None,
         "metrics": dict.fromkeys(NAMES),
         "per_class": {},
         "confusion_matrix": [],

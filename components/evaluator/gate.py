@@ -1,14 +1,14 @@
 """The gate: turns figures into a verdict with reasons. Pure.
 
-A backbone is blessed, and so may be registered, if every check passes; it takes the alias `champion` if it is also not below the
-champion on the same photographs. The reasons list every check, passed or failed, with figure, 95 % interval and p.
+A backbone is blessed, and so may be registered, if every check passes; it takes the alias `champion` if it is also proven to be
+better than the champion. The reasons list every check, passed or failed, with figure, 95 % interval and p.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from components.evaluator.evidence import Evidence, Pairs, pooled, share_interval, weigh
+from components.evaluator.evidence import Evidence, Pairs, photographs_needed, pooled, share_interval, weigh
 from pipeline_config import MACRO, Gate
 
 
@@ -70,8 +70,9 @@ TOLERANCE = 1e-9
 
 
 def judge(
-    gate: Gate, candidate: Measured, untrained: Measured, champion: Registered | None = None, best: Registered | None = None
-) -> Verdict:
+    gate: Gate, candidate: Measured, untrained: Measured, champion: Registered | None = None, best: Registered | None = None,
+    challenge: int = 1,
+) -> Verdict:  # fmt: skip
     """Judges a candidate by the gate's settings.
 
     Args:
@@ -80,6 +81,7 @@ def judge(
         untrained).
       champion: the version in use; None on a first run.
       best: the best version so far; None if that is the champion, or there is none.
+      challenge: which challenge of this champion it is, from 1 (`registry.comparison`).
 
     All are measured on the same photographs.
     """
@@ -101,13 +103,23 @@ def judge(
     checks += [_regression(gate, evidence[name], title, one) for name, (title, one) in registered.items()]
     reasons = [reason for _, reason in checks]
     blessed = all(passed for passed, _ in checks)
-    takes_alias = blessed and (champion is None or evidence["champion"].difference >= -TOLERANCE)
+    takes_alias = blessed
     if not registered:
         reasons.append("there is no registered version to compare with: accuracy and gain over the random-init baseline decide")
-    if blessed and not takes_alias:
-        reasons.append(f"{_points(-100 * evidence['champion'].difference)} below champion version {champion.version} on these "
-                       f"photographs: the alias champion stays with version {champion.version}")  # fmt: skip
+    elif blessed:
+        takes_alias, reason = _alias(gate, evidence["champion"], _strata(gate, champion.measured), champion.version, challenge)
+        reasons.append(reason)
     return Verdict(blessed, takes_alias, tuple(reasons), evidence)
+
+
+def alias_significance(gate: Gate, challenge: int) -> float:
+    """Largest p with which that challenge of a champion, counted from 1, takes the alias: gate.significance / (k (k + 1)).
+
+    Each challenge is another chance of luck. The shares 1 / (k (k + 1)) of all k add up to 1, so that by Bonferroni's inequality
+    (C. E. Bonferroni, 1936) the probability that a champion ever gives way to a challenger that is no better is at most
+    gate.significance, however many there are and whether or not they are judged on the same photographs.
+    """
+    return gate.significance / (challenge * (challenge + 1))
 
 
 def figure(gate: Gate, one: Measured) -> float:
@@ -159,7 +171,7 @@ def _gain(gate: Gate, evidence: Evidence, baseline: float) -> tuple[bool, str]:
         significant = f", {joint} {'' if proven else 'not '}significant at gate.significance {gate.significance:g}"
     return enough and proven, (
         f"{_compared(evidence, 'the random-init baseline', baseline)}: {'at least' if enough else 'less than'} {least}{significant}"
-        f"{'' if proven or not enough else _more(evidence)}"
+        f"{'' if proven or not enough else _more(evidence.more_photographs)}"
     )
 
 
@@ -177,21 +189,39 @@ def _regression(gate: Gate, evidence: Evidence, title: str, other: Registered) -
     )
 
 
+def _alias(gate: Gate, evidence: Evidence, strata: Sequence[Pairs], version: str, challenge: int) -> tuple[bool, str]:
+    """Whether a blessed backbone takes the alias from the champion, and a sentence that says why or why not."""
+    found = f"{_where(evidence)} champion version {version} on these photographs ({_how_sure(evidence)})"
+    if evidence.difference <= TOLERANCE:
+        return False, f"{found}: the alias champion stays with version {version}"
+    allowed = alias_significance(gate, challenge)
+    rule = (f"challenge {challenge:,} of this champion takes the alias with p up to {allowed:.3g}, gate.significance "
+            f"{gate.significance:g} / ({challenge:,} × {challenge + 1:,})")  # fmt: skip
+    if evidence.p <= allowed:
+        return True, f"{found}: {rule}, so that the alias champion moves to this one"
+    photographs = sum(one.photographs for one in strata)
+    more = max(1, photographs_needed(strata, allowed, gate.power) - photographs)
+    return False, f"{found}: {rule}, so that it stays with version {version}{_more(more)}"
+
+
 def _compared(evidence: Evidence, other: str, reached: float) -> str:
     """The start of a sentence: how far above or below, with interval and p."""
+    return f"accuracy is {_where(evidence)} {other} ({100 * reached:.1f} %; {_how_sure(evidence)})"
+
+
+def _where(evidence: Evidence) -> str:
     distance = abs(100 * evidence.difference)
-    where = "equal to" if distance <= TOLERANCE else f"{_points(distance)} {'above' if evidence.difference > 0 else 'below'}"
-    return (
-        f"accuracy is {where} {other} ({100 * reached:.1f} %; 95 % interval of the difference {100 * evidence.low:.1f} to "
-        f"{100 * evidence.high:.1f} points, p = {evidence.p:.2g})"
-    )
+    return "equal to" if distance <= TOLERANCE else f"{_points(distance)} {'above' if evidence.difference > 0 else 'below'}"
 
 
-def _more(evidence: Evidence) -> str:
-    if evidence.more_photographs is None:
+def _how_sure(evidence: Evidence) -> str:
+    return f"95 % interval of the difference {100 * evidence.low:.1f} to {100 * evidence.high:.1f} points, p = {evidence.p:.2g}"
+
+
+def _more(more_photographs: int | None) -> str:
+    if more_photographs is None:
         return "; neither is ahead, so no number of photographs can be stated"
-    return (f"; if they go on to differ like this, about {evidence.more_photographs:,} more labelled photographs in eval would "
-            "settle it")  # fmt: skip
+    return f"; if they go on to differ like this, about {more_photographs:,} more labelled photographs in eval would settle it"
 
 
 def _points(distance: float) -> str:

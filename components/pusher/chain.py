@@ -23,7 +23,7 @@ class Model:
 class Blessing:
     """The blessing artifact's custom properties; `baseline_version` is "" if there was no champion.
 
-    `takes_alias`: whether the candidate is not below that champion.
+    `takes_alias`: whether the candidate is proven to be better than that champion.
     """
 
     blessed: bool

@@ -164,7 +164,7 @@ def push(
     publication = publishing.publish(
         open_registry(registry_dir, name), backbone=backbone_dir, probe=probe_dir,
         backbone_hash=judged_backbone.content_hash, probe_hash=judged_probe.content_hash,
-        judged_against=blessed.baseline_version or None, card=card, below="" if blessed.takes_alias else verdict["reasons"][-1],
+        judged_against=blessed.baseline_version or None, card=card, withheld="" if blessed.takes_alias else verdict["reasons"][-1],
         tags={
             ACCURACY: repr(verdict["metrics"]["candidate"]["accuracy"]),
             FIGURE: repr(verdict["figure"]),

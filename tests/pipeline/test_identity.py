@@ -112,12 +112,14 @@ def test_files_are_named_by_what_happened_to_them():
 
 
 def test_photographs_champion_and_inputs_are_named():
-    def champion(version):
-        return json.dumps({"version": version, "probe_uri": f"/{version}", "content_hash": version})
+    def champion(version, challenge=1):
+        return json.dumps({"version": version, "probe_uri": f"/{version}", "content_hash": version, "challenge": challenge})
 
     assert because(ingredients(fingerprint="f", recipe="r"), ingredients(fingerprint="g", recipe="s")) == ["photographs f g"]
     assert because(ingredients(champion=""), ingredients(champion=champion("1"))) == ["champion none → version 1"]
     assert because(ingredients(champion=champion("1")), ingredients(champion=champion("2"))) == ["champion version 1 → version 2"]
+    assert because(ingredients(champion=champion("1", 3)), ingredients(champion=champion("2"))) == ["champion version 1 → version 2"]
+    assert because(ingredients(champion=champion("1")), ingredients(champion=champion("1", 2))) == ["challenge of the champion 1 → 2"]
     before = ingredients([("ExampleGen", ("/a/1", "/b/1")), ("Pretrain", ("/c/1",))])
     now = ingredients([("ExampleGen", ("/a/1", "/b/1")), ("Pretrain", ("/c/7",))])
     assert because(before, now) == ["new output of Pretrain"]

@@ -159,9 +159,9 @@ def test_the_table_ends_in_what_to_do_next_as_it_is_typed_here():
 def test_the_table_says_where_the_alias_stays():
     below = "1.2 points below champion version 1 on these photographs: the alias champion stays with version 1"
     verdict = REPORTS["verdict"] | {"reasons": ["good enough", below]}
-    push = REPORTS["push"] | {"alias": None, "reasons": [f"registered without the alias: {below}"]}
+    push = REPORTS["push"] | {"alias": None, "reasons": [below]}
     text = " ".join(text_of(build(reports=REPORTS | {"verdict": verdict, "push": push})).split())
-    assert "flowers-backbone version 2, registered without the alias" in text and "1.2 points below champion version 1" in text
+    assert "flowers-backbone version 2, registered without the alias" in text and text.count("1.2 points below champion version 1") == 1
 
 
 def test_the_table_says_that_nothing_is_calibrated_where_a_class_has_one_photograph():

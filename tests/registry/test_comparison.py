@@ -17,6 +17,7 @@ def test_the_gate_compares_with_the_champion(registry, candidate):
     version = reading.champion(registry)
     assert baseline == {
         "version": "1", "probe_uri": os.path.join(version.path, "probe"), "content_hash": candidate("a")["probe_hash"],
+        "challenge": 1,
     }  # fmt: skip
 
 
@@ -67,6 +68,27 @@ def test_a_version_that_was_rolled_back_from_is_not_the_best_so_far(three):
 def test_where_the_champion_is_best_it_is_compared_with_once(three):
     lifecycle.promote(three, "2", "me", "")
     assert "best" not in comparison.champion_for_gate(three, "another recipe")
+
+
+def challenge(registry, recipe="another recipe"):
+    return comparison.champion_for_gate(registry, recipe)["challenge"]
+
+
+def test_every_version_that_was_registered_after_the_champion_is_a_challenge(registry, candidate):
+    for number, text in enumerate("abcd"):
+        publishing.publish(registry, **candidate(text, judged_against="1" if number else None, recipe=f"recipe of {text}"),
+                           withheld="not proven" if number else "")  # fmt: skip
+        assert challenge(registry) == comparison.champion_for_gate(registry)["challenge"] == number + 1
+    # An unchanged run asks what it asked before, and what was pruned still counts.
+    assert [challenge(registry, f"recipe of {text}") for text in "bcd"] == [1, 2, 3]
+    lifecycle.prune(registry, keep=1)
+    assert [version.version for version in registry.versions()] == ["1", "4"] and challenge(registry) == 4
+    publishing.publish(registry, **candidate("e", judged_against="1", recipe="recipe of e"))
+    assert challenge(registry) == 1 and challenge(registry, "recipe of e") == 4
+    # A version from before the champion challenges it for the first time; after a promotion all versions since count.
+    assert challenge(registry, "recipe of d") == 1
+    lifecycle.promote(registry, "4", "me", "")
+    assert challenge(registry) == 2
 
 
 def test_an_unchanged_run_is_compared_with_the_best_of_then(three, candidate):

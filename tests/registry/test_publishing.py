@@ -86,16 +86,24 @@ def test_models_of_other_names_are_apart(registry, candidate):
     assert len(registry.versions()) == 1
 
 
-def test_a_blessed_version_below_the_champion_is_registered_and_the_alias_stays(registry, candidate):
+def test_a_blessed_version_that_is_not_proven_to_be_better_is_registered_and_the_alias_stays(registry, candidate):
     """Also where the same is published again: only another judgement moves the alias."""
     publishing.publish(registry, **candidate("a"))
     for created in (True, False):
-        found = publishing.publish(registry, **candidate("b", judged_against="1"), below="1.2 points below champion version 1")
+        found = publishing.publish(registry, **candidate("b", judged_against="1"), withheld="1.2 points below champion version 1")
         assert (found.created, found.is_champion, found.version.version) == (created, False, "2")
-        assert found.reason == found.version.tags["champion_withheld"] == (
-            "registered without the alias: 1.2 points below champion version 1")  # fmt: skip
+        assert found.reason == found.version.tags["champion_withheld"] == "1.2 points below champion version 1"
     assert reading.champion(registry).version == "1"
     assert publishing.publish(registry, **candidate("b", judged_against="1")).is_champion
+
+
+def test_what_the_gate_withholds_is_not_given_because_the_champion_changed_meanwhile(registry, candidate):
+    publishing.publish(registry, **candidate("a", eval_split="e"))
+    publishing.publish(registry, **candidate("b", judged_against="1", eval_split="e"))
+    late = candidate("c", judged_against="1", accuracy="0.99", eval_split="e")
+    found = publishing.publish(registry, **late, withheld="1.2 points above champion version 1, not proven")
+    assert (found.is_champion, found.reason) == (
+        False, "1.2 points above champion version 1, not proven; the champion is now version 2")  # fmt: skip
 
 
 def test_of_two_that_were_judged_by_another_figure_that_figure_decides(registry, candidate):

@@ -87,7 +87,7 @@ def register(tmp_path, save_probe, backbones):
             pretrained_on.write(seen, "", str(folder / "backbone"))
         probe = save_probe(f"version-{number}/probe", np.roll(np.eye(3), 1, axis=0), classes=classes,
                            backbone_content_hash=content_hash(str(folder / "backbone")))  # fmt: skip
-        return {"version": str(number), "probe_uri": probe, "content_hash": content_hash(probe)} | changes
+        return {"version": str(number), "probe_uri": probe, "content_hash": content_hash(probe), "challenge": 1} | changes
 
     return made
 

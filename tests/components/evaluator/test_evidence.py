@@ -105,7 +105,7 @@ def test_of_one_stratum_or_of_equal_ones_p_is_that_of_the_pairs_together():
     assert difference(classes) == pytest.approx(difference(together))
     # 19 or more of 29 fair coins.
     assert p_value(together) == pytest.approx(sum(math.comb(29, k) for k in range(19, 30)) / 2**29, abs=1e-12)
-    assert p_value(classes) == pytest.approx(p_value(together), abs=0.003)
+    assert p_value(classes) == pytest.approx(p_value(together), rel=0.03)
     assert photographs_needed(classes, 0.025, 0.8) == pytest.approx(photographs_needed(together, 0.025, 0.8), rel=0.02)
 
 
@@ -115,9 +115,22 @@ def test_of_uneven_classes_p_is_the_share_of_all_falls_with_such_a_lead():
     falls = [(sum(fall[:6]), sum(fall[6:])) for fall in itertools.product((0, 1), repeat=9)]
     expected = sum(((2 * a - 6) / 10 + (2 * b - 3) / 40) / 2 >= lead - 1e-12 for a, b in falls) / len(falls)
     assert difference(classes) == pytest.approx(lead)
-    assert p_value(classes) == pytest.approx(expected, abs=0.003)
+    assert p_value(classes) == pytest.approx(expected, rel=0.03)
     mirrored = [Pairs(one.only_other, one.only_candidate, one.both, one.photographs) for one in classes]
-    assert p_value(mirrored) == pytest.approx(expected, abs=0.003)
+    assert p_value(mirrored) == pytest.approx(expected, rel=0.03)
+
+
+@pytest.mark.parametrize(("classes", "expected"), [
+    # Nothing is ahead by more than all of 21 fair coins: 2^-21. A class of one photograph and one of 1,000, of 32 coins the last one
+    # for the other: 1 of 2, times 1 + 31 of 2^31.
+    ([Pairs(9, 0, 3, 20), Pairs(12, 0, 20, 40)], 2.0**-21),
+    ([Pairs(1, 0, 0, 1), Pairs(30, 1, 0, 1000)], 0.5 * 32 / 2**31),
+    # The first class decides nothing: 14 or more of 15 fair coins.
+    ([Pairs(0, 0, 3, 100), Pairs(14, 1, 20, 40)], 16 / 2**15),
+    ([Pairs(3, 3, 3, 100), Pairs(3, 3, 3, 100)], (1 + math.comb(12, 6) / 2**12) / 2),
+])  # fmt: skip
+def test_p_of_uneven_classes_is_right_however_small_it_is(classes, expected):
+    assert p_value(classes) == pytest.approx(expected, rel=0.05)
 
 
 def test_intervals_of_classes_are_squared_and_added():

@@ -98,6 +98,7 @@ def test_a_good_probe_is_blessed_and_the_blessing_names_it(artifacts):
     assert verdict["evidence"]["champion"] is verdict["evidence"]["best"] is verdict["metrics"]["best"] is None
     assert (verdict["takes_alias"], verdict["best_version"], verdict["figure"]) == (True, None, 0.9)
     assert verdict["required_gain"] == 0.03  # a tenth of the 80 % that the baseline leaves is more
+    assert (verdict["challenge"], verdict["alias_significance"]) == (None, None)
     assert verdict["label_curve"] == REPORTS["linear_eval"]["label_curve"]
     assert len(verdict["reasons"]) == 3
 
@@ -141,9 +142,24 @@ def test_a_champion_of_other_classes_and_another_side_is_judged_alike(artifacts,
     """Its backbone gets a probe for today's classes, and photographs of its own side: a new class is no reason to refuse."""
     verdict = evaluate(artifacts, champion=json.dumps(register(3, side=24, classes=("daisy", "orchid"))))
     assert verdict["metrics"]["champion"]["accuracy"] == 0.9 == verdict["metrics"]["candidate"]["accuracy"]
-    assert verdict["blessed"] and verdict["takes_alias"]
-    assert artifacts["blessing"].get_int_custom_property("takes_alias") == 1
+    assert verdict["blessed"] and not verdict["takes_alias"]
+    assert artifacts["blessing"].get_int_custom_property("takes_alias") == 0
     assert "accuracy is equal to champion version 3 (90.0 %" in verdict["reasons"][2]
+    assert verdict["reasons"][3].endswith("the alias champion stays with version 3")
+
+
+# The candidate alone is right about seven photographs: p = 1 / 2^7 = 0.0078, at most 0.025 / (1 × 2), and not 0.025 / (2 × 3).
+@pytest.mark.parametrize(("challenge", "allowed", "takes_alias"), [(1, 0.0125, True), (2, 0.025 / 6, False)])
+def test_the_alias_moves_where_the_candidate_is_proven_to_be_better(artifacts, register, write_split, challenge, allowed, takes_alias):
+    shutil.rmtree(os.path.join(artifacts["examples"].uri, "Split-train"))
+    # Daisies and roses are exchanged, so that the champion's probe of today is right about the tulips alone.
+    write_split("examples/Split-train", TRAIN, np.array([1, 0, 2])[np.arange(12) % 3])
+    verdict = evaluate(artifacts, champion=json.dumps(register(3) | {"challenge": challenge}))
+    assert verdict["metrics"]["champion"]["accuracy"] == 0.2 and verdict["blessed"]
+    assert (verdict["challenge"], verdict["alias_significance"]) == (challenge, allowed)
+    assert verdict["takes_alias"] is takes_alias
+    assert artifacts["blessing"].get_int_custom_property("takes_alias") == int(takes_alias)
+    assert f"challenge {challenge} of this champion takes the alias with p up to " in verdict["reasons"][3]
 
 
 def test_the_best_version_so_far_is_measured_and_what_both_were_pretrained_on_is_counted(artifacts, save_probe, register, write_split):
