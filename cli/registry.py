@@ -46,7 +46,7 @@ def add(verbs) -> None:
     rolling_back.add_argument("--reason", required=True, metavar="TEXT", help="why; kept in the registry")
     rolling_back.set_defaults(verb=lambda parsed: rollback(_open(parsed), parsed.reason))
 
-    pruning = actions.add_parser("prune", help="delete old versions, never the champion or the one before it")
+    pruning = actions.add_parser("prune", help="delete old versions, never the champion, the one before it or the best so far")
     pruning.add_argument("--keep", required=True, type=_count, metavar="N", help="how many of the newest versions to keep")
     pruning.add_argument("--dry-run", action="store_true", help="only print what would be deleted")
     pruning.set_defaults(verb=lambda parsed: prune(_open(parsed), parsed.keep, parsed.dry_run))
@@ -150,7 +150,7 @@ def rollback(registry: Backend, reason: str) -> ExitStatus:
 
 
 def prune(registry: Backend, keep: int, dry_run: bool) -> ExitStatus:
-    """Deletes all versions but the newest `keep`, the champion and the one before it, and prints what was deleted and kept."""
+    """Deletes all versions but the newest `keep`, the champion, the one before it and the best; prints what was deleted and kept."""
     with without_library_noise():
         pruning = lifecycle.prune(registry, keep, dry_run)
     for version, why in pruning.kept.items():

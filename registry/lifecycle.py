@@ -6,7 +6,7 @@ The champion stays readable throughout, and an interrupted function can be calle
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from registry import champions, reading
+from registry import champions, comparison, reading
 from registry.backend import CHAMPION, Backend, RegistryError, Version
 from registry.champions import ChampionChange
 
@@ -69,7 +69,7 @@ def rollback(registry: Backend, by: str, reason: str) -> ChampionChange:
 
 
 def prune(registry: Backend, keep: int, dry_run: bool = False) -> Pruning:
-    """Deletes all versions but the newest `keep`, the champion, the one before it, and any with an alias.
+    """Deletes all versions but the newest `keep`, the champion, the one before it, the best so far, and any with an alias.
 
     Rows are deleted before files, so that a version that is listed has its files.
 
@@ -98,8 +98,9 @@ def repair(registry: Backend) -> None:
             _remove_leftovers(registry)
 
 
-def _chosen(versions: Sequence[Version], history: Sequence[ChampionChange], keep: int) -> Pruning:
-    former = champions.predecessor(history, versions)
+def _chosen(versions: list[Version], history: Sequence[ChampionChange], keep: int) -> Pruning:
+    former, champion = champions.predecessor(history, versions), reading.champion_of(versions)
+    best = comparison.best_so_far(versions, history, champion) if champion else None
     newest = {version.version for version in versions[len(versions) - min(keep, len(versions)):]}
     kept = {}
     for version in versions:
@@ -107,6 +108,8 @@ def _chosen(versions: Sequence[Version], history: Sequence[ChampionChange], keep
             kept[version.version] = ", ".join(version.aliases)
         elif former is not None and version.version == former.version:
             kept[version.version] = "the previous champion, which a rollback returns to"
+        elif best is not None and version.version == best.version:
+            kept[version.version] = "the best so far, which the gate compares with"
         elif version.version in newest:
             kept[version.version] = f"among the newest {keep}"
     return Pruning(tuple(version for version in versions if version.version not in kept), kept)

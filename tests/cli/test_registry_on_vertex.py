@@ -62,6 +62,15 @@ def test_champions_are_chosen_and_old_versions_pruned(registry, flowers):
     assert not tf.io.gfile.exists(first)
 
 
+def test_the_best_version_so_far_is_not_pruned(new_place, candidate, flowers):  # noqa: F811
+    registry = open_registry(new_place(), NAME)
+    for number, accuracy in enumerate(("0.70", "0.61", "0.62", "0.61")):
+        publishing.publish(registry, **candidate(str(number), judged_against=str(number) if number else None, accuracy=accuracy))
+    _, out, _ = flowers("registry prune --keep 0")
+    assert [version.version for version in registry.versions()] == ["1", "3", "4"]
+    assert "version 1: kept (the best so far, which the gate compares with)" in out and "version 2: deleted" in out
+
+
 def test_an_empty_registry_says_so(new_place, flowers):
     status, out, _ = flowers("registry list")
     assert status == 0 and "No versions" in out

@@ -147,6 +147,18 @@ def test_pruning_keeps_the_newest_the_champion_and_the_one_before(registry, publ
     assert rollback(registry) == "3"
 
 
+def test_pruning_keeps_the_best_version_so_far_that_is_undamaged(registry, publish):
+    for text, accuracy in (("a", "0.66"), ("b", "0.70"), ("c", "0.62"), ("d", "0.61"), ("e", "0.61")):
+        publish(text, accuracy=accuracy)
+    path = reading.get_version(registry, "2").path
+    assert lifecycle.prune(registry, keep=0, dry_run=True).kept == {
+        "2": "the best so far, which the gate compares with", "4": "the previous champion, which a rollback returns to", "5": "champion"
+    }  # fmt: skip
+    os.remove(os.path.join(path, "backbone", "saved_model.pb"))
+    assert lifecycle.prune(registry, keep=0).kept.keys() == {"1", "4", "5"}
+    assert comparison.champion_for_gate(registry, "another recipe")["best"]["version"] == "1"
+
+
 def test_numbers_are_not_given_twice(registry, publish):
     for text in "abc":
         publish(text)
