@@ -113,6 +113,13 @@ def add_warm_start(parser: argparse.ArgumentParser) -> None:
                         help="let every N-th run of a schedule start from random weights in spite of --warm-start")  # fmt: skip
 
 
+def add_full_check(parser: argparse.ArgumentParser) -> None:
+    """Adds --full-check."""
+    parser.add_argument("--full-check", action="store_true",
+                        help="read all photographs of a folder, also those that look as they did when they were read before, and name "
+                        "those whose content changed all the same")  # fmt: skip
+
+
 def add_root(parser: argparse.ArgumentParser) -> None:
     """Adds --root; `Layout.at(parsed.root)` has the paths below it."""
     parser.add_argument("--root", default="runs", metavar="DIR", help="where runs keep everything (default: %(default)s/)")

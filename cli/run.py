@@ -38,6 +38,7 @@ def add(verbs) -> None:
     add_configuration(run, preset="quick", data="synthetic, tfds:NAME, or a folder")
     add_root(run)
     arguments.add_warm_start(run)
+    arguments.add_full_check(run)
     run.add_argument("--schedule", metavar="NAME", help="the schedule that starts the run, which run.json then names; without a "
                      "champion yet, its run with --warm-start champion starts from random weights")  # fmt: skip
     run.add_argument("--require-push", action="store_true", help="exit with 4 if the backbone is not in the registry afterwards")
@@ -61,6 +62,7 @@ def _run(parsed: argparse.Namespace) -> ExitStatus:
         overrides=tuple(parsed.overrides),
         schedule=parsed.schedule,
         from_scratch_every=parsed.from_scratch_every,
+        full_check=parsed.full_check,
         output=Output.QUIET if parsed.quiet else Output.VERBOSE if parsed.verbose else Output.NORMAL,
         command=shlex.join([typed(), *parsed.given]),
     )
@@ -77,6 +79,7 @@ class Options:
       overrides: KEY=VALUE of --set, which say which settings of a warm start were given.
       schedule: name of the schedule that starts the run.
       from_scratch_every: each run of the schedule of this number starts from random weights all the same; 0: none.
+      full_check: whether photographs are read that look as they did when they were read before.
       output: how much it shows.
       command: the command line that started the run, and continues it after an interruption.
     """
@@ -86,6 +89,7 @@ class Options:
     overrides: tuple[str, ...] = ()
     schedule: str | None = None
     from_scratch_every: int = 0
+    full_check: bool = False
     output: Output = Output.NORMAL
     command: str = "flowers run"
 
@@ -148,7 +152,7 @@ def _run_and_record(start: Start, layout: Layout, options: Options, shown: Conso
             version, why = options.warm_start or "", ""
             if version and not options.schedule:  # looked up before the photographs are read, as it may be mistyped
                 start = dataclasses.replace(start, config=_warm(start.config, options, version, layout))
-            inspection = local.inspect_source(start.config, layout)
+            inspection = local.inspect_source(start.config, layout, options.full_check, shown.say)
             if version and options.schedule:
                 version, why = local.starting_version(
                     start.config, layout, options.schedule, version, options.from_scratch_every, inspection.fingerprint)  # fmt: skip

@@ -15,6 +15,7 @@ from cli.arguments import (
     EXIT_STATUSES,
     ExitStatus,
     add_configuration,
+    add_full_check,
     add_place,
     add_root,
     add_target,
@@ -56,6 +57,7 @@ def add(verbs) -> None:
                           help='MINUTE HOUR DAY MONTH WEEKDAY, such as "TZ=Europe/Berlin 0 3 * * 1"')  # fmt: skip
     add_configuration(creating, preset=None, data="gs://BUCKET/FOLDER (with --local a folder), tfds:NAME or synthetic")
     add_warm_start(creating)
+    add_full_check(creating)
     add_target(creating, required=False)
     add_root(creating)
     creating.set_defaults(verb=_create)
@@ -80,8 +82,11 @@ def _create(parsed: argparse.Namespace) -> ExitStatus:
         allowed = ["--allow-cpu"] if parsed.allow_cpu else []
         start = [*allowed, *([] if parsed.warm_start is None else ["--warm-start", parsed.warm_start])]
         start += ["--from-scratch-every", str(parsed.from_scratch_every)] if parsed.from_scratch_every else []
+        start += ["--full-check"] if parsed.full_check else []
         return create_local(parsed.name, parsed.cron, config, parsed.overrides, parsed.root, start)
     require(parsed.warm_start is None, "--warm-start", "left out, unless the schedule is --local", parsed.warm_start)
+    require(not parsed.full_check, "--full-check", "left out, unless the schedule is --local, as on Vertex AI all are read",
+            parsed.full_check)  # fmt: skip
     return create(parsed.name, parsed.cron, config, target_options(parsed))
 
 
@@ -162,7 +167,7 @@ def create_local(
 
     Args:
       overrides: what was given with --set, for the command in the crontab.
-      start: words of that command that say where pre-training starts, and on what.
+      start: words of that command that say where pre-training starts, and on what, and which photographs are read.
 
     Raises:
       ConfigurationError: an invalid setting, another time zone, or no crontab; nothing was written.

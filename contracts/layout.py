@@ -4,7 +4,7 @@
     DIR/artifacts/             what the nodes wrote
     DIR/checkpoints/KEY/       of a pre-training, by what determines it
     DIR/datasets/              generated data sets
-    DIR/photographs/           which photographs a source had, by its fingerprint: 16 bytes each
+    DIR/photographs/           which photographs a source had, by its fingerprint: 16 bytes each; known.json, what the last run read
     DIR/registry/              registered versions
     DIR/runs/RUN_ID/           run.json and log.txt of a run
     DIR/latest                 link to the newest run
@@ -64,6 +64,10 @@ class Layout:
 
     def photographs(self, fingerprint: str) -> pathlib.Path:
         return self.root / "photographs" / f"{fingerprint}.npy"
+
+    @property
+    def known_content(self) -> pathlib.Path:
+        return self.root / "photographs" / "known.json"
 
     def run(self, run_id: str) -> pathlib.Path:
         return self.root / "runs" / run_id

@@ -17,6 +17,7 @@ from tfx.orchestration import metadata as tfx_metadata
 from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 from tfx.orchestration.portable import runtime_parameter_utils
 
+from components.example_gen.known_content import KnownContent
 from components.example_gen.source import Inspection, inspect
 from contracts import files, how_to_run, model_files
 from contracts.layout import Layout
@@ -50,8 +51,14 @@ class Prepared:
     registered: dict[str, str]
 
 
-def inspect_source(config: Config, layout: Layout) -> Inspection:
-    """What the source has now; its list of photographs is kept for the next run.
+def inspect_source(
+    config: Config, layout: Layout, full_check: bool = False, say: Callable[[str], None] = log.info
+) -> Inspection:
+    """What the source has now; its list of photographs and what is known of their content are kept for the next run.
+
+    Args:
+      full_check: read all files, also those that look as they did when they were read before.
+      say: gets a sentence on what was read, and on each file that changed without looking changed.
 
     Raises:
       ConfigurationError: fewer GPUs than the settings ask for, which is said before hours of reading, or so many that they
@@ -61,7 +68,15 @@ def inspect_source(config: Config, layout: Layout) -> Inspection:
     """
     devices.require_gpus(config.pretrain.min_gpus, config.pretrain.allow_cpu)
     replicas.require_shared(config.pretrain, devices.count())
-    inspection = inspect(config.data, str(layout.datasets))
+    known = KnownContent(layout.known_content, full_check)
+    try:
+        inspection = inspect(config.data, str(layout.datasets), known.content)
+    except BaseException:
+        known.save(complete=False)  # reading can have taken hours
+        raise
+    known.save(complete=inspection.kind == "folder")
+    for sentence in known.sentences():
+        say(sentence)
     log.info("Source %s has %s", config.data.source,
              f"{len(inspection.classes)} classes: {', '.join(inspection.classes)}" if inspection.classes else "no labels")  # fmt: skip
     _keep_photographs(inspection, layout)

@@ -8,9 +8,9 @@ import functools
 import hashlib
 import os
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import apache_beam as beam
 import numpy as np
@@ -41,9 +41,19 @@ MISSING = "in the labels file, but missing"
 HASHING_THREADS = 8
 
 
+def content_of(candidate: Candidate) -> str:
+    """SHA-256 of a candidate's bytes; the reason instead if it must not or cannot be opened."""
+    if candidate.reason:
+        return candidate.reason
+    try:
+        return files.sha256(candidate.location)
+    except (OSError, tf.errors.OpError):
+        return UNREADABLE
+
+
 @dataclass(frozen=True)
 class Folder:
-    """The files of a folder by name; no image has been read yet."""
+    """The files of a folder by name; no image has been read yet. `content` finds the content hash of a candidate."""
 
     name: str
     classes: tuple[str, ...]
@@ -54,6 +64,7 @@ class Folder:
     kind: str = "folder"
     licence: str = ""  # a folder states none
     citation: str = ""
+    content: Callable[[Candidate], str] = field(default=content_of, compare=False)
 
     def fingerprint(self) -> str:
         """SHA-256 (hex) over the paths, labels and contents of all candidates: times, owners and modes do not count."""
@@ -65,10 +76,10 @@ class Folder:
 
     @functools.cached_property
     def _hashes(self) -> tuple[str, np.ndarray]:
-        """Fingerprint and photographs, from reading all files once."""
+        """Fingerprint and photographs, from asking for the content of all files once."""
         total, each = hashlib.sha256(), np.empty((len(self.candidates), 2), np.uint64)
         with ThreadPoolExecutor(HASHING_THREADS) as threads:
-            for index, (candidate, content) in enumerate(zip(self.candidates, threads.map(_content, self.candidates), strict=True)):
+            for index, (candidate, content) in enumerate(zip(self.candidates, threads.map(self.content, self.candidates), strict=True)):
                 place, shows = f"{candidate.split}\0{candidate.path}", f"{candidate.class_name}\0{content}"
                 total.update(f"{place}\0{shows}\n".encode())
                 each[index] = _first_64_bits(place), _first_64_bits(shows)
@@ -153,7 +164,7 @@ def files_in_two_classes(candidates: Sequence[Candidate]) -> list[list[str]]:
     by_content: dict[str, list[Candidate]] = {}
     for alike in filter(_of_two_classes, by_size.values()):
         for candidate in alike:
-            by_content.setdefault(_content(candidate), []).append(candidate)
+            by_content.setdefault(content_of(candidate), []).append(candidate)
     by_content.pop(UNREADABLE, None)
     return sorted(sorted(one.path for one in alike) for alike in by_content.values() if _of_two_classes(alike))
 
@@ -262,13 +273,3 @@ def _listed(folders: Sequence[str]) -> str:
 def _first_64_bits(text: str) -> int:
     """The first 64 bits of the SHA-256 of a text."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
-
-
-def _content(candidate: Candidate) -> str:
-    """SHA-256 of a candidate's bytes; the reason instead if it must not or cannot be opened."""
-    if candidate.reason:
-        return candidate.reason
-    try:
-        return files.sha256(candidate.location)
-    except (OSError, tf.errors.OpError):
-        return UNREADABLE

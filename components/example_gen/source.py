@@ -3,6 +3,7 @@
 `inspect` finds its fingerprint and classes; `open_source` opens it for reading.
 """
 
+import dataclasses
 import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ from components.example_gen import data_set, folder, listing, photograph
 from components.example_gen.data_set import DataSet
 from components.example_gen.folder import Folder
 from components.example_gen.labels import read_labels
+from components.example_gen.listing import Candidate
 from components.example_gen.photograph import Encoded
 from components.synthetic_flowers import builder as synthetic_builder
 from components.synthetic_flowers import species
@@ -45,12 +47,15 @@ class Inspection:
     photographs: np.ndarray | None = field(default=None, compare=False)
 
 
-def inspect(data: pipeline_config.Data, datasets_dir: str) -> Inspection:
+def inspect(
+    data: pipeline_config.Data, datasets_dir: str, content: Callable[[Candidate], str] = folder.content_of
+) -> Inspection:
     """Inspects a source: names, hash of the content, and enough images to know that each class can be used.
 
     Args:
       data: the configuration's section; `data.source` is inspected.
       datasets_dir: where synthetic flowers are kept; nothing is drawn yet.
+      content: finds the content hash of a file in a folder, see `folder.content_of`; called from several threads.
 
     Raises:
       SourceNotFound: no such folder, no photographs in it, no such TFDS data set, no such labels file.
@@ -58,19 +63,25 @@ def inspect(data: pipeline_config.Data, datasets_dir: str) -> Inspection:
     """
     if data.source == "synthetic" and not data.unlabelled:
         return Inspection("synthetic", tuple(sorted(species.NAMES)), _synthetic_fingerprint(data))
-    source = open_source(data, datasets_dir)
+    source = open_source(data, datasets_dir, content)
     require_usable(source, data)
     return Inspection(source.kind, source.classes, source.fingerprint(), source.photographs())
 
 
-def open_source(data: pipeline_config.Data, datasets_dir: str) -> "Folder | DataSet | Extended":
+def open_source(
+    data: pipeline_config.Data, datasets_dir: str, content: Callable[[Candidate], str] = folder.content_of
+) -> "Folder | DataSet | Extended":
     """Opens what the settings name; downloads and prepares a TFDS data set, draws the synthetic one if it is missing.
+
+    Args:
+      data, datasets_dir, content: as for `inspect`.
 
     Raises:
       SourceNotFound, DataRefused: as `inspect`.
     """
-    source = _labelled_source(data, datasets_dir)
-    return Extended(source, _unlabelled_source(data)) if data.unlabelled else source
+    parts = [_labelled_source(data, datasets_dir), *([_unlabelled_source(data)] if data.unlabelled else [])]
+    parts = [dataclasses.replace(part, content=content) if isinstance(part, Folder) else part for part in parts]
+    return Extended(*parts) if data.unlabelled else parts[0]
 
 
 def _labelled_source(data: pipeline_config.Data, datasets_dir: str) -> Folder | DataSet:

@@ -110,9 +110,9 @@ def test_a_whole_line(table, flowers, tmp_path, monkeypatch):
 
 def test_a_schedule_starts_from_the_champion_and_alternates_as_it_was_told(table, flowers, tmp_path):
     flowers("create", "weekly", "--cron", "0 3 * * 1", "--warm-start", "champion", "--from-scratch-every", "4", "--set",
-            "pretrain.warm_start_epochs=2", "--root", str(tmp_path))  # fmt: skip
+            "pretrain.warm_start_epochs=2", "--full-check", "--root", str(tmp_path))  # fmt: skip
     words = shlex.split(crontab.existing("weekly").command)
-    assert words[words.index("--warm-start") :][:4] == ["--warm-start", "champion", "--from-scratch-every", "4"]
+    assert words[words.index("--warm-start") :][:5] == ["--warm-start", "champion", "--from-scratch-every", "4", "--full-check"]
 
 
 @pytest.mark.parametrize(("arguments", "message"), [

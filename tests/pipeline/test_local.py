@@ -3,6 +3,7 @@
 import pytest
 
 from cli.settings import configuration
+from components.example_gen import known_content
 from contracts.layout import Layout
 from pipeline import local
 from pipeline_config import ConfigurationError
@@ -29,3 +30,14 @@ def test_gpus_that_are_too_few_or_cannot_share_a_batch_are_refused(monkeypatch, 
     monkeypatch.setattr(local, "inspect", inspect)
     with pytest.raises(ConfigurationError if refused else Inspected, match=refused):
         local.inspect_source(configuration("quick", settings), Layout.at(str(tmp_path)))
+
+
+def test_photographs_that_have_not_changed_are_not_read_again_unless_all_are_asked_for(monkeypatch, tmp_path, small_folder):
+    monkeypatch.setattr(known_content, "GRANULARITY_NS", -60_000_000_000)  # else files that were just written are read once more
+    config, layout, said = configuration("cpu", [f"data.source={small_folder}"]), Layout.at(str(tmp_path)), []
+    found = [local.inspect_source(config, layout, full_check, said.append) for full_check in (False, False, True)]
+    assert len({one.fingerprint for one in found}) == 1
+    count = len(found[0].photographs)
+    assert said == [f"Read 0 of {count} files; the others are as they were when they were read before (--full-check reads all)",
+                    f"Read all {count} files; none has changed that looked unchanged"]  # fmt: skip
+    assert layout.known_content.exists()
