@@ -2,6 +2,8 @@
 
     python benchmarks/linear_evaluation.py [--preset cpu] [--set KEY=VALUE]… [--images 3000] [--steps 20] [--choices]
 
+benchmarks/many_classes.py measures it as photographs and classes grow.
+
 The images are synthetic flowers, 85 % of them the train split. The backbone is trained for --steps steps, which gives the rate of
 pre-training; its whole time is computed from that rate and the preset's epochs. Then the functions of Trainer 2 are timed.
 `share` is of the time of pre-training.

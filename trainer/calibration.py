@@ -5,12 +5,14 @@ see it. The eval split only measures what came out. A temperature changes no pre
 al., On Calibration of Modern Neural Networks, arXiv 1706.04599).
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import scipy.optimize
 from scipy.special import logsumexp, softmax
 
+from trainer.blocks import blocks
 from trainer.probe import Probe
 
 # The temperature is sought between these, which are far beyond what standardised features need.
@@ -38,11 +40,9 @@ def calibrate(probe: Probe, labels: np.ndarray, precision: float) -> Calibration
       labels: `[count]` integers, of the photographs that the probe was fitted to, in their order.
       precision: share of the sure predictions that should be right, between 0 and 1.
     """
-    logits = probe.held_out_logits
-    if logits is None:
+    if probe.held_out is None:
         return Calibration(None, None)
-    held_out = np.isfinite(logits).all(axis=1)  # a class's only photograph was never held out
-    logits, labels = logits[held_out], labels[held_out]
+    logits, labels = probe.held_out_logits, labels[probe.held_out]
     temperature = fit_temperature(logits, labels)
     probabilities = softmax(logits / temperature, axis=1)
     return Calibration(temperature, choose_threshold(probabilities.max(axis=1), logits.argmax(axis=1) == labels, precision))
@@ -117,19 +117,27 @@ def report(probe: Probe, calibration: Calibration, features: np.ndarray, labels:
       1); `coverage`, the share of photographs whose prediction is sure; and `precision`, the share of those that are right. All but
       the temperature in [0, 1]; None for what there is not.
     """
-    logits = probe.logits(features)
-    right = logits.argmax(axis=1) == labels
-
-    def confidence(temperature: float) -> np.ndarray:
-        return softmax(logits / temperature, axis=1).max(axis=1)
-
-    found = {**calibration._asdict(), "calibration_error": None, "uncalibrated_error": expected_calibration_error(confidence(1.0), right),
+    temperature = calibration.temperature
+    predicted, (uncalibrated, *calibrated) = confidences(probe, features, (1.0,) if temperature is None else (1.0, temperature))
+    right = predicted == labels
+    found = {**calibration._asdict(), "calibration_error": None, "uncalibrated_error": expected_calibration_error(uncalibrated, right),
              "coverage": 0.0, "precision": None}  # fmt: skip
-    if calibration.temperature is not None:
-        calibrated = confidence(calibration.temperature)
-        found["calibration_error"] = expected_calibration_error(calibrated, right)
+    for confidence in calibrated:
+        found["calibration_error"] = expected_calibration_error(confidence, right)
         if calibration.threshold is not None:
-            sure = calibrated >= calibration.threshold
+            sure = confidence >= calibration.threshold
             found["coverage"] = float(np.mean(sure))
             found["precision"] = float(np.mean(right[sure])) if sure.any() else None
     return found
+
+
+def confidences(probe: Probe, features: np.ndarray, temperatures: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    """The predicted class of each of `[count, d]` features, `[count]` integers, and its probability at each temperature,
+    `[temperatures, count]` in [0, 1]; block by block."""
+    predicted, confidence = np.empty(len(features), int), np.empty((len(temperatures), len(features)))
+    for rows in blocks(len(features), max(probe.weights.shape)):
+        logits = probe.logits(features[rows])
+        predicted[rows] = logits.argmax(axis=1)
+        for of_temperature, temperature in zip(confidence, temperatures):
+            of_temperature[rows] = softmax(logits / temperature, axis=1).max(axis=1)
+    return predicted, confidence

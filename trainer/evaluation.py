@@ -4,7 +4,6 @@ import dataclasses
 import logging
 
 import numpy as np
-from scipy.special import softmax
 
 from pipeline_config import LinearEval
 from trainer import calibration, label_curve
@@ -52,10 +51,6 @@ def evaluate(trained: Features, untrained: Features, settings: LinearEval) -> tu
                     probe.bias.size)  # fmt: skip
     few = labelled_subset(trained.train_labels, settings.label_fraction, settings.seed)
 
-    def with_few(features):
-        fitted = fit_probe(features.train[few], features.train_labels[few], **options)
-        return fitted.accuracy(features.eval, features.eval_labels)
-
     def knn(features):
         queries = (features.eval, features.eval_labels)
         return knn_accuracy(features.train, features.train_labels, settings.neighbours, queries)
@@ -67,6 +62,12 @@ def evaluate(trained: Features, untrained: Features, settings: LinearEval) -> tu
         for name, one in (("candidate", trained), ("random_init", untrained))
     }
 
+    def with_few(name, features):
+        if settings.label_fraction in settings.label_fractions:  # the first draw of that share
+            return curves[name][settings.label_fractions.index(settings.label_fraction)][0]
+        fitted = fit_probe(features.train[few], features.train_labels[few], **options)
+        return fitted.accuracy(features.eval, features.eval_labels)
+
     def calibrated(fitted, features):
         chosen = calibration.calibrate(fitted, features.train_labels, settings.precision)
         return calibration.report(fitted, chosen, features.eval, features.eval_labels)
@@ -76,8 +77,8 @@ def evaluate(trained: Features, untrained: Features, settings: LinearEval) -> tu
         "knn_top1": knn(trained),
         "random_init_top1": top1["random_init"],
         "random_init_knn_top1": knn(untrained),
-        "top1_at_10_percent_labels": with_few(trained),
-        "random_init_top1_at_10_percent_labels": with_few(untrained),
+        "top1_at_10_percent_labels": with_few("candidate", trained),
+        "random_init_top1_at_10_percent_labels": with_few("random_init", untrained),
         "few_labels": len(few),
         "regularisation": probe.regularisation,
         "random_init_regularisation": random_init.regularisation,
@@ -110,15 +111,15 @@ def predictions(probe: Probe, features: Features, temperature: float | None) -> 
     Args:
       temperature: of `calibration.calibrate`; None: there is none, and probabilities are the probe's own.
     """
-    probabilities = softmax(probe.logits(features.eval) / (temperature or 1.0), axis=1)
+    predicted, (confidence,) = calibration.confidences(probe, features.eval, (temperature or 1.0,))
     _, first_of_class = np.unique(features.eval_labels, return_index=True)
     spread = np.linspace(0, len(first_of_class) - 1, min(QUERIES, len(first_of_class))).round().astype(int)
     query = first_of_class[spread]
     neighbour, similarity = nearest(features.train, features.eval[query], NEIGHBOURS)
     return {
         "label": features.eval_labels.astype(np.int32),
-        "predicted": probabilities.argmax(axis=1).astype(np.int32),
-        "confidence": probabilities.max(axis=1).astype(np.float32),
+        "predicted": predicted.astype(np.int32),
+        "confidence": confidence.astype(np.float32),
         "embedding": normalize(features.eval[:EMBEDDINGS]).astype(np.float16),
         "query": query.astype(np.int32),
         "neighbour": neighbour.astype(np.int32),

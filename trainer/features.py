@@ -1,13 +1,18 @@
 """Features of many photographs by frozen networks, and kNN accuracy on them."""
 
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
 import tensorflow as tf
+from threadpoolctl import threadpool_limits
 
-# Rows compared at a time: a block of similarities to 100,000 features stays under 250 MB.
-BLOCK = 512
+from contracts.cores import cores
+from trainer.blocks import Rows, blocks
+
+# Queries that a thread compares at a time, and with how many features: 4 MB of similarities, whatever the number of either.
+QUERIES, PIECE = 128, 8192
 
 
 def knn_accuracy(
@@ -26,26 +31,39 @@ def knn_accuracy(
     Returns:
       In [0, 1].
     """
-    bank = normalize(features)
-    asked, truth = (bank, labels) if queries is None else (normalize(queries[0]), queries[1])
-    available = len(bank) - (1 if queries is None else 0)
-    k = min(neighbours, available)
+    asked, truth = (features, labels) if queries is None else queries
+    k = min(neighbours, len(features) - (1 if queries is None else 0))
     classes = int(max(labels.max(), truth.max())) + 1
-    correct = 0
-    for start in range(0, len(asked), BLOCK):
-        block = asked[start : start + BLOCK]
-        similarity = block @ bank.T
-        if queries is None:
-            rows = np.arange(len(block))
-            similarity[rows, start + rows] = -np.inf
-        nearest = np.argpartition(-similarity, k - 1, axis=1)[:, :k]
-        weight = np.take_along_axis(similarity, nearest, axis=1)
+
+    def right(first: int) -> int:
+        """How many of QUERIES queries from `first` on."""
+        block = normalize(asked[first : first + QUERIES])
+        rows = np.arange(len(block))
+        similarities, voters = [], []
+        for start in range(0, len(features), PIECE):
+            similarity = block @ normalize(features[start : start + PIECE]).T
+            if queries is None:
+                own = (first + rows >= start) & (first + rows < start + similarity.shape[1])
+                similarity[rows[own], first + rows[own] - start] = -np.inf
+            most_similar = _largest(similarity, k)
+            similarities.append(np.take_along_axis(similarity, most_similar, axis=1))
+            voters.append(labels[start + most_similar])
+        similarity, voter = np.concatenate(similarities, axis=1), np.concatenate(voters, axis=1)
+        most_similar = _largest(similarity, k)
+        similarity, voter = (np.take_along_axis(one, most_similar, axis=1) for one in (similarity, voter))
         votes = np.zeros((len(block), classes))
         for column in range(k):
             # One vote is worth more than all similarities together, which only break ties.
-            votes[np.arange(len(block)), labels[nearest[:, column]]] += 1 + weight[:, column] / (4 * k)
-        correct += int(np.sum(votes.argmax(axis=1) == truth[start : start + BLOCK]))
-    return correct / len(asked)
+            votes[rows, voter[:, column]] += 1 + similarity[:, column] / (4 * k)
+        return int(np.sum(votes.argmax(axis=1) == truth[first : first + QUERIES]))
+
+    with ThreadPoolExecutor(cores()) as threads, threadpool_limits(1, "blas"):
+        return sum(threads.map(right, range(0, len(asked), QUERIES))) / len(asked)
+
+
+def _largest(values: np.ndarray, count: int) -> np.ndarray:
+    """Positions of the `count` largest of each row, in no order; all if there are no more."""
+    return np.argpartition(values, -min(count, values.shape[1]), axis=1)[:, -count:]
 
 
 def nearest(features: np.ndarray, queries: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -63,7 +81,8 @@ def nearest(features: np.ndarray, queries: np.ndarray, count: int) -> tuple[np.n
       Positions in the bank and similarities in [-1, 1], both `[queries, count]`, most similar first.
     """
     mean = np.mean(features, axis=0, dtype=np.float64).astype(np.float32)
-    similarity = normalize(queries - mean) @ normalize(features - mean).T
+    directions = normalize(queries - mean)
+    similarity = np.concatenate([directions @ normalize(features[rows] - mean).T for rows in blocks(*features.shape)], axis=1)
     positions = np.argsort(-similarity, axis=1, kind="stable")[:, :count]
     return positions, np.take_along_axis(similarity, positions, axis=1)
 
@@ -85,7 +104,8 @@ def embedder(networks: Sequence[keras.Model]) -> Callable[[Iterable[tf.Tensor]],
       networks: from `[batch, resolution, resolution, 3]` float32 in [0, 1] to `[batch, features]` float32.
 
     Returns:
-      A function from batches of views to the features by each network, `[count, features]` float32 in the order of the views.
+      A function from batches of views to the features by each network, `[count, features]` float32 in the order of the views; not
+      to be written to, as many of them are a file (trainer.blocks.Rows).
     """
     # No control flow over tensors that autograph would have to convert, which takes longer than the tracing itself.
     step = tf.function(
@@ -93,6 +113,10 @@ def embedder(networks: Sequence[keras.Model]) -> Callable[[Iterable[tf.Tensor]],
     )
 
     def embed(batches: Iterable[tf.Tensor]) -> list[np.ndarray]:
-        return [np.concatenate(parts) for parts in zip(*([part.numpy() for part in step(views)] for views in batches))]
+        found = [Rows() for _ in networks]
+        for views in batches:
+            for rows, part in zip(found, step(views)):
+                rows.add(part.numpy())
+        return [rows.array() for rows in found]
 
     return embed

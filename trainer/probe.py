@@ -1,8 +1,4 @@
-"""The linear probe: multinomial logistic regression on standardised frozen features.
-
-Cross-validation fits several subsets of the same photographs together, so that they share matrix products: one wide product for
-all is many times as fast as a narrow one for each (benchmarks/linear_evaluation.py).
-"""
+"""The linear probe: multinomial logistic regression on standardised frozen features, and how its regularisation is chosen."""
 
 import io
 import math
@@ -11,94 +7,20 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import scipy.linalg
-import scipy.optimize
 from scipy.special import softmax
 from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import threadpool_limits
 
 from contracts import files, model_files
+from trainer.blocks import blocks, moments
+from trainer.logistic_regression import Fits, fit_path
 
-# Largest entry of the gradient of the mean loss at which a fit counts as converged (scikit-learn's default for the same).
-TOLERANCE = 1e-4
-# Far above what standardised features need; reaching it is an error, not a result.
-MAX_ITERATIONS = 5000
-# Curvature of the loss of one photograph, p (1 - p), about where fits end; it only preconditions the optimiser.
-CURVATURE = 0.1
-
-
-class Fits(NamedTuple):
-    """The fits of all subsets with one C: weights `[subsets, d, classes]`, bias `[subsets, classes]`."""
-
-    c: float
-    weights: np.ndarray
-    bias: np.ndarray
-
-
-def fit_path(features: np.ndarray, labels: np.ndarray, members: np.ndarray, candidates: Sequence[float]) -> Iterator[Fits]:
-    """For each C of `candidates`, in that order, and each subset, the minimum over weights w and bias b of
-
-        C * sum over the subset of -log softmax(x w + b)[label] + sum(w^2) / 2
-
-    Each C starts from the fits of the one before. The optimiser is L-BFGS in the basis of the features' principal components,
-    each divided by the square root of its curvature. The rotation is exact: it changes neither penalty nor minimum. If there are
-    more features than photographs, there are only as many components as photographs.
-
-    Args:
-      features: `[count, d]` float64.
-      labels: `[count]` integers from 0.
-      members: `[subsets, count]` bool.
-      candidates: inverse strengths of the L2 penalty.
-
-    Raises:
-      RuntimeError: no convergence in MAX_ITERATIONS.
-    """
-    count, subsets, classes = len(features), len(members), int(labels.max()) + 1
-    components, variances, basis = _principal_components(features)
-    rank = components.shape[1]
-    member = members.T[:, :, None].astype(np.float64)
-    truth = np.eye(classes)[labels][:, None, :]
-
-    def mean_loss(flat, c, scale):
-        """Of all subsets together, and its gradient, at weights divided by `scale`."""
-        weights = flat[: rank * subsets * classes].reshape(rank, -1) * scale
-        bias = flat[rank * subsets * classes :].reshape(subsets, classes)
-        logits = (components @ weights).reshape(count, subsets, classes) + bias
-        logits -= logits.max(axis=2, keepdims=True)
-        of_truth = (logits * truth).sum(axis=2, keepdims=True)
-        probabilities = np.exp(logits, out=logits)
-        total = probabilities.sum(axis=2, keepdims=True)
-        loss = ((np.log(total) - of_truth) * member).sum() / count + (weights**2).sum() / (2 * c * count)
-        probabilities /= total
-        error = (probabilities - truth) * member / count
-        gradient = (components.T @ error.reshape(count, -1) + weights / (c * count)) * scale
-        return loss, np.concatenate([gradient.ravel(), error.sum(axis=0).ravel()])
-
-    weights, bias = np.zeros((rank, subsets * classes)), np.zeros((subsets, classes))
-    for c in candidates:
-        scale = 1 / np.sqrt(CURVATURE * variances + 1 / (c * count))[:, None]
-        found = scipy.optimize.minimize(
-            mean_loss, np.concatenate([(weights / scale).ravel(), bias.ravel()]), args=(c, scale), jac=True, method="L-BFGS-B",
-            options={"gtol": TOLERANCE, "ftol": 0, "maxiter": MAX_ITERATIONS, "maxfun": 2 * MAX_ITERATIONS})  # fmt: skip
-        if not found.success and np.abs(found.jac).max() > TOLERANCE:
-            raise RuntimeError(
-                f"the probe did not converge in {found.nit} iterations at C = {c:g} ({found.message}); drop the largest of "
-                "linear_eval.regularisation"
-            )
-        weights, bias = found.x[: weights.size].reshape(weights.shape) * scale, found.x[weights.size :].reshape(bias.shape)
-        yield Fits(c, (basis @ weights).reshape(-1, subsets, classes).transpose(1, 0, 2), bias)
-
-
-def _principal_components(features: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The features rotated, `[count, rank]`, their mean squares `[rank]`, and the orthonormal basis `[d, rank]`."""
-    basis = None
-    if features.shape[1] > len(features):
-        basis = scipy.linalg.qr(features.T, mode="economic")[0]
-        features = features @ basis
-    squares, rotation = scipy.linalg.eigh(features.T @ features)
-    return (
-        features @ rotation, np.maximum(squares, 0) / len(features), rotation if basis is None else basis @ rotation
-    )  # fmt: skip
+# Most logits that a cross-validation computes at a time, photographs x classes x fits: of five folds 4,000 photographs of 1,000
+# classes, or 40,000 of 100. Where there would be more, one division of a part of the photographs tells the candidates apart:
+# thousands are held out even so, and five fits of all would take most of an evaluation's time (docs/scale.md).
+MOST_LOGITS = 24_000_000
+# Most weights of all its fits together, features x classes x fits: the optimiser keeps 25 numbers for each, here 400 MB.
+MOST_WEIGHTS = 2_000_000
 
 
 class Probe(NamedTuple):
@@ -107,9 +29,9 @@ class Probe(NamedTuple):
     mean, scale: `[d]`. weights: `[d, classes]`. bias: `[classes]`. regularisation: the C that was chosen. All float64.
     cross_validated: accuracy of that C in cross-validation, in [0, 1]; None if there was no cross-validation. Recipes are
     compared by it, as it does not use the photographs that are held out for the gate.
-    held_out_logits: `[count, classes]`, of each photograph that the probe was fitted to by the fit of the cross-validation that
-    did not see it, with that C; NaN for the photograph of a class that has no other, which every fit sees; None if there was no
-    cross-validation.
+    held_out: `[held]` positions, ascending, of the photographs that a fit of the cross-validation did not see, among those that the
+    probe was fitted to; held_out_logits: `[held, classes]`, theirs by that fit, with that C. A class's only photograph is never held
+    out, and of very many photographs only a part is (MOST_LOGITS). Both None if there was no cross-validation.
     """
 
     mean: np.ndarray
@@ -118,6 +40,7 @@ class Probe(NamedTuple):
     bias: np.ndarray
     regularisation: float
     cross_validated: float | None
+    held_out: np.ndarray | None = None
     held_out_logits: np.ndarray | None = None
 
     def logits(self, features: np.ndarray) -> np.ndarray:
@@ -126,7 +49,10 @@ class Probe(NamedTuple):
 
     def predict(self, features: np.ndarray) -> np.ndarray:
         """The most probable class of each of `[count, d]` features: `[count]` integers."""
-        return self.logits(features).argmax(axis=1)
+        classes = np.empty(len(features), int)
+        for rows in blocks(len(features), max(self.weights.shape)):
+            classes[rows] = self.logits(features[rows]).argmax(axis=1)
+        return classes
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
         """The probability of each class for each of `[count, d]` features: `[count, classes]` in [0, 1]."""
@@ -156,7 +82,9 @@ def fit_probe(
     """Fits to convergence, with the regularisation that is best in cross-validation on the same photographs.
 
     A class with a single photograph takes part in every fit and in no fold. Where fewer than two classes have more there is no
-    cross-validation, and the middle one of the candidates is taken.
+    cross-validation, and the middle one of the candidates is taken. Above MOST_LOGITS or MOST_WEIGHTS the candidates are compared by one
+    division of a random part of each class: C, the variance of the weights if the penalty is taken as their prior, means the same for any
+    number of photographs.
 
     Args:
       features: `[count, d]`.
@@ -172,12 +100,76 @@ def fit_probe(
     counts = np.bincount(labels)
     if len(counts) < 2 or counts.min() == 0:
         raise ValueError(f"the probe needs at least two classes, each with a labelled photograph; got counts {counts.tolist()}")
-    mean, scale = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
+    mean, scale = moments(features)
     scale[scale == 0] = 1.0  # a constant feature has no information, and must not cause a division by 0
-    # These products take longer on several threads than on one, more so beside other work (benchmarks/linear_evaluation.py).
+    # Each block is a thread's, and BLAS's own threads would only wait for each other (benchmarks/linear_evaluation.py).
     with threadpool_limits(1, "blas"):
-        fitted = _fit((features - mean) / scale, labels, sorted(regularisation), _held_out(labels, folds, seed))
-    return Probe(mean, scale, *fitted)
+        return _fitted(_Data(features, labels, mean, scale), sorted(regularisation), folds, seed)
+
+
+class _Data(NamedTuple):
+    """Features `[count, d]` with labels `[count]`, and what standardises them, `[d]` each."""
+
+    features: np.ndarray
+    labels: np.ndarray
+    mean: np.ndarray
+    scale: np.ndarray
+
+    def path(self, members: np.ndarray, candidates: Sequence[float], start: Fits | None = None) -> Iterator[Fits]:
+        return fit_path(self.features, self.labels, members, candidates, self.mean, self.scale, start)
+
+
+def _fitted(data: _Data, candidates: list[float], folds: int, seed: int) -> Probe:
+    count, classes = len(data.labels), int(data.labels.max()) + 1
+    everything = np.ones((1, count), bool)
+    held_out = _held_out(data.labels, folds, seed)
+    if not len(held_out):
+        chosen = candidates[len(candidates) // 2]
+        (fits,) = data.path(everything, [chosen])
+        return Probe(data.mean, data.scale, fits.weights[0], fits.bias[0], chosen, None)
+    fits = classes * (len(held_out) + 1)
+    if count * fits <= MOST_LOGITS and min(data.features.shape) * fits <= MOST_WEIGHTS:
+        members = np.concatenate([~held_out, everything])
+        best, accuracy, logits = _best_of_path(data, members, held_out, candidates, most_worse=len(candidates))
+        positions = np.flatnonzero(held_out.any(axis=0))
+    else:
+        part = labelled_subset(data.labels, min(1.0, MOST_LOGITS / (classes * count)), seed)
+        drawn = data._replace(features=data.features[part], labels=data.labels[part])
+        held_out = _one_division(drawn.labels, folds, seed)
+        best, accuracy, logits = _best_of_path(drawn, ~held_out, held_out, candidates, most_worse=MOST_WORSE)
+        (best,) = data.path(everything, [best.c], start=best)
+        positions = part[held_out[0]]
+    return Probe(data.mean, data.scale, best.weights[-1], best.bias[-1], best.c, accuracy, positions, logits)
+
+
+# Candidates in a row that are worse than the best of the stronger ones, after which no weaker one is tried, where there is one
+# division: accuracy rises with C and falls again, and the fits of the weakest penalties take longest.
+MOST_WORSE = 2
+
+
+def _best_of_path(
+    data: _Data, members: np.ndarray, held_out: np.ndarray, candidates: list[float], most_worse: int
+) -> tuple[Fits, float, np.ndarray]:
+    """The fits of the candidate that is best on what was held out, its accuracy there, and its logits of all that was held out
+    anywhere, by position; ties go to the strongest regularisation.
+
+    Args:
+      members: `[fits, count]` bool, what each was fitted to; held_out: `[folds, count]` bool, what each of the first was not.
+      most_worse: as MOST_WORSE.
+    """
+    best, best_accuracy, best_logits, worse = None, -1.0, None, 0
+    for fits in data.path(members, candidates):
+        logits = np.full((len(data.labels), fits.bias.shape[1]), np.nan)
+        for mask, weights, bias in zip(held_out, fits.weights, fits.bias):
+            logits[mask] = (data.features[mask] - data.mean) / data.scale @ weights + bias
+        right = logits.argmax(axis=1) == data.labels
+        accuracy = float(np.mean([np.mean(right[mask]) for mask in held_out]))
+        worse = worse + 1 if accuracy < best_accuracy else 0
+        if accuracy > best_accuracy:
+            best, best_accuracy, best_logits = fits, accuracy, logits
+        elif worse == most_worse:
+            break
+    return best, best_accuracy, best_logits[held_out.any(axis=0)]
 
 
 def _held_out(labels: np.ndarray, folds: int, seed: int) -> np.ndarray:
@@ -195,26 +187,16 @@ def _held_out(labels: np.ndarray, folds: int, seed: int) -> np.ndarray:
     return masks
 
 
-def _fit(
-    features: np.ndarray, labels: np.ndarray, candidates: list[float], held_out: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, float, float | None, np.ndarray | None]:
-    """Weights, bias, C, accuracy and held-out logits of the candidate that is best in cross-validation; ties go to the strongest
-    regularisation."""
-    everything = np.ones((1, len(labels)), bool)
-    if not len(held_out):
-        chosen = candidates[len(candidates) // 2]
-        (fits,) = fit_path(features, labels, everything, [chosen])
-        return fits.weights[0], fits.bias[0], chosen, None, None
-    best, best_accuracy, best_logits = None, -1.0, None
-    for fits in fit_path(features, labels, np.concatenate([~held_out, everything]), candidates):
-        logits = np.full((len(labels), fits.bias.shape[1]), np.nan)
-        for mask, weights, bias in zip(held_out, fits.weights, fits.bias):
-            logits[mask] = features[mask] @ weights + bias
-        right = logits.argmax(axis=1) == labels
-        accuracy = np.mean([np.mean(right[mask]) for mask in held_out])
-        if accuracy > best_accuracy:
-            best, best_accuracy, best_logits = (fits.weights[-1], fits.bias[-1], fits.c), accuracy, logits
-    return *best, float(best_accuracy), best_logits
+def _one_division(labels: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """Which photographs a single division holds out, `[1, count]` bool: of each class that has several, a fold's share and at
+    least one."""
+    random = np.random.default_rng(seed)
+    mask = np.zeros((1, len(labels)), bool)
+    for label in np.unique(labels):
+        members = random.permutation(np.flatnonzero(labels == label))
+        if len(members) > 1:
+            mask[0, members[: max(1, round(len(members) / folds))]] = True
+    return mask
 
 
 def labelled_subset(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
+from trainer import blocks
+from trainer import features as features_of
 from trainer.features import knn_accuracy, nearest
 
 
@@ -46,3 +48,16 @@ def test_the_nearest_are_those_of_scikit_learn_most_similar_first():
     assert positions.tolist() == expected.tolist()
     assert similarity == pytest.approx(1 - distances, abs=1e-4)
     assert nearest(bank[:3], queries, 5)[0].shape == (4, 3)  # no more than there are
+
+
+def test_pieces_of_the_bank_and_of_the_queries_change_nothing(monkeypatch):
+    random = np.random.default_rng(2)
+    labels = random.integers(0, 4, 90)
+    bank = random.normal(size=(4, 6))[labels] + random.normal(size=(90, 6))
+    queries = bank[:30] + 0.5 * random.normal(size=(30, 6)), labels[:30]
+    expected = knn_accuracy(bank, labels, 7), knn_accuracy(bank, labels, 7, queries), nearest(bank, queries[0], 5)[0].tolist()
+    monkeypatch.setattr(features_of, "QUERIES", 4)
+    monkeypatch.setattr(features_of, "PIECE", 5)  # fewer than the neighbours
+    monkeypatch.setattr(blocks, "BLOCK", 24)
+    assert (knn_accuracy(bank, labels, 7), knn_accuracy(bank, labels, 7, queries), nearest(bank, queries[0], 5)[0].tolist()) == expected
+    assert 0.3 < expected[0] < 1

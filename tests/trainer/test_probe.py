@@ -1,3 +1,5 @@
+import types
+
 import numpy as np
 import pytest
 import scipy.optimize
@@ -5,8 +7,9 @@ import scipy.special
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
-from trainer import probe
-from trainer.probe import fit_path, fit_probe, labelled_subset
+from trainer import blocks, logistic_regression, probe
+from trainer.logistic_regression import fit_path
+from trainer.probe import fit_probe, labelled_subset
 
 CANDIDATES = (0.01, 0.1, 1.0)
 
@@ -61,7 +64,7 @@ def test_the_chosen_regularisation_is_the_best_of_an_explicit_cross_validation()
 @pytest.mark.parametrize("count, features", [(90, 20), (60, 100)])
 def test_fitting_all_folds_together_gives_the_fits_of_each_alone(count, features, monkeypatch):
     """Against scikit-learn, one subset and one C at a time, with fewer features than photographs and with more; both to the end."""
-    monkeypatch.setattr(probe, "TOLERANCE", 1e-7)
+    monkeypatch.setattr(logistic_regression, "TOLERANCE", 1e-7)
     random = np.random.default_rng(0)
     labels = np.arange(count) % 3
     x = random.normal(size=(count, features)) * np.geomspace(3, 0.01, features) + random.normal(size=(3, features))[labels] * 0.3
@@ -74,7 +77,7 @@ def test_fitting_all_folds_together_gives_the_fits_of_each_alone(count, features
 
 
 def test_a_fit_that_does_not_converge_is_an_error_that_names_the_setting(monkeypatch):
-    monkeypatch.setattr(probe, "MAX_ITERATIONS", 2)
+    monkeypatch.setattr(logistic_regression, "MAX_ITERATIONS", 2)
     features, labels = data(noise=5.0)
     with pytest.raises(RuntimeError, match="did not converge in . iterations at C = 0.01.*linear_eval.regularisation"):
         fit_probe(features, labels, regularisation=CANDIDATES, folds=5, seed=0)
@@ -108,7 +111,7 @@ def test_a_class_with_a_single_photograph_leaves_cross_validation_to_the_others(
     features, labels = np.vstack([features, features[:1] + 30]), np.append(labels, alone)
     probe = fit_probe(features, labels, regularisation=CANDIDATES, folds=5, seed=0)
     assert probe.cross_validated > 0.6 and probe.bias.size == alone + 1
-    assert np.isnan(probe.held_out_logits[-1]).all() and np.isfinite(probe.held_out_logits[:-1]).all()
+    assert probe.held_out.tolist() == list(range(len(labels) - 1)) and np.isfinite(probe.held_out_logits).all()
     x = (features - features.mean(axis=0)) / features.std(axis=0)
     folds, right = StratifiedKFold(5, shuffle=True, random_state=0).split(x[:-1], labels[:-1]), []
     for fitted, held_out in folds:
@@ -134,3 +137,71 @@ def test_few_labels_are_the_asked_share_of_each_class():
     chosen = labelled_subset(labels, 0.1, 0)
     np.testing.assert_array_equal(np.bincount(labels[chosen]), [10, 5, 1])
     assert len(set(chosen)) == 16
+
+
+def many(classes=12, each=40, features=16, seed=0):
+    random = np.random.default_rng(seed)
+    labels = random.permutation(np.arange(classes * each) % classes)
+    return (random.normal(size=(classes, features))[labels] + random.normal(size=(len(labels), features))).astype(np.float32), labels
+
+
+@pytest.mark.parametrize(("block", "double", "tolerance"), [(1 << 12, 1 << 24, 1e-5), (1 << 9, 1 << 24, 1e-5), (1 << 12, 0, 1e-2)])
+def test_neither_blocks_nor_threads_nor_single_precision_change_a_fit(block, double, tolerance, monkeypatch):
+    features, labels = many()
+    members = np.random.default_rng(1).random((2, len(labels))) < 0.7
+    monkeypatch.setattr(logistic_regression, "TOLERANCE", 1e-7 if double else 1e-5)
+    whole = list(fit_path(features.astype(float), labels, members, (0.01, 1.0)))
+    monkeypatch.setattr(blocks, "BLOCK", block)
+    monkeypatch.setattr(logistic_regression, "DOUBLE", double)
+    in_blocks = []
+    for count in (1, 3):
+        monkeypatch.setattr(logistic_regression, "cores", lambda count=count: count)
+        in_blocks.append(list(fit_path(features.astype(float), labels, members, (0.01, 1.0))))
+    for expected, one, other in zip(whole, *in_blocks, strict=True):
+        assert (one.weights == other.weights).all() and (one.bias == other.bias).all()
+        np.testing.assert_allclose(one.weights, expected.weights, atol=tolerance * np.abs(expected.weights).max())
+
+
+def test_where_logits_would_be_too_many_one_division_chooses_and_all_photographs_are_fitted(monkeypatch):
+    features, labels = many()
+    expected = fit_probe(features, labels, regularisation=(0.001, 0.1), folds=5, seed=0)
+    monkeypatch.setattr(probe, "MOST_LOGITS", 12 * 300)  # of 480 photographs, five folds and the fit of all
+    found = fit_probe(features, labels, regularisation=(0.001, 0.1), folds=5, seed=0)
+    assert found.regularisation == expected.regularisation == 0.1
+    np.testing.assert_allclose(found.weights, expected.weights, atol=0.02)  # both of all photographs, to the same tolerance
+    # A fifth of 300 drawn photographs is held out, of every class alike; the others were fitted, and none of those held out.
+    assert np.bincount(labels[found.held_out]).tolist() == [5] * 12 and len(set(found.held_out)) == 60
+    drawn = labelled_subset(labels, 300 / 480, 0)
+    assert set(found.held_out) < set(drawn)
+    fitted = np.setdiff1d(drawn, found.held_out)
+    mean, scale = features.mean(axis=0, dtype=float), features.std(axis=0, dtype=float)
+    alone = LogisticRegression(C=0.1, max_iter=9999, tol=1e-8).fit((features[fitted] - mean) / scale, labels[fitted])
+    logits = alone.decision_function((features[found.held_out] - mean) / scale)
+    assert np.mean(found.held_out_logits.argmax(axis=1) == logits.argmax(axis=1)) > 0.95
+    assert found.cross_validated == pytest.approx(np.mean(found.held_out_logits.argmax(axis=1) == labels[found.held_out]))
+    again = fit_probe(features, labels, regularisation=(0.001, 0.1), folds=5, seed=0)
+    assert (again.weights == found.weights).all()
+
+
+def test_one_division_holds_out_one_of_two_and_none_of_one(monkeypatch):
+    features, _ = many()
+    labels = np.array([0] * 20 + [1] * 20 + [2, 2, 3])
+    monkeypatch.setattr(probe, "MOST_WEIGHTS", 1)
+    held_out = fit_probe(features[:43], labels, regularisation=CANDIDATES, folds=5, seed=0).held_out
+    assert np.bincount(labels[held_out], minlength=4).tolist() == [4, 4, 1, 0]
+
+
+def test_weaker_penalties_are_not_tried_once_two_in_a_row_were_worse():
+    """Of ten held-out photographs five are of class 0, three of 1, two of 2: a fit that always says one class has that accuracy."""
+    labels, tried = np.repeat([0, 1, 2], [5, 3, 2]), []
+
+    def path(members, candidates):
+        for c, always in zip(candidates, (2, 0, 1, 0, 1, 2, 0), strict=True):
+            tried.append(c)
+            yield logistic_regression.Fits(c, np.zeros((1, 1, 3)), np.eye(3)[[always]])
+
+    data = types.SimpleNamespace(features=np.zeros((10, 1)), labels=labels, mean=0.0, scale=1.0, path=path)
+    held_out = np.ones((1, 10), bool)
+    best, accuracy, logits = probe._best_of_path(data, ~held_out, held_out, [1, 2, 3, 4, 5, 6, 7], most_worse=2)
+    assert (best.c, accuracy, logits.shape) == (2, 0.5, (10, 3))
+    assert tried == [1, 2, 3, 4, 5, 6]  # the fourth is as good as the second
