@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from components.evaluator import evidence
 from contracts import examples, files, source_code
@@ -24,9 +23,10 @@ from trainer import supervised
 from trainer.embedding_network import copy_weights
 from trainer.evaluation import Features, settings_from_json
 from trainer.export import folded, load_backbone, untrained_network
-from trainer.features import BATCH, embedder, knn_accuracy
+from trainer.features import embedder, knn_accuracy
+from trainer.linear_eval import read_views
 from trainer.other_networks import open_network
-from trainer.photographs import evaluation_view, list_records, read_records
+from trainer.photographs import list_records
 from trainer.pretrain import settings_from_json as pretrain_from_json
 from trainer.probe import fit_probe, labelled_subset
 
@@ -182,9 +182,7 @@ class _Measuring:
 
     def embed(self, network: keras.Model, side: int, split: Sequence[str]) -> np.ndarray:
         """Features of a split, `[count, d]` float32."""
-        views = read_records(split).map(
-            lambda record: evaluation_view(record[examples.IMAGE], side), num_parallel_calls=tf.data.AUTOTUNE)  # fmt: skip
-        return embedder([network])(views.batch(BATCH).prefetch(1))[0]
+        return embedder([network])(read_views(split, side)[0])[0]
 
     def row(
         self, name: str, network: keras.Model, side: int, training_seconds: float | None, few_network: keras.Model | None = None
