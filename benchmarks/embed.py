@@ -23,6 +23,7 @@ import pipeline_config
 from components.example_gen.source import every_image
 from components.synthetic_flowers import scene
 from contracts.content_hash import content_hash
+from contracts.cores import cores
 from inference.embed import Backbone
 from inference.registered import Registered
 from trainer import normalization
@@ -62,12 +63,12 @@ def main() -> None:
             for copy in range(number, arguments.images, 64):
                 (photographs / f"{copy}.jpg").write_bytes(jpeg)
         backbone = Backbone(export(arguments.preset, os.path.join(folder, "backbone")))
-        used = embed.BATCH, embed.THREADS
+        used = embed.BATCH, min(cores(), embed.MOST_THREADS)
         rows = [(batch, used[1]) for batch in BATCHES] + [(used[0], threads) for threads in THREADS]
-        print(f"{arguments.preset}: {arguments.images} JPEGs of {arguments.side} pixels, {os.cpu_count()} cores")
+        print(f"{arguments.preset}: {arguments.images} JPEGs of {arguments.side} pixels, {cores()} cores")
         print("batch  threads  images/s  CPU ms/image")
         for batch, threads in dict.fromkeys([*rows, used]):
-            embed.BATCH, embed.THREADS = batch, threads
+            embed.BATCH, embed.cores = batch, lambda threads=threads: threads
             list(embed.batches(backbone, every_image(str(photographs), "", 1 << 30)))  # the first run fills the file cache
             wall, cpu = time.perf_counter(), time.process_time()
             list(embed.batches(backbone, every_image(str(photographs), "", 1 << 30)))

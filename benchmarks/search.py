@@ -16,6 +16,7 @@ import time
 
 import numpy as np
 
+from contracts.cores import cores
 from inference.index import Header, new_index, open_index
 from inference.search import nearest
 
@@ -31,7 +32,7 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", default=["npy", "memory", "parquet"], choices=["npy", "memory", "parquet"])
     parser.add_argument("--folder", default=None, help="where the indexes are written (default: the system's temporary folder)")
     arguments = parser.parse_args()
-    print(f"{arguments.rows:,} rows, one query, {TOP} matches, {os.cpu_count()} cores")
+    print(f"{arguments.rows:,} rows, one query, {TOP} matches, {cores()} cores")
     print("numbers  index    write s  open s  first s  then s  CPU s")
     for size in arguments.sizes:
         for kind in arguments.kinds:

@@ -14,6 +14,7 @@ from cli.arguments import ExitStatus, add_configuration, add_root, examples
 from cli.doctor_machine import FAIL, OK, WARN, Finding, judge
 from cli.program import as_typed
 from cli.terminal import say_loading
+from contracts import memory as limits
 from contracts.layout import Layout, active_run
 from contracts.text import visible
 from pipeline import run_record
@@ -226,7 +227,7 @@ def memory_needed(step: dict, source_answer: dict, config: Config) -> tuple[floa
     settings = config.pretrain
     side = round(settings.resolution * settings.canvas_scale)
     images = (source_answer.get("images") or float("inf")) + source_answer.get("unlabelled", 0)
-    canvases = min(images * side * side * 3, settings.memory_megabytes * 1e6)
+    canvases = min(images * side * side * 3, limits.budget(settings.memory_megabytes * 1e6))
     kept = step.get("bytes", 0)
     what = f"libraries, {canvases / 1e6:.0f} MB of photographs and {kept / 1e6:.0f} MB for a step of {settings.batch_size}"
     return LIBRARIES_BYTES + canvases + kept, what

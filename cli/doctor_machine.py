@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from packaging.requirements import Requirement
 
 from cli import preconditions
+from contracts import memory as limits
 from contracts.cores import cores
 from contracts.layout import Layout, active_run
 from pipeline_config import ConfigurationError
@@ -79,14 +80,16 @@ def system(name: str = platform.system(), machine: str = platform.machine(), lib
                  "use x86-64 Linux with glibc 2.34 or newer, or the container image")  # fmt: skip
 
 
-def processor(cpuinfo: pathlib.Path = pathlib.Path("/proc/cpuinfo")) -> Finding:
-    """Number of cores that this process may use, by its affinity and its container's quota, and the instructions that TensorFlow's kernels are built for."""
-    count = cores()
+def processor(cpuinfo: pathlib.Path = pathlib.Path("/proc/cpuinfo"), count: int | None = None, machine: int | None = None) -> Finding:
+    """How many cores this process may use, by its affinity and its container's quota, and the instructions that TensorFlow's kernels
+    are built for; `count` and `machine` are these cores and the machine's."""
+    count, machine = count or cores(), machine or os.cpu_count() or 1
+    fewer = f" of {machine}, by affinity or a container's quota" if count < machine else ""
     flags = next((line.split(":")[1].split() for line in cpuinfo.read_text().splitlines() if line.startswith("flags")), [])
     if "avx" not in flags:
         return Finding(FAIL, "processor", "has no AVX, which TensorFlow's packages are built for", "use another machine")
     fast = {"avx2", "fma"} <= set(flags)
-    return judge(fast, "processor", f"{count} core{'s' if count > 1 else ''}{'' if fast else ' without AVX2 and FMA'}",
+    return judge(fast, "processor", f"{count} core{'s' if max(count, machine) > 1 else ''}{fewer}{'' if fast else ' without AVX2 and FMA'}",
                  "training takes several times as long; a newer processor is faster", WARN)  # fmt: skip
 
 
@@ -125,13 +128,11 @@ def variables(environment: dict[str, str] | None = None) -> Iterator[Finding]:
         yield Finding(FAIL, "TF_CONFIG", "names other machines; flowers run is one process", "unset TF_CONFIG (see docs/gpu.md)")
 
 
-def memory(needed_bytes: int, what_for: str, meminfo: pathlib.Path = pathlib.Path("/proc/meminfo"),
-           limit: pathlib.Path = pathlib.Path("/sys/fs/cgroup/memory.max")) -> Finding:  # fmt: skip
-    """Whether the available memory, within the limit of a container, is enough for a run."""
-    available = int(next(line.split()[1] for line in meminfo.read_text().splitlines() if line.startswith("MemAvailable"))) * 1024
-    if limit.exists() and limit.read_text().strip().isdigit():
-        available = min(available, int(limit.read_text()))
-    says = f"{available / 1e9:.1f} GB available, about {needed_bytes / 1e9:.1f} GB needed for {what_for}"
+def memory(needed_bytes: int, what_for: str, files: pathlib.Path = pathlib.Path("/")) -> Finding:
+    """Whether the available memory, within the limit of a container, is enough for a run; `files` is where /proc and /sys are."""
+    available, limit = limits.available(files), limits.limit(files)
+    within = f" within a limit of {limit / 1e9:.1f} GB" if limit < limits.of_machine(files) else ""
+    says = f"{available / 1e9:.1f} GB available{within}, about {needed_bytes / 1e9:.1f} GB needed for {what_for}"
     if available >= needed_bytes:
         return Finding(OK, "memory", says)
     return Finding(WARN, "memory", says, "lower pretrain.batch_size or pretrain.memory_megabytes, or close other programs")

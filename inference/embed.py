@@ -21,6 +21,7 @@ from components.errors import DataRefused
 from components.example_gen import photograph
 from components.example_gen.photograph import Encoded
 from components.example_gen.source import TFDS_PREFIX, every_image
+from contracts.cores import cores
 from contracts.layout import Layout
 from inference import index
 from inference.former import Former
@@ -78,9 +79,9 @@ class Backbone:
 # Photographs a step of the network: 8, 16 and 32 took 26, 22 and 21 ms of processor time an image with the preset cpu
 # (benchmarks/embed.py), so more would gain little and need more memory for feature maps.
 BATCH = 32
-# One for each core: decoding is a small share of the work, and a hostile file of data.max_pixels takes much memory of its
-# thread: 478 MB as TIFF, 608 MB as AVIF, 1,148 MB as JPEG 2000.
-THREADS = min(os.cpu_count() or 1, 8)
+# Most threads that read and decode, one for each core: decoding is a small share of the work, and a hostile file of data.max_pixels
+# takes much memory of its thread: 478 MB as TIFF, 608 MB as AVIF, 1,148 MB as JPEG 2000.
+MOST_THREADS = 8
 # Batches decoded ahead of the network.
 AHEAD = 3
 # Photographs that wait for a batch to be full, where most are known or cannot be used.
@@ -118,7 +119,7 @@ def batches(
     Yields:
       All photographs, and the vectors `[count, embedding_size]` of those that have a view.
     """
-    threads = ThreadPoolExecutor(THREADS)
+    threads = ThreadPoolExecutor(min(cores(), MOST_THREADS))
     try:
         batch, usable = [], []
         for one in _in_order(threads, lambda read: describe(backbone, read(), row_of), images, AHEAD * BATCH):

@@ -16,6 +16,7 @@ import threadpoolctl
 import pipeline_config
 from components.example_gen import listing, photograph
 from components.example_gen.photograph import Encoded
+from contracts.cores import cores
 from inference.embed import Backbone, batches
 from inference.index import Index, make_anew, open_index
 from inference.registered import Registered, another_backbone, find, of_version, version_of
@@ -24,8 +25,6 @@ from registry.backend import CHAMPION
 # Rows that one thread compares at a time: with fewer, the overhead of a product exceeds the product of short vectors; with more,
 # a piece from which the mean was subtracted leaves the processor's cache before it is multiplied.
 PIECE = 1024
-# One for each core, each with single-threaded BLAS: BLAS's own threads wait for each other at every product.
-THREADS = os.cpu_count() or 1
 # A vector that is nearer to the mean than this share of the mean's length has no direction, and its similarity to anything is 0:
 # float32 has about seven digits.
 SMALLEST_SHARE = 1e-6
@@ -45,7 +44,8 @@ def nearest(index: Index, queries: np.ndarray, top: int) -> tuple[np.ndarray, np
     asked = queries.astype(np.float32) - index.mean
     directions = (asked / _lengths(asked, smallest)[:, None]).T
     best = np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
-    with ThreadPoolExecutor(THREADS) as threads, threadpoolctl.threadpool_limits(1, "blas"):
+    # A thread for each core, with single-threaded BLAS: BLAS's own threads wait for each other at every product.
+    with ThreadPoolExecutor(cores()) as threads, threadpoolctl.threadpool_limits(1, "blas"):
         for start, vectors in index.blocks():
             pieces = range(0, len(vectors), PIECE)
             found = threads.map(

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from contracts import examples
+from contracts import examples, memory
 
 # Photographs decoded at a time: enough to keep every core busy, few enough to stay small in memory.
 DECODE_BATCH = 64
@@ -250,13 +250,17 @@ TrainSplit = Photographs | StreamedPhotographs
 
 
 def open_train_split(files: Sequence[str], side: int, memory_megabytes: float) -> TrainSplit:
-    """The photographs of `files`, in memory if their canvases of `side` pixels take at most `memory_megabytes` (10^6 bytes).
+    """The photographs of `files`, in memory if their canvases of `side` pixels take at most `memory_megabytes` (10^6 bytes), and at
+    most the share of what this process may use that `contracts.memory` gives to one thing.
 
     Raises:
       ValueError: the files hold no record.
     """
     listing = list_records(files)
-    count, budget = len(listing.labels), memory_megabytes * 1e6
+    count, budget = len(listing.labels), memory.budget(memory_megabytes * 1e6)
+    if budget < memory_megabytes * 1e6:
+        log.info("pretrain.memory_megabytes is %g, but this process may use %.0f MB: it counts as %.0f", memory_megabytes,
+                 memory.limit() / 1e6, budget / 1e6)  # fmt: skip
     needed = count * canvas_bytes(side)
     if needed <= budget:
         log.info("The photographs are decoded once: %d canvases of %d pixels take %.1f MB of pretrain.memory_megabytes %g",

@@ -52,11 +52,25 @@ def test_variables_that_change_what_libraries_do_are_judged(environment, levels)
     assert [finding.level for finding in doctor_machine.variables(environment)] == levels
 
 
-@pytest.mark.parametrize(("limit", "level"), [("max\n", "ok"), ("2000000000\n", "warn")])
-def test_memory_counts_within_the_limit_of_a_container(tmp_path, limit, level):
-    (tmp_path / "meminfo").write_text("MemTotal: 9000000 kB\nMemAvailable: 8000000 kB\n")
-    (tmp_path / "memory.max").write_text(limit)
-    assert doctor_machine.memory(3_000_000_000, "this", tmp_path / "meminfo", tmp_path / "memory.max").level == level
+@pytest.mark.parametrize(("limit", "level", "says"), [
+    ("max\n", "ok", "8.2 GB available, about"),
+    ("2000000000\n", "warn", "2.0 GB available within a limit of 2.0 GB, about"),
+])  # fmt: skip
+def test_memory_counts_within_the_limit_of_a_container(tmp_path, limit, level, says):
+    for name, text in (("proc/meminfo", "MemTotal: 9000000 kB\nMemAvailable: 8000000 kB\n"), ("proc/self/cgroup", "0::/\n"),
+                       ("sys/fs/cgroup/memory.max", limit)):  # fmt: skip
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    found = doctor_machine.memory(3_000_000_000, "this", tmp_path)
+    assert found.level == level and found.says.startswith(says)
+
+
+@pytest.mark.parametrize(("count", "machine", "says"), [
+    (8, 8, "8 cores"), (2, 8, "2 cores of 8, by affinity or a container's quota"), (1, 1, "1 core"),
+])  # fmt: skip
+def test_the_processor_is_what_this_process_may_use(tmp_path, count, machine, says):
+    (tmp_path / "cpuinfo").write_text("flags\t\t: avx avx2 fma\n")
+    assert doctor_machine.processor(tmp_path / "cpuinfo", count, machine).says == says
 
 
 def test_the_memory_that_is_needed_is_the_sum_of_its_parts():

@@ -1,0 +1,42 @@
+"""Promises of memory: the limits of control groups, both versions, seen from inside and outside of a container."""
+
+import pytest
+
+from contracts import memory
+
+MEMINFO = "MemTotal:        8000000 kB\nMemFree:          100000 kB\nMemAvailable:    6000000 kB\n"
+TOTAL, AVAILABLE = 8_192_000_000, 6_144_000_000
+
+
+def system(tmp_path, groups, files):
+    for name, text in {"proc/meminfo": MEMINFO, "proc/self/cgroup": groups}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    for name, text in files.items():
+        path = tmp_path / "sys/fs/cgroup" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("groups", "files", "expected"), [
+    ("0::/\n", {"memory.max": "2147483648\n"}, 2_147_483_648),  # in a container
+    ("0::/\n", {"memory.max": "max\n"}, TOTAL),
+    ("0::/a.slice/b.scope\n", {"a.slice/memory.max": "1000000\n", "a.slice/b.scope/memory.max": "max\n"}, 1_000_000),  # of one above
+    ("0::/a.slice\n", {"a.slice/memory.max": "99000000000\n"}, TOTAL),  # more than there is
+    ("4:cpu:/docker/f00\n2:memory:/docker/f00\n", {"memory/memory.limit_in_bytes": "4000000\n"}, 4_000_000),
+    ("2:memory:/x\n0::/\n", {"memory/x/memory.limit_in_bytes": "9223372036854771712\n"}, TOTAL),  # version 1 without a limit
+    ("0::/\n", {"memory.max": "what\n"}, TOTAL),
+    ("0::/\n", {}, TOTAL),
+])  # fmt: skip
+def test_the_least_of_machine_and_limits_counts(tmp_path, groups, files, expected):
+    found = system(tmp_path, groups, files)
+    assert memory.limit(found) == expected
+    assert memory.available(found) == min(expected, AVAILABLE)
+    assert memory.budget(100, found) == 100
+    assert memory.budget(1e12, found) == expected / 2
+
+
+def test_without_control_groups_the_machine_counts(tmp_path):
+    (system(tmp_path, "", {}) / "proc/self/cgroup").unlink()
+    assert memory.limit(tmp_path) == memory.of_machine(tmp_path) == TOTAL
