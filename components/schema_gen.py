@@ -110,5 +110,20 @@ MAX_CLASSES = 10_000
 
 
 def statistics_options() -> tfdv.StatsOptions:
-    """Statistics with image formats (semantic domain statistics) and a count of every class name. The ingest report has sizes."""
-    return tfdv.StatsOptions(enable_semantic_domain_stats=True, num_rank_histogram_buckets=MAX_CLASSES)
+    """Statistics with image formats (semantic domain statistics) and a count of every class name. The ingest report has sizes.
+
+    Of hashes, paths and the bytes of images only presence and number are counted, not how often each occurs: all are different, and
+    counting would keep them all. Sketches count the class names, exactly up to MAX_CLASSES.
+    """
+    counted = schema_pb2.Schema()
+    for name in examples.BYTES_FEATURES:
+        feature = counted.feature.add(name=name, type=schema_pb2.BYTES)
+        if name == examples.IMAGE:
+            feature.image_domain.SetInParent()
+        else:
+            categorical = schema_pb2.StringDomain.Categorical
+            feature.string_domain.is_categorical = (
+                categorical.CATEGORICAL_YES if name == examples.CLASS_NAME else categorical.CATEGORICAL_NO)  # fmt: skip
+    return tfdv.StatsOptions(
+        schema=counted, use_sketch_based_topk_uniques=True, enable_semantic_domain_stats=True,
+        num_rank_histogram_buckets=MAX_CLASSES)  # fmt: skip

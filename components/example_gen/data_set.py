@@ -1,4 +1,4 @@
-"""A data set of TensorFlow Datasets as a source, downloaded and prepared: read with `tfds.beam`, image bytes undecoded.
+"""A data set of TensorFlow Datasets as a source, downloaded and prepared: read file by file, image bytes undecoded.
 
 For `tfds:NAME` and for the synthetic flowers, which are a TFDS data set of this project.
 """
@@ -6,11 +6,10 @@ For `tfds:NAME` and for the synthetic flowers, which are a TFDS data set of this
 import difflib
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import apache_beam as beam
 import tensorflow_datasets as tfds
 
 from components.errors import DataRefused, SourceNotFound
@@ -82,10 +81,10 @@ class DataSet:
                 if found.class_name not in enough:
                     yield found
 
-    def read_all(self, max_bytes: int) -> beam.PTransform:
-        """Beam: all splits as Encoded, one worker a record file, image bytes as they are stored."""
-        del max_bytes
-        return _ReadSplits(self)
+    def elements(self) -> Sequence["RecordFile"]:
+        """What all splits are read by: descriptions of record files, each of which is opened when its `images` are asked for."""
+        return [RecordFile(self, split, instruction) for split, named in self.splits.items()
+                for instruction in self.builder.info.splits[named].file_instructions]  # fmt: skip
 
     def _reading(self) -> dict:
         return {
@@ -103,18 +102,26 @@ class DataSet:
         return Encoded(path, self.builder.info.features[self.label].int2str(label), split, data)
 
 
-class _ReadSplits(beam.PTransform):
-    def __init__(self, data_set: DataSet):
-        super().__init__()
-        self.data_set = data_set
+@dataclass(frozen=True)
+class RecordFile:
+    """A file of a data set, or the part of it that belongs to one of our splits."""
 
-    def expand(self, pbegin):
-        return tuple(
-            pbegin
-            | f"Read[{split}]" >> tfds.beam.ReadFromTFDS(self.data_set.builder, split=instruction, **self.data_set._reading())
-            | f"Encoded[{split}]" >> beam.Map(self.data_set._encoded, split)
-            for split, instruction in self.data_set.splits.items()
-        ) | beam.Flatten()
+    data_set: DataSet
+    split: str
+    instruction: Any  # tfds.core.utils.shard_utils.FileInstruction
+
+    def images(self, max_bytes: int) -> Iterator[Encoded]:
+        """Its images, bytes as they are stored."""
+        del max_bytes  # TFDS reads each record whole
+        name = tfds.core.naming.FilenameInfo.from_str(self.instruction.filename)
+        builder = self.data_set.builder
+        examples = builder.as_dataset(split=f"{name.split}[{name.shard_index}shard]", **self.data_set._reading())
+        # As tfds.beam.ReadFromTFDS cuts a file.
+        examples = examples.skip(self.instruction.skip)
+        if not self.instruction.takes_all:
+            examples = examples.take(self.instruction.take)
+        for example in examples:
+            yield self.data_set._encoded(example, self.split)
 
 
 def prepare(name: str, data_dir: str | None = None):

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
-import apache_beam as beam
 import numpy as np
 import tensorflow as tf
 
@@ -91,9 +90,9 @@ class Folder:
             if candidate.class_name not in enough:
                 yield read(candidate, max_bytes)
 
-    def read_all(self, max_bytes: int) -> beam.PTransform:
-        """Beam: the whole folder as Encoded. The workers open the files, so that bytes are moved as little as possible."""
-        return beam.Create(self.candidates) | beam.Map(read, max_bytes=max_bytes)
+    def elements(self) -> Sequence[Candidate]:
+        """What the whole folder is read by: descriptions, each of which opens its file when its `images` are asked for."""
+        return self.candidates
 
 
 def open_folder(

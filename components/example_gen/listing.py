@@ -35,6 +35,10 @@ class Candidate:
     reason: str = ""
     detail: str = ""
 
+    def images(self, max_bytes: int) -> Iterator[Encoded]:
+        """The file, as `read` gives it."""
+        yield read(self, max_bytes)
+
 
 # What the entry of a folder is.
 FILE, FOLDER, LINK, OTHER = "file", "folder", "link", "other"

@@ -1,8 +1,9 @@
-"""The Beam pipeline of ExampleGen, one path for every source: read, normalise, divide, write TFRecords and the report.
+"""The Beam pipeline of ExampleGen, one path for every source: read and normalise, divide, write TFRecords and the report.
 
-Image bytes are never gathered in one place: a worker normalises a file, writes the record to a scratch file and passes on its
-description (path, hash, thumbnail, where the record is: about a kilobyte). Descriptions are gathered, divided and sent, shard by
-shard, to workers that copy the records into the output files. So image bytes need constant memory for any amount of data.
+Image bytes are in no collection of Beam's, which a runner may keep or send: a worker is given the description of a file, reads and
+normalises it, writes the record to a scratch file and passes on another description (path, hash, thumbnail, where the record is:
+about a kilobyte). Descriptions are gathered, divided and sent, shard by shard, to workers that copy the records into the output
+files. So image bytes need constant memory for any amount of data.
 """
 
 import collections
@@ -22,10 +23,11 @@ from tfx.dsl.io import fileio
 
 import pipeline_config
 from components.example_gen import division, near_duplicates, photograph, report
-from components.example_gen.data_set import DataSet
+from components.example_gen.data_set import DataSet, RecordFile
 from components.example_gen.folder import Folder
+from components.example_gen.listing import Candidate
 from components.example_gen.photograph import Encoded
-from contracts import examples
+from contracts import examples, memory
 from contracts.cores import cores
 
 # One reader reads a shard: small enough to spread over workers, large enough to read in one go.
@@ -34,8 +36,10 @@ SHARD_BYTES = 64 << 20
 # Files a thread that are read ahead, so that it need not wait for one that takes long.
 AHEAD = 4
 # Pixels that are decoded at once, for each core, and at least data.max_pixels: a photograph of 24 megapixels, as most cameras take,
-# on every core. Larger ones are decoded fewer at a time. A pixel takes 3 bytes, and up to 18 while a JPEG 2000 is decoded.
+# on every core, if memory has room. Larger ones are decoded fewer at a time. A pixel takes 3 bytes, and up to 18 while a JPEG 2000 is
+# decoded.
 PIXELS_A_CORE = 24_000_000
+MOST_BYTES_A_PIXEL = 18
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ def ingest(
         with pipeline as p:
             divided = (
                 p
-                | "Read" >> source.read_all(photograph.max_file_bytes(max_pixels))
+                | "Elements" >> beam.Create(source.elements())
                 | "Normalise" >> beam.ParDo(Normalise(scratch, source.classes, max_side, max_pixels, min_side))
                 | "Gather" >> beam.combiners.ToList()
                 | "Divide" >> beam.Map(divide, source.given_splits, eval_fraction, min_eval, near_duplicate_distance, group_by)
@@ -99,7 +103,7 @@ def ingest(
 
 
 class Normalise(beam.DoFn):
-    """Turns encoded files into descriptions; the records go to scratch files, one for each bundle of work.
+    """Reads what elements of a source describe, and describes each image; records go to scratch files, one for each bundle of work.
 
     Files are decoded by as many threads as there are cores (Pillow and TensorFlow let others run meanwhile), and leave in the
     order in which they came, so that threads change nothing but the time.
@@ -115,7 +119,8 @@ class Normalise(beam.DoFn):
     def setup(self):
         self.workers = cores()
         self.threads = ThreadPoolExecutor(self.workers)
-        self.most_pixels = max(self.max_pixels, PIXELS_A_CORE * self.workers)
+        wanted = PIXELS_A_CORE * self.workers * MOST_BYTES_A_PIXEL
+        self.most_pixels = max(self.max_pixels, int(memory.budget(wanted) / MOST_BYTES_A_PIXEL))
 
     def teardown(self):
         self.threads.shutdown(cancel_futures=True)
@@ -127,13 +132,14 @@ class Normalise(beam.DoFn):
         self.file = None
         self.offset = 0
 
-    def process(self, encoded: Encoded) -> Iterator[Description]:
-        # Bytes count as the fewest pixels they may be of: what is no image is held too.
-        pixels = max(photograph.pixels(encoded.data), len(encoded.data) // 4)
-        while self.waiting and (len(self.waiting) >= AHEAD * self.workers or self.pixels + pixels > self.most_pixels):
-            yield self._next()
-        self.waiting.append((pixels, self.threads.submit(self._prepare, encoded)))
-        self.pixels += pixels
+    def process(self, element: Candidate | RecordFile) -> Iterator[Description]:
+        for encoded in element.images(photograph.max_file_bytes(self.max_pixels)):
+            # Bytes count as the fewest pixels they may be of: what is no image is held too.
+            pixels = max(photograph.pixels(encoded.data), len(encoded.data) // 4)
+            while self.waiting and (len(self.waiting) >= AHEAD * self.workers or self.pixels + pixels > self.most_pixels):
+                yield self._next()
+            self.waiting.append((pixels, self.threads.submit(self._prepare, encoded)))
+            self.pixels += pixels
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         while self.waiting:

@@ -9,7 +9,6 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-import apache_beam as beam
 import numpy as np
 
 import pipeline_config
@@ -126,18 +125,9 @@ class Extended:
         """Both sources' images, one after the other."""
         return itertools.chain.from_iterable(part.encoded(enough, max_bytes) for part in self.parts)
 
-    def read_all(self, max_bytes: int) -> beam.PTransform:
-        """Beam: both as Encoded."""
-        return _ReadBoth([part.read_all(max_bytes) for part in self.parts])
-
-
-class _ReadBoth(beam.PTransform):
-    def __init__(self, transforms: list[beam.PTransform]):
-        super().__init__()
-        self.transforms = transforms
-
-    def expand(self, pbegin):
-        return [pbegin | f"Part[{index}]" >> one for index, one in enumerate(self.transforms)] | beam.Flatten()
+    def elements(self) -> Sequence[listing.Candidate | data_set.RecordFile]:
+        """What both are read by."""
+        return [element for part in self.parts for element in part.elements()]
 
 
 def every_image(

@@ -64,6 +64,26 @@ def test_image_statistics_are_computed(train):
     assert [(bucket.label, bucket.sample_count) for bucket in formats] == [("jpeg", 120)]
 
 
+def test_what_differs_in_every_example_is_not_counted_but_class_names_are(train):
+    """Presence and number of values are known of each feature, so that a missing or a second one is still an anomaly."""
+    found = {feature.path.step[0]: feature for feature in train.datasets[0].features}
+    assert found["class_name"].string_stats.unique == 2
+    assert sorted((bucket.label, bucket.sample_count) for bucket in found["class_name"].string_stats.rank_histogram.buckets) == [
+        ("daisy", 60), ("rose", 60)]  # fmt: skip
+    for name in ("image", "content_hash", "source_path"):
+        common = (found[name].bytes_stats if name == "image" else found[name].string_stats).common_stats
+        assert (common.num_non_missing, common.max_num_values) == (120, 1)
+        assert found[name].string_stats.unique == 0 and not found[name].string_stats.rank_histogram.buckets
+
+
+def test_every_one_of_thousands_of_class_names_is_counted(statistics):
+    names = [f"species {index:04d} of a flora with long names {'x' * (1100 if index == 7 else 1)}" for index in range(3000)]
+    train = statistics([example(i, class_name=[name.encode()], label=[i]) for i, name in enumerate(names)])
+    schema = curated_schema(train.datasets[0], has_unlabelled=False)
+    (domain,) = [feature.string_domain for feature in schema.feature if feature.name == "class_name"]
+    assert list(domain.value) == sorted(names)
+
+
 def test_a_small_split_has_no_anomaly(statistics, schema):
     assert not tfdv.validate_statistics(statistics([example(i) for i in range(4)]), schema).anomaly_info
 

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import pathlib
+import pickle
 import shutil
 import threading
 import time
@@ -12,9 +13,12 @@ import apache_beam as beam
 import pytest
 import tensorflow as tf
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.fn_api_runner import execution
 from PIL import Image
 
+import pipeline_config
 from components.example_gen import data_set, photograph, records
+from components.example_gen import source as source_of
 from components.example_gen.folder import open_folder
 from components.example_gen.report import summary
 from contracts import examples
@@ -164,11 +168,40 @@ def test_synthetic_flowers_take_the_same_path(tmp_path):
     from components.synthetic_flowers import builder
 
     drawn = builder.prepare(str(tmp_path / "datasets"), images=40, labelled=20, side=32, seed=7, eval_fraction=0.25)
-    report = ingest(data_set.open_data_set("synthetic", "synthetic", drawn, 0.25), tmp_path / "out")
+    source = data_set.open_data_set("synthetic", "synthetic", drawn, 0.25)
+    report = ingest(source, tmp_path / "out")
     assert report["kind"] == "synthetic"
     assert [report["splits"][split]["images"] for split in examples.SPLITS] == [20, 10, 10]
     assert report["near_duplicates"]["groups"] == 0
     assert len(written(tmp_path / "out", "eval")) == 10
+    # The records are those of the images read one after the other, without Beam.
+    normalise = records.Normalise("", source.classes, 64, 100_000, 16)
+    for split in examples.SPLITS:
+        one_by_one = sorted((description.content_hash, record) for description, record in map(
+            normalise._prepare, source.encoded(set(), 10_000)) if description.split == split)  # fmt: skip
+        files = sorted(str(path) for path in (tmp_path / "out" / f"Split-{split}").iterdir())
+        assert list(tf.data.TFRecordDataset(files, "GZIP").as_numpy_iterator()) == [record for _, record in one_by_one]
+
+
+def test_no_collection_of_beam_s_has_image_bytes(flowers, tmp_path, monkeypatch, photograph_bytes):
+    """Not even of two sources, or of a data set: what a runner may keep or send are descriptions."""
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "large.jpg").write_bytes(photograph_bytes(900, size=(480, 400), quality=100))
+    assert (tmp_path / "more" / "large.jpg").stat().st_size > 45_000
+    shuffled = []
+
+    def kept(self, encoded, append=execution.ListBuffer.append):
+        shuffled.append(len(encoded))
+        append(self, encoded)
+
+    monkeypatch.setattr(execution.ListBuffer, "append", kept)
+    data = pipeline_config.Data(source=str(flowers), unlabelled=str(tmp_path / "more"))
+    both = source_of.open_source(data, "")
+    sizes = [len(pickle.dumps(element)) for element in both.elements()]
+    assert len(sizes) == 21 and max(sizes) < 500
+    report = ingest(both, tmp_path / "out", max_side=512, max_pixels=200_000)
+    assert report["splits"]["unlabelled"] == {"images": 1}
+    assert 0 < max(shuffled) < 40_000  # 21 descriptions with their thumbnails together
 
 
 def test_source_and_output_may_be_remote(flowers):
