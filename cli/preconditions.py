@@ -9,6 +9,7 @@ import errno
 import itertools
 import os
 import pathlib
+import socket
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -26,6 +27,11 @@ NEED_DATA = ("cpu", "gpu")
 GPU_DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
 # Variables by which devices are hidden from a process; "" and -1 hide all.
 HIDING = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
+
+# How long a job server may take to answer: it is on this machine, or near it.
+JOB_SERVER_SECONDS = 5
+# gRPC is spoken over HTTP/2, whose client begins with these and whose server with settings too (RFC 9113, sections 3.4 and 6.5).
+HTTP_2_PREFACE, SETTINGS_FRAME = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 
 
 def require_data_named(config: Config, overrides: Iterable[str]) -> None:
@@ -253,6 +259,30 @@ def too_few_gpus(wanted: int, why: str) -> str:
     """One line about GPUs that are missing; `why` is half a sentence."""
     return (f"pretrain.min_gpus is {wanted}, but no GPU can be used: {why}; see docs/gpu.md, take --preset cpu, or add "
             "--allow-cpu to train on the processor all the same")  # fmt: skip
+
+
+def require_job_server(endpoint: str) -> None:
+    """Whether a job server of Beam's listens at `endpoint`, HOST:PORT, if there is one."""
+    if not endpoint:
+        return
+    host, _, port = endpoint.rpartition(":")
+    name = f"--beam-endpoint {visible(endpoint)}"
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ConfigurationError(f"{name}: expected HOST:PORT of a job server, such as localhost:8099")
+    to_do = ("start one, for example `python -m apache_beam.runners.portability.local_job_service_main --port PORT`, or leave "
+             "--beam-endpoint out (docs/scale.md)")  # fmt: skip
+    try:
+        connection = socket.create_connection((host.strip("[]"), int(port)), JOB_SERVER_SECONDS)
+    except OSError as error:
+        raise ConfigurationError(f"{name}: no job server can be reached there ({error.strerror or error}); {to_do}") from error
+    with connection:
+        try:
+            connection.sendall(HTTP_2_PREFACE + SETTINGS_FRAME)
+            answer = connection.recv(len(SETTINGS_FRAME))
+        except OSError:  # no answer in time, or the connection was closed
+            answer = b""
+    if answer[3:4] != SETTINGS_FRAME[3:4]:
+        raise ConfigurationError(f"{name}: what listens there is no job server, which would answer by gRPC; {to_do}")
 
 
 def require_alternation(every: int, warm_start: str | None, schedule: str | None) -> None:

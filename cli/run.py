@@ -41,6 +41,8 @@ def add(verbs) -> None:
     arguments.add_full_check(run)
     run.add_argument("--schedule", metavar="NAME", help="the schedule that starts the run, which run.json then names; without a "
                      "champion yet, its run with --warm-start champion starts from random weights")  # fmt: skip
+    run.add_argument("--beam-endpoint", default="", metavar="HOST:PORT", help="let the job server there (of Flink, Spark, or Beam's own) "
+                     "run what uses Beam: ingest, statistics, evaluation; default: this process")  # fmt: skip
     run.add_argument("--require-push", action="store_true", help="exit with 4 if the backbone is not in the registry afterwards")
     amount = run.add_mutually_exclusive_group()
     amount.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors; DIR/latest/run.json has the result")
@@ -56,6 +58,7 @@ def _run(parsed: argparse.Namespace) -> ExitStatus:
     preconditions.require_a_batch(config)
     preconditions.require_gpu_driver(config, os.environ)
     preconditions.require_writable(layout)
+    preconditions.require_job_server(parsed.beam_endpoint)
     options = Options(
         require_push=parsed.require_push,
         warm_start=parsed.warm_start,
@@ -63,6 +66,7 @@ def _run(parsed: argparse.Namespace) -> ExitStatus:
         schedule=parsed.schedule,
         from_scratch_every=parsed.from_scratch_every,
         full_check=parsed.full_check,
+        beam_endpoint=parsed.beam_endpoint,
         output=Output.QUIET if parsed.quiet else Output.VERBOSE if parsed.verbose else Output.NORMAL,
         command=shlex.join([typed(), *parsed.given]),
     )
@@ -80,6 +84,7 @@ class Options:
       schedule: name of the schedule that starts the run.
       from_scratch_every: each run of the schedule of this number starts from random weights all the same; 0: none.
       full_check: whether photographs are read that look as they did when they were read before.
+      beam_endpoint: HOST:PORT of the job server that runs what uses Beam; "": this process does.
       output: how much it shows.
       command: the command line that started the run, and continues it after an interruption.
     """
@@ -90,6 +95,7 @@ class Options:
     schedule: str | None = None
     from_scratch_every: int = 0
     full_check: bool = False
+    beam_endpoint: str = ""
     output: Output = Output.NORMAL
     command: str = "flowers run"
 
@@ -162,7 +168,7 @@ def _run_and_record(start: Start, layout: Layout, options: Options, shown: Conso
                 shown.say(f"{said}, {why}" if why else said)
             prepared = local.prepare(start.config, inspection, layout)
             start = dataclasses.replace(start, origin=prepared.origin, recipe=prepared.recipe)
-            local.run(start.config, prepared, layout, start.run_id, shown.expect)
+            local.run(start.config, prepared, layout, start.run_id, shown.expect, options.beam_endpoint)
     except (Exception, KeyboardInterrupt) as caught:
         full_disk.release(layout.run(start.run_id))
         with contextlib.suppress(OSError):  # a full disk, on which the log cannot grow

@@ -21,7 +21,7 @@ from components.example_gen.known_content import KnownContent
 from components.example_gen.source import Inspection, inspect
 from contracts import files, how_to_run, model_files
 from contracts.layout import Layout
-from pipeline import metadata, run_record, starting_point
+from pipeline import engine, metadata, run_record, starting_point
 from pipeline.dag import Places, create_pipeline, how_pretrain_runs
 from pipeline.identity import Origin, changes, node_code, package_versions, recipe
 from pipeline_config import Config, ConfigurationError, WarmStart
@@ -98,11 +98,8 @@ def prepare(config: Config, inspection: Inspection, layout: Layout) -> Prepared:
     )
 
 
-# Not DirectRunner, which first tries Prism, whose executable it downloads.
-BEAM_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
-# The runner runs in this process, so it needs no packages. Where none are named, TFX packs itself into one for each node that uses
-# Beam, which takes seconds and leaves 40 MB in the folder of temporary files.
-BEAM_ARGUMENTS = (f"--runner={BEAM_RUNNER}", f"--requirements_file={os.devnull}")
+# Beam in the process of the node, on Vertex AI. The (empty) list of packages keeps TFX from packing itself into one.
+BEAM_ARGUMENTS = (f"--runner={engine.IN_PROCESS}", f"--requirements_file={os.devnull}")
 
 
 class NodeDidNotRun(RuntimeError):
@@ -124,9 +121,12 @@ def places(layout: Layout) -> Places:
 
 
 def run(
-    config: Config, prepared: Prepared, layout: Layout, run_id: str, expect: Callable[[list[str]], None] = lambda nodes: None
-) -> None:
+    config: Config, prepared: Prepared, layout: Layout, run_id: str, expect: Callable[[list[str]], None] = lambda nodes: None,
+    beam_endpoint: str = "",
+) -> None:  # fmt: skip
     """Runs all nodes; those whose code, settings and inputs are unchanged come from the cache. `expect` gets all ids first.
+
+    Nodes that use Beam run it in this process, or by the job server at `beam_endpoint`, HOST:PORT.
 
     Raises:
       NodeDidNotRun: a node's inputs were missing.
@@ -138,7 +138,7 @@ def run(
     pipeline = create_pipeline(
         config, prepared.origin, prepared.champion, places(layout),
         metadata_connection_config=tfx_metadata.sqlite_metadata_connection_config(str(layout.metadata)),
-        beam_pipeline_args=list(BEAM_ARGUMENTS),
+        beam_pipeline_args=list(engine.ARGUMENTS),
     )  # fmt: skip
     representation = compiler.Compiler().compile(pipeline)
     # Set before the runner sets a run id of its own, the time of day. No cache key contains the run id.
@@ -146,7 +146,7 @@ def run(
         representation, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id})  # fmt: skip
     nodes = [node.pipeline_node.node_info.id for node in representation.nodes]
     expect(nodes)
-    with how_to_run.in_this_process(how_pretrain_runs(config)):
+    with how_to_run.in_this_process(how_pretrain_runs(config)), engine.chosen(beam_endpoint):
         LocalDagRunner().run_with_ir(representation)
     _require_all_ran(nodes, layout, run_id)
 

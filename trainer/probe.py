@@ -15,10 +15,10 @@ from contracts import files, model_files
 from trainer.blocks import blocks, moments
 from trainer.logistic_regression import Fits, fit_path
 
-# Most logits that a cross-validation computes at a time, photographs x classes x fits: of five folds 4,000 photographs of 1,000
-# classes, or 40,000 of 100. Where there would be more, one division of a part of the photographs tells the candidates apart:
+# Most logits that a cross-validation computes at a time, photographs x classes x fits: of five folds 2,000 photographs of 1,000
+# classes, or 20,000 of 100. Where there would be more, one division of a part of the photographs tells the candidates apart:
 # thousands are held out even so, and five fits of all would take most of an evaluation's time (docs/scale.md).
-MOST_LOGITS = 24_000_000
+MOST_LOGITS = 12_000_000
 # Most weights of all its fits together, features x classes x fits: the optimiser keeps 25 numbers for each, here 400 MB.
 MOST_WEIGHTS = 2_000_000
 

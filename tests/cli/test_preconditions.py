@@ -3,6 +3,7 @@
 import errno
 import os
 import pathlib
+import socket
 import sys
 
 import pytest
@@ -12,6 +13,7 @@ from cli import arguments, preconditions, settings
 from cli.main import main, parser
 from cli.terminal import say_loading
 from contracts.layout import Layout
+from pipeline_config import ConfigurationError
 
 CRON = ("schedule", "create", "w", "--local", "--cron", "0 3 * * 1")
 
@@ -230,3 +232,24 @@ def test_libraries_do_not_see_our_arguments(monkeypatch, option):
     monkeypatch.setattr("cli.run._run", lambda parsed: seen.append((list(sys.argv), parsed.given)) or 0)
     assert main() == 0
     assert seen == [(["flowers"], ["run", option])] and sys.argv == ["flowers", "run", option]
+
+
+def test_a_job_server_that_is_not_there_is_said_before_anything_starts(flowers):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+    status, (line,) = flowers("run", "--beam-endpoint", f"127.0.0.1:{port}")
+    assert status == 2 and f"--beam-endpoint 127.0.0.1:{port}: no job server can be reached there (Connection refused)" in line
+    assert "start one, for example `python -m apache_beam.runners.portability.local_job_service_main --port PORT`" in line
+    assert os.listdir() == []
+
+
+def test_what_does_not_speak_as_a_job_server_is_none(monkeypatch):
+    monkeypatch.setattr(preconditions, "JOB_SERVER_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(ConfigurationError, match="what listens there is no job server"):
+        preconditions.require_job_server(f"127.0.0.1:{other.getsockname()[1]}")
+
+
+@pytest.mark.parametrize("endpoint", ["localhost", ":8099", "localhost:", "localhost:0", "localhost:70000", "http://localhost"])
+def test_an_address_is_a_host_and_a_port(endpoint):
+    with pytest.raises(ConfigurationError, match="expected HOST:PORT of a job server, such as localhost:8099"):
+        preconditions.require_job_server(endpoint)

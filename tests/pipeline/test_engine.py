@@ -1,0 +1,114 @@
+"""The engine of Beam's is no part of what is written: a job server with two workers gives the same records, and the same cache keys."""
+
+import json
+import os
+import shutil
+import threading
+
+import apache_beam as beam
+import numpy as np
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from PIL import Image
+from tiny import OPEN_GATE, PATIENCE_SECONDS, PROJECT, TINY
+
+from cli import preconditions
+from components.example_gen import records
+from components.example_gen.folder import open_folder
+from pipeline import engine
+
+# Beam's own job server with two workers; it ends with its standard input.
+JOB_SERVER = """
+import sys
+from apache_beam.runners.portability import local_job_service
+
+class TwoWorkers(local_job_service.fn_runner.FnApiRunner):
+    def __init__(self, **given):
+        super().__init__(**given)
+        self._num_workers = 2
+
+local_job_service.fn_runner.FnApiRunner = TwoWorkers
+print(local_job_service.LocalJobServicer(None).start_grpc_server(0), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def endpoint(forked, tmp_path):
+    """HOST:PORT of a job server."""
+    with open(tmp_path / "job_server.log", "w") as log:
+        server = forked.Process(["-c", JOB_SERVER], stdin=forked.PIPE, stdout=forked.PIPE, stderr=log, text=True)
+    yield f"localhost:{int(server.stdout.readline())}"
+    server.stdin.close()
+    server.wait()
+
+
+def folder_of(count, root):
+    """`count` photographs of three classes, no two alike, and a few that cannot be used."""
+    random = np.random.default_rng(0)
+    for index in range(count):
+        path = root / f"class-{index % 3}" / f"{index}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.integers(0, 256, (5, 5, 3), np.uint8)).resize((72, 48), Image.Resampling.BICUBIC).save(path)
+    for index in range(4):
+        (root / "class-0" / f"broken{index}.jpg").write_bytes(b"no image" * (index + 1))
+    return root
+
+
+def written(out):
+    return {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
+
+
+def ingest(folder, out, endpoint):
+    with engine.chosen(endpoint):
+        arguments = [f"--runner={os.environ[engine.RUNNER]}", f"--job_endpoint={os.environ[engine.ENDPOINT]}", *engine.OPTIONS]
+        records.ingest(beam.Pipeline(options=PipelineOptions(arguments)), open_folder(str(folder), 0.15), 48, 10_000, 0.15, 0, "",
+                       str(out), str(out / "report.json"))  # fmt: skip
+    return written(out)
+
+
+@pytest.mark.parametrize("count", [200, pytest.param(2000, marks=pytest.mark.slow)])
+def test_a_job_server_with_two_workers_writes_the_same_bytes_as_this_process(endpoint, tmp_path, monkeypatch, count):
+    workers = set()
+
+    def seen(self, start_bundle=records.Normalise.start_bundle):
+        workers.add(threading.current_thread().name)
+        start_bundle(self)
+
+    preconditions.require_job_server(endpoint)
+    folder = folder_of(count, tmp_path / "photographs")
+    monkeypatch.setattr(records.Normalise, "start_bundle", seen)
+    by_server = ingest(folder, tmp_path / "server", endpoint)
+    assert len(workers) == 2
+    assert by_server == ingest(folder, tmp_path / "here", "")
+    report = json.loads(by_server["report.json"])
+    assert report["images"] == count and report["quarantined"]["total"] == 4
+
+
+def test_the_environment_is_as_before_when_a_run_has_ended(monkeypatch):
+    monkeypatch.setenv(engine.RUNNER, "another")
+    monkeypatch.delenv(engine.ENDPOINT, raising=False)
+    with engine.chosen("localhost:8099"):
+        assert (os.environ[engine.RUNNER], os.environ[engine.ENDPOINT]) == (engine.PORTABLE, "localhost:8099")
+    assert os.environ[engine.RUNNER] == "another" and engine.ENDPOINT not in os.environ
+
+
+@pytest.mark.slow
+def test_a_run_by_a_job_server_finds_and_leaves_the_cache_of_one_without(endpoint, finished_run, forked, tmp_path):
+    sets = [argument for setting in (*TINY, *OPEN_GATE) for argument in ("--set", setting)]
+
+    def run(root, *options):
+        ended = forked.run(["-m", "pipeline", "run", "--data", str(finished_run.folder), "--root", str(root), *sets, *options],
+                           cwd=PROJECT, capture_output=True, text=True, timeout=PATIENCE_SECONDS)  # fmt: skip
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        return json.loads((root / "latest" / "run.json").read_text())
+
+    here = shutil.copytree(finished_run.root, tmp_path / "DIR", symlinks=True)
+    states = {node: one["state"] for node, one in run(here, "--beam-endpoint", endpoint)["nodes"].items()}
+    assert states == {node: one["state"] for node, one in finished_run.record(1)["nodes"].items()}  # as served from the cache
+    record = run(tmp_path / "anew", "--beam-endpoint", endpoint)
+    assert {one["state"] for one in record["nodes"].values()} == {"complete"}
+    examples = [next(root.glob("artifacts/ExampleGen/examples/*")) for root in (finished_run.root, tmp_path / "anew")]
+    assert written(examples[0]) == written(examples[1])
+    first = finished_run.record(0)
+    assert record["evaluation"] == first["evaluation"] and record["status"] == first["status"]
