@@ -7,11 +7,14 @@ import argparse
 import enum
 import glob
 import os
+import re
 
 import pipeline_config
 from cli import contradictions, preconditions, settings
 from contracts.layout import Layout
+from pipeline_config import require
 from registry import mlflow_backend
+from registry.backend import CHAMPION
 
 
 class ExitStatus(enum.IntEnum):
@@ -78,7 +81,7 @@ def configuration(parsed: argparse.Namespace) -> pipeline_config.Config:
     config = settings.configuration(parsed.preset, overrides(parsed))
     contradictions.require_none(config, overrides(parsed), way(parsed))
     preconditions.require_data_named(config, overrides(parsed))
-    return config
+    return settings.for_warm_start(config, overrides(parsed)) if way(parsed).warm_start else config
 
 
 def way(parsed: argparse.Namespace) -> contradictions.Way:
@@ -118,6 +121,19 @@ def add_full_check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--full-check", action="store_true",
                         help="read all photographs of a folder, also those that look as they did when they were read before, and name "
                         "those whose content changed all the same")  # fmt: skip
+
+
+def remote_start(parsed: argparse.Namespace) -> dict:
+    """What `add_warm_start` added, as arguments of pipeline.vertex.pipeline_job; empty without --warm-start.
+
+    Raises:
+      ConfigurationError: it can be neither number nor alias of a version.
+    """
+    if parsed.warm_start is None:
+        return {}
+    wanted = parsed.warm_start
+    require(re.fullmatch(r"[1-9][0-9]*|[a-z][a-zA-Z0-9-]*", wanted), "--warm-start", "a version's number or alias, such as champion", wanted)
+    return {"warm_start": wanted, "from_scratch_every": parsed.from_scratch_every}
 
 
 def add_root(parser: argparse.ArgumentParser) -> None:
@@ -190,6 +206,9 @@ def runs(parsed_args: argparse.Namespace, **_) -> list[str]:
 
 
 def versions(parsed_args: argparse.Namespace, **_) -> list[str]:
-    """Numbers and aliases from the file that the registry below --root keeps for this: MLflow takes seconds to import."""
+    """Numbers and aliases from the file that the registry below --root keeps for this: MLflow takes seconds to import. On Vertex AI the
+    champion alone, as nothing is asked there."""
+    if not hasattr(parsed_args, "root"):
+        return [CHAMPION]
     name = getattr(parsed_args, "name", None) or pipeline_config.Registry().name
     return mlflow_backend.offered(str(Layout.at(parsed_args.root).registry)).get(name, [])

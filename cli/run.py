@@ -62,7 +62,6 @@ def _run(parsed: argparse.Namespace) -> ExitStatus:
     options = Options(
         require_push=parsed.require_push,
         warm_start=parsed.warm_start,
-        overrides=tuple(parsed.overrides),
         schedule=parsed.schedule,
         from_scratch_every=parsed.from_scratch_every,
         full_check=parsed.full_check,
@@ -80,7 +79,6 @@ class Options:
     Attributes:
       require_push: whether a run whose backbone is not in the registry afterwards counts as failed.
       warm_start: number or alias of the registered version that pre-training starts from.
-      overrides: KEY=VALUE of --set, which say which settings of a warm start were given.
       schedule: name of the schedule that starts the run.
       from_scratch_every: each run of the schedule of this number starts from random weights all the same; 0: none.
       full_check: whether photographs are read that look as they did when they were read before.
@@ -91,7 +89,6 @@ class Options:
 
     require_push: bool = False
     warm_start: str | None = None
-    overrides: tuple[str, ...] = ()
     schedule: str | None = None
     from_scratch_every: int = 0
     full_check: bool = False
@@ -157,12 +154,12 @@ def _run_and_record(start: Start, layout: Layout, options: Options, shown: Conso
             shown.why = lambda node: local.because(layout, start.run_id).get(node, [])
             version, why = options.warm_start or "", ""
             if version and not options.schedule:  # looked up before the photographs are read, as it may be mistyped
-                start = dataclasses.replace(start, config=_warm(start.config, options, version, layout))
+                start = dataclasses.replace(start, config=_warm(start.config, version, layout))
             inspection = local.inspect_source(start.config, layout, options.full_check, shown.say)
             if version and options.schedule:
                 version, why = local.starting_version(
                     start.config, layout, options.schedule, version, options.from_scratch_every, inspection.fingerprint)  # fmt: skip
-                start = dataclasses.replace(start, config=_warm(start.config, options, version, layout))
+                start = dataclasses.replace(start, config=_warm(start.config, version, layout))
             if options.warm_start:
                 said = f"Warm start from version {start.config.pretrain.warm_start.version}" if version else "Start from random weights"
                 shown.say(f"{said}, {why}" if why else said)
@@ -195,11 +192,11 @@ def _run_and_record(start: Start, layout: Layout, options: Options, shown: Conso
     return status
 
 
-def _warm(config: Config, options: Options, version: str, layout: Layout) -> Config:
+def _warm(config: Config, version: str, layout: Layout) -> Config:
     """`config` with a warm start from `version`; unchanged for "", which means random weights."""
     from pipeline import local
 
-    return local.with_warm_start(settings.for_warm_start(config, options.overrides), layout, version) if version else config
+    return local.with_warm_start(config, layout, version) if version else config
 
 
 def say_killed(former: dict | None, shown: Console) -> None:

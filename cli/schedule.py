@@ -22,6 +22,7 @@ from cli.arguments import (
     add_warm_start,
     configuration,
     examples,
+    remote_start,
     target_options,
 )
 from cli.console import without_library_noise
@@ -84,10 +85,9 @@ def _create(parsed: argparse.Namespace) -> ExitStatus:
         start += ["--from-scratch-every", str(parsed.from_scratch_every)] if parsed.from_scratch_every else []
         start += ["--full-check"] if parsed.full_check else []
         return create_local(parsed.name, parsed.cron, config, parsed.overrides, parsed.root, start)
-    require(parsed.warm_start is None, "--warm-start", "left out, unless the schedule is --local", parsed.warm_start)
     require(not parsed.full_check, "--full-check", "left out, unless the schedule is --local, as on Vertex AI all are read",
             parsed.full_check)  # fmt: skip
-    return create(parsed.name, parsed.cron, config, target_options(parsed))
+    return create(parsed.name, parsed.cron, config, target_options(parsed), remote_start(parsed))
 
 
 def _manage(parsed: argparse.Namespace) -> ExitStatus:
@@ -106,8 +106,11 @@ def _require_place(parsed: argparse.Namespace, *options: str) -> None:
         require(not parsed.local or given is None, f"--{option}", "left out with --local", given)
 
 
-def create(name: str, cron: str, config: Config, target_options: dict) -> ExitStatus:
+def create(name: str, cron: str, config: Config, target_options: dict, start: dict) -> ExitStatus:
     """Compiles the pipeline and schedules it on Vertex AI; an existing schedule is updated.
+
+    Args:
+      start: what `cli.arguments.remote_start` returned.
 
     Raises:
       ConfigurationError: an invalid setting; nothing was sent.
@@ -122,7 +125,7 @@ def create(name: str, cron: str, config: Config, target_options: dict) -> ExitSt
         from vertex import schedules
         from vertex.client import Connection
 
-        job = vertex.pipeline_job(config, target)
+        job = vertex.pipeline_job(config, target, **start, **({"schedule": name} if start else {}))
     connection = Connection(target.project, target.region, config.vertex.call_seconds, config.vertex.retry_seconds)
     schedule, created = schedules.create(connection, name, str(expression), job)
     print(f"{'Created' if created else 'Updated'} schedule {name}: {schedule.cron}, {schedule.state.name.lower()}")

@@ -4,11 +4,23 @@ import argparse
 import json
 import os
 
-from cli.arguments import EXIT_STATUSES, ExitStatus, add_configuration, add_target, configuration, examples, target_options
+from cli import preconditions
+from cli.arguments import (
+    EXIT_STATUSES,
+    ExitStatus,
+    add_configuration,
+    add_target,
+    add_warm_start,
+    configuration,
+    examples,
+    remote_start,
+    target_options,
+)
 from cli.console import without_library_noise
 from cli.terminal import say_loading
 from contracts import files
 from pipeline_config import Config, Worker, require
+from registry.backend import CHAMPION
 from vertex.target import DATAFLOW, Target
 
 # Where, in examples.
@@ -20,8 +32,9 @@ def add(verbs) -> None:
     compiling = verbs.add_parser(
         "compile", help="write the pipeline as a file for Vertex AI Pipelines",
         description="Writes the pipeline as a PipelineJob for Vertex AI Pipelines. Needs no network and no account.",
-        **examples(f"--data gs://BUCKET/photographs {PLACE} -o flowers.json", f"--preset quick {PLACE} -o flowers.json"))  # fmt: skip
+        **examples(f"--data gs://BUCKET/photographs {PLACE} -o flowers.json", f"--preset quick --warm-start champion {PLACE} -o flowers.json"))  # fmt: skip
     add_configuration(compiling, preset="gpu", data="gs://BUCKET/FOLDER, tfds:NAME or synthetic")
+    add_warm_start(compiling)
     add_target(compiling)
     compiling.add_argument("-o", "--output", required=True, metavar="FILE", help="the file to write, FILE.json")
     compiling.set_defaults(verb=_compile)
@@ -31,6 +44,7 @@ def add(verbs) -> None:
         description="Compiles the pipeline and starts it on Vertex AI Pipelines, unless the same job is running there already.",
         **examples(f"--data gs://BUCKET/photographs {PLACE} --wait", f"--preset quick {PLACE}", after=EXIT_STATUSES))  # fmt: skip
     add_configuration(submitting, preset="gpu", data="gs://BUCKET/FOLDER, tfds:NAME or synthetic")
+    add_warm_start(submitting)
     add_target(submitting)
     submitting.add_argument("--wait", action=argparse.BooleanOptionalAction, default=False,
                             help="wait until the run ends, and exit with its status (default: --no-wait)")  # fmt: skip
@@ -39,21 +53,24 @@ def add(verbs) -> None:
 
 def _compile(parsed: argparse.Namespace) -> ExitStatus:
     config = configuration(parsed)
-    return compile_pipeline(config, target_options(parsed), parsed.output)
+    preconditions.require_alternation(parsed.from_scratch_every, parsed.warm_start, None)
+    return compile_pipeline(config, target_options(parsed), parsed.output, remote_start(parsed))
 
 
 def _submit(parsed: argparse.Namespace) -> ExitStatus:
     config = configuration(parsed)
-    return submit(config, target_options(parsed), parsed.wait)
+    preconditions.require_alternation(parsed.from_scratch_every, parsed.warm_start, None)
+    return submit(config, target_options(parsed), parsed.wait, remote_start(parsed))
 
 
-def compile_pipeline(config: Config, target_options: dict, output: str) -> ExitStatus:
+def compile_pipeline(config: Config, target_options: dict, output: str, start: dict) -> ExitStatus:
     """Writes the PipelineJob as JSON to `output`, whole or not at all.
 
     Args:
       config: the settings.
       target_options: arguments of vertex.target.Target.
       output: a path that ends in .json.
+      start: what `cli.arguments.remote_start` returned.
 
     Raises:
       ConfigurationError: an invalid setting; nothing was written.
@@ -66,10 +83,10 @@ def compile_pipeline(config: Config, target_options: dict, output: str) -> ExitS
     with without_library_noise():
         from pipeline import vertex
 
-        text = as_text(vertex.pipeline_job(config, target))
+        text = as_text(vertex.pipeline_job(config, target, **start))
     files.write_text(output, text)
     print(f"{output}: preset {config.preset}, data {config.data.source}, for {target.project} in {target.region}")
-    print(f"  Pretrain     {machine(config.vertex.pretrain)}")
+    print(f"  Pretrain     {machine(config.vertex.pretrain)}{where_it_starts(start)}")
     print(f"  LinearEval   {machine(config.vertex.linear_eval)}")
     print(f"  Beam tasks   {'Dataflow' if target.beam_runner == DATAFLOW else 'on their own machines'}")
     return ExitStatus.FINISHED
@@ -80,18 +97,27 @@ def as_text(job: dict) -> str:
     return json.dumps(job, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
+def where_it_starts(start: dict) -> str:
+    """Half a sentence about a warm start; "" without one."""
+    if not start:
+        return ""
+    found = "looked up when a run starts, random weights without one" if start["warm_start"] == CHAMPION else "looked up when a run starts"
+    return f"; from {start['warm_start']}, {found}"
+
+
 def machine(worker: Worker) -> str:
     """One line about a worker's machine."""
     accelerators = f", {worker.accelerators} x {worker.accelerator}" if worker.accelerators else ""
     return f"{worker.machine_type}{accelerators}{', spot' if worker.spot else ''}, at most {worker.timeout_hours:g} h"
 
 
-def submit(config: Config, target_options: dict, wait: bool) -> ExitStatus:
+def submit(config: Config, target_options: dict, wait: bool, start: dict) -> ExitStatus:
     """Compiles the pipeline, starts it and prints where it is; with `wait` follows it to its end.
 
     Args:
       config: the settings.
       target_options: arguments of vertex.target.Target.
+      start: what `cli.arguments.remote_start` returned.
 
     Raises:
       ConfigurationError: an invalid setting; nothing was sent.
@@ -104,7 +130,7 @@ def submit(config: Config, target_options: dict, wait: bool) -> ExitStatus:
         from vertex import jobs
         from vertex.client import Connection
 
-        job = vertex.pipeline_job(config, target)
+        job = vertex.pipeline_job(config, target, **start)
     connection = Connection(target.project, target.region, config.vertex.call_seconds, config.vertex.retry_seconds)
     submitted = jobs.submit(connection, job)
     print(f"{'Submitted' if submitted.created else 'Already running, so not started again:'} {submitted.job.name}")

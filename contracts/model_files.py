@@ -16,6 +16,8 @@ PROBE_RECORD = "probe.json"
 PROBE_ARRAYS = "probe.npz"
 # Directory in LinearEval's model_run, the random-init baseline: the same probe on the same network untrained.
 UNTRAINED_PROBE = "untrained_probe"
+# Beside the directory of a StartingBackbone: which registered backbone is in it, a pipeline_config.WarmStart; empty fields for none.
+WARM_START = "warm_start.json"
 PRETRAIN_REPORT = "pretrain.json"  # in Pretrain's model_run
 LINEAR_EVAL_REPORT = "linear_eval.json"  # in LinearEval's model_run
 INGEST_REPORT = "ingest_report.json"  # in ExampleGen's ingest_report

@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from tfx.components.example_validator.component import ExampleValidator
 from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.trainer.component import Trainer
+from tfx.dsl.components.base.base_node import BaseNode
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import trainer_pb2
 
@@ -34,10 +35,13 @@ from components.report import artifacts as reported
 from components.report.component import RunReport
 from components.schema_gen import FlowersSchemaGen, statistics_options
 from components.source_inspector import SourceInspector
+from components.warm_start.starting_backbone import StartingBackbone
+from components.warm_start.starting_point import StartingPoint
 from contracts import how_to_run
 from contracts.examples import TRAIN, UNLABELLED
-from pipeline.identity import MAKERS, Origin, code_line, recipe_without_data
+from pipeline.identity import MAKERS, Origin, code_line, settings_and_code
 from pipeline_config import PIPELINE_NAME, Config
+from registry.starting_point import SAME
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,9 +61,29 @@ class Places:
     registry: str
 
 
+@dataclasses.dataclass(frozen=True)
+class LookUpStart:
+    """A pre-training that continues from a registered version which the run looks up when it starts.
+
+    Attributes:
+      wanted: number or alias of the version.
+      starts, outcomes: folders of the records from which the runs of a schedule decide.
+      schedule: name of the schedule that starts the runs; "" for a run that is started by itself.
+      from_scratch_every: each run of the schedule of this number starts from random weights; 0: none but the first.
+    """
+
+    wanted: str
+    starts: str
+    outcomes: str
+    schedule: str = ""
+    from_scratch_every: int = 0
+
+
 def create_pipeline(config: Config, origin: Origin, champion: str | None, places: Places, trainer: type[Trainer] = Trainer,
-                    jobs: Mapping[str, dict] | None = None, **runner_options) -> Pipeline:  # fmt: skip
-    """The ten nodes and their edges; an eleventh before them, SourceInspector, where `origin` has no fingerprint.
+                    jobs: Mapping[str, dict] | None = None, start: LookUpStart | None = None,
+                    pretrain_run_fn: str = "trainer.pretrain.run_fn", **runner_options) -> Pipeline:  # fmt: skip
+    """The ten nodes and their edges. Before them SourceInspector where `origin` has no fingerprint; before Pretrain, with `start`,
+    StartingPoint and StartingBackbone.
 
     Args:
       config: the settings.
@@ -69,6 +93,8 @@ def create_pipeline(config: Config, origin: Origin, champion: str | None, places
       places: where nodes read and write.
       trainer: the component class of both trainers; TFX has another that starts a job on Vertex AI.
       jobs: what that other class needs in custom_config, by node id.
+      start: the version to continue from, where it is looked up in the run; None: what config.pretrain.warm_start says.
+      pretrain_run_fn: path of Pretrain's run_fn.
       **runner_options: passed on to `Pipeline` (metadata connection, Beam arguments).
     """
     code = {node: json.dumps(files, sort_keys=True) for node, files in origin.code.items()}
@@ -102,9 +128,12 @@ def create_pipeline(config: Config, origin: Origin, champion: str | None, places
     ).with_id("DataGate")
 
     jobs = jobs or {"Pretrain": {}, "LinearEval": {}}
+    looked_up = starting_nodes(config, start, fingerprint, places, code) if start else []
+    warm = of_warm_start(config) if start else None
     pretrain = trainer(
         examples=examples,
-        run_fn="trainer.pretrain.run_fn",
+        base_model=looked_up[-1].outputs["model"] if looked_up else None,
+        run_fn=pretrain_run_fn,
         train_args=trainer_pb2.TrainArgs(splits=[TRAIN, UNLABELLED]),
         # kNN is tracked on the train split: pre-training never opens the eval split.
         eval_args=trainer_pb2.EvalArgs(splits=[TRAIN]),
@@ -113,6 +142,7 @@ def create_pipeline(config: Config, origin: Origin, champion: str | None, places
             "embedding": as_json(config.embedding),
             "checkpoint_dir": places.checkpoints,
             "code_version": code["Pretrain"],
+            **({"warm_start": json.dumps(warm, sort_keys=True)} if warm else {}),
             **jobs["Pretrain"],
         },
     ).with_id("Pretrain")
@@ -151,7 +181,7 @@ def create_pipeline(config: Config, origin: Origin, champion: str | None, places
         probe_run=linear_eval.outputs["model_run"],
         registry_dir=places.registry,
         name=config.registry.name,
-        recipe=recipe_without_data(config, origin),
+        recipe=settings_and_code(config, origin, warm),
         run_id=PIPELINE_JOB_NAME,
         # The code of every node that contributes to the version, for its record.
         code=code_line({node: origin.code[node] for node in (*MAKERS, "Evaluator", "Pusher")}),
@@ -171,10 +201,43 @@ def create_pipeline(config: Config, origin: Origin, champion: str | None, places
     return Pipeline(
         pipeline_name=PIPELINE_NAME,
         pipeline_root=places.pipeline_root,
-        components=[*inspector, *nodes, report],
+        components=[*inspector, *looked_up, *nodes, report],
         enable_cache=True,
         **runner_options,
     )
+
+
+def starting_nodes(
+    config: Config, start: LookUpStart, fingerprint: object, places: Places, code: Mapping[str, str]
+) -> list[BaseNode]:
+    """StartingPoint, which finds out where pre-training starts, and StartingBackbone, whose output `model` Pretrain takes.
+
+    Args:
+      fingerprint: of the photographs, or the output of SourceInspector that will be it.
+      code: hashes of the files that each node runs, as JSON.
+    """
+    point = StartingPoint(
+        wanted=start.wanted,
+        network=json.dumps({name: getattr(config.pretrain, name) for name in SAME}, sort_keys=True),
+        fingerprint=fingerprint,
+        registry=places.registry,
+        name=config.registry.name,
+        schedule=start.schedule,
+        from_scratch_every=start.from_scratch_every,
+        starts_dir=start.starts,
+        outcomes_dir=start.outcomes,
+        job=PIPELINE_JOB_NAME,
+        code_version=code["StartingPoint"],
+    ).with_id("StartingPoint")
+    backbone = StartingBackbone(
+        start=point.outputs["start"].future()[0].value, code_version=code["StartingBackbone"]
+    ).with_id("StartingBackbone")
+    return [point, backbone]
+
+
+def of_warm_start(config: Config) -> dict[str, object]:
+    """The settings of pre-training that are others where it continues from a registered backbone."""
+    return {"epochs": config.pretrain.warm_start_epochs, "base_learning_rate": config.pretrain.warm_start_learning_rate}
 
 
 def as_json(section: object) -> str:

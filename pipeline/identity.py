@@ -15,11 +15,13 @@ from contracts import source_code
 from contracts.files import json_sha256
 from pipeline import __version__
 from pipeline_config import Config
-from registry.backend import recipe_with_data
+from registry.backend import whole_recipe
 
 # The module that each node executes. StatisticsGen and ExampleValidator run TFX's code alone.
 EXECUTED = {
     "SourceInspector": "components.source_inspector",
+    "StartingPoint": "components.warm_start.starting_point",
+    "StartingBackbone": "components.warm_start.starting_backbone",
     "ExampleGen": "components.example_gen.component",
     "SchemaGen": "components.schema_gen",
     "DataGate": "components.data_gate",
@@ -88,23 +90,30 @@ def code_line(code: Mapping[str, Mapping[str, str]]) -> str:
 
 
 def recipe(config: Config, origin: Origin) -> str:
-    """SHA-256 (hex) of what determines backbone and probe: data, code, and the settings of ingest and both trainers.
+    """SHA-256 (hex) of what determines backbone and probe: data, code, the settings of ingest and both trainers, and the backbone that
+    pre-training starts from.
 
     Two runs of one recipe make the same candidate.
     """
-    return recipe_with_data(recipe_without_data(config, origin), origin.data_fingerprint)
+    return whole_recipe(settings_and_code(config, origin), origin.data_fingerprint, config.pretrain.warm_start.content_hash)
 
 
-def recipe_without_data(config: Config, origin: Origin) -> str:
-    """The part of the recipe that is known when a DAG is built, before its data has been read."""
+def settings_and_code(config: Config, origin: Origin, warm: Mapping[str, object] | None = None) -> str:
+    """The part of the recipe that is known when a DAG is built, before its data, and perhaps a backbone to start from, are looked up.
+
+    Args:
+      warm: settings that are others if there is such a backbone; None where that is known.
+    """
+    pretrain = pipeline_config.identity(config.pretrain)
+    del pretrain["warm_start"]
     values = {
         "code": {node: source_code.version(origin.code[node]) for node in MAKERS},
         "ingest": pipeline_config.ingest(config.data),
-        "pretrain": pipeline_config.identity(config.pretrain),
+        "pretrain": pretrain,
         "embedding": pipeline_config.identity(config.embedding),
         "linear_eval": pipeline_config.identity(config.linear_eval),
     }
-    return json_sha256(values)
+    return json_sha256(values | ({} if warm is None else {"warm_start": dict(warm)}))
 
 
 def changes(before: Ingredients | None, now: Ingredients, photographs_moved: Callable[[str, str], str]) -> list[str]:

@@ -9,7 +9,7 @@ import dataclasses
 import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from tfx.dsl.compiler import compiler, constants
@@ -17,18 +17,19 @@ from tfx.orchestration import metadata as tfx_metadata
 from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 from tfx.orchestration.portable import runtime_parameter_utils
 
+import pipeline_config
 from components.example_gen.known_content import KnownContent
 from components.example_gen.source import Inspection, inspect
-from contracts import files, how_to_run, model_files
+from contracts import files, how_to_run
 from contracts.layout import Layout
-from pipeline import engine, metadata, run_record, starting_point
-from pipeline.dag import Places, create_pipeline, how_pretrain_runs
+from pipeline import engine, metadata, run_record
+from pipeline.dag import Places, create_pipeline, how_pretrain_runs, of_warm_start
 from pipeline.identity import Origin, changes, node_code, package_versions, recipe
-from pipeline_config import Config, ConfigurationError, WarmStart
-from registry import comparison, lifecycle, reading
-from registry.backend import CHAMPION, CONTENT_HASH, RegistryError
-from registry.files import BACKBONE
+from pipeline_config import Config
+from registry import comparison, lifecycle, starting_point
+from registry.backend import CHAMPION
 from registry.opening import open_registry
+from registry.starting_point import Finished
 from trainer import devices, replicas
 
 log = logging.getLogger(__name__)
@@ -200,14 +201,15 @@ def starting_version(
     config: Config, layout: Layout, schedule: str, wanted: str, from_scratch_every: int, fingerprint: str
 ) -> tuple[str, str]:
     """The version that a schedule's run starts from, "" for random weights, and why: `starting_point.starting_version`."""
-    finished = starting_point.finished_runs(run_record.read_all(layout), schedule)
-    versions = open_registry(str(layout.registry), config.registry.name).versions()
-    registered = [name for version in versions for name in (version.version, *version.aliases)]
+    finished = finished_runs(run_record.read_all(layout), schedule)
+    registered = starting_point.registered_names(open_registry(str(layout.registry), config.registry.name))
     return starting_point.starting_version(finished, wanted, from_scratch_every, fingerprint, registered)
 
 
-# What two networks must share for the weights of one to fit the other and to mean the same there.
-SAME = ("backbone", "width", "stem", "resolution")
+def finished_runs(records: Sequence[dict], schedule: str) -> list[Finished]:
+    """Those runs (run.json, oldest first) that the schedule started and that finished."""
+    return [Finished(one["data"]["fingerprint"], one["configuration"]["pretrain"]["warm_start"]["version"]) for one in records
+            if one.get("schedule") == schedule and one["status"] == "finished" and one.get("data")]  # fmt: skip
 
 
 def with_warm_start(config: Config, layout: Layout, wanted: str) -> Config:
@@ -221,29 +223,8 @@ def with_warm_start(config: Config, layout: Layout, wanted: str) -> Config:
       wanted: number or alias of a version.
 
     Raises:
-      ConfigurationError: no such version, a damaged one, or one whose network differs from the configured one.
+      ConfigurationError: as `starting_point.warm_start`.
     """
-    try:
-        version = reading.get_version(open_registry(str(layout.registry), config.registry.name), wanted)
-    except RegistryError as error:
-        raise ConfigurationError(f"--warm-start {wanted}: {error}; a run without --warm-start makes a first one") from error
-    differences = reading.verify(version)
-    if differences:
-        first = differences[0]
-        raise ConfigurationError(
-            f"--warm-start {wanted}: version {version.version} at {version.path} is not as it was registered ({first.path}: "
-            f"{first.problem}); restore its files, or choose another version (`flowers registry list`)"
-        )
-    backbone = os.path.join(version.path, BACKBONE)
-    record = files.read_json(os.path.join(backbone, model_files.BACKBONE_RECORD))
-    for field in SAME:
-        configured = getattr(config.pretrain, field)
-        if record[field] != configured:
-            raise ConfigurationError(
-                f"--warm-start {wanted}: version {version.version} has {field} {record[field]}, but pretrain.{field} is "
-                f"{configured}; set pretrain.{field}={record[field]}, or start without --warm-start"
-            )
-    pretrain = dataclasses.replace(
-        config.pretrain, epochs=config.pretrain.warm_start_epochs, base_learning_rate=config.pretrain.warm_start_learning_rate,
-        warm_start=WarmStart(version.version, backbone, version.tags[CONTENT_HASH]))  # fmt: skip
-    return dataclasses.replace(config, pretrain=pretrain)
+    registry = open_registry(str(layout.registry), config.registry.name)
+    start = starting_point.warm_start(registry, wanted, pipeline_config.to_dict(config.pretrain))
+    return dataclasses.replace(config, pretrain=dataclasses.replace(config.pretrain, warm_start=start, **of_warm_start(config)))

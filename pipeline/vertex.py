@@ -25,12 +25,18 @@ from components.example_gen.source import TFDS_PREFIX, inspect
 from components.report import entry_point
 from components.run_outcome import RunOutcome
 from contracts import how_to_run
-from pipeline.dag import Places, create_pipeline, how_pretrain_runs
+from pipeline.dag import LookUpStart, Places, create_pipeline, how_pretrain_runs
 from pipeline.identity import Origin, node_code, package_versions
 from pipeline.local import BEAM_ARGUMENTS
 from pipeline_config import PIPELINE_NAME, Config, Vertex, Worker, require
 from registry.vertex_backend import MODEL_ID, vertex_place
 from vertex.target import DATAFLOW, TASK, Target, require_legal
+
+# They depend on what is among the inputs of none: photographs that may have changed, and the champion. The nodes after them follow
+# what they find.
+NEVER_CACHED = {"SourceInspector", "StartingPoint", "Evaluator"}
+# Pretrain's run_fn with a lock. Its file is no code of the node: what is trained does not depend on it.
+RUN_FN = "components.exclusive_pretrain.run_fn"
 
 
 def require_compilable(config: Config, target: Target) -> None:
@@ -58,8 +64,18 @@ def require_compilable(config: Config, target: Target) -> None:
     require(not key or key.split("/")[3] == target.region, "vertex.kms_key", f"a key in {target.region}", key)
 
 
-def pipeline_job(config: Config, target: Target) -> dict:
+def pipeline_job(
+    config: Config, target: Target, warm_start: str | None = None, schedule: str = "", from_scratch_every: int = 0
+) -> dict:
     """The PipelineJob as JSON-ready dictionaries.
+
+    Args:
+      config: the settings.
+      target: where it is to run.
+      warm_start: number or alias of the registered version that pre-training continues from, which the run looks up when it starts;
+        None for random weights.
+      schedule: name of the schedule that starts the job; "" for a job that is started by itself.
+      from_scratch_every: each run of the schedule of this number starts from random weights in spite of `warm_start`; 0: none.
 
     Raises:
       ConfigurationError: see require_compilable.
@@ -81,19 +97,22 @@ def pipeline_job(config: Config, target: Target) -> dict:
             {how_to_run.VARIABLE: how_pretrain_runs(_with_gpus(config, config.vertex.linear_eval))}
             if config.vertex.linear_eval.accelerators else {}),
     }  # fmt: skip
+    start = None
+    if warm_start is not None:
+        starts = f"{target.bucket}/starts/{schedule}"
+        start = LookUpStart(warm_start, starts, target.outcomes, schedule, from_scratch_every)
     pipeline = create_pipeline(
         # No champion: the Evaluator looks it up when it runs.
-        config, origin, None, places(config.vertex, target), Trainer, jobs)  # fmt: skip
+        config, origin, None, places(config.vertex, target), Trainer, jobs, start, RUN_FN)  # fmt: skip
     _prepare_beam_nodes(pipeline, config.vertex, target, labels)
     runner = KubeflowV2DagRunner(KubeflowV2DagRunnerConfig(default_image=target.image, use_pipeline_spec_2_1=True))
     runner.set_exit_handler(RunOutcome(final_status=FinalStatusStr(), outcomes_dir=target.outcomes).with_id("RunOutcome"))
     compiled = runner.run(pipeline, write_out=False)
     spec = compiled["pipelineSpec"]
-    # The Evaluator depends on the champion, which is not among its inputs: it must not be cached.
     tasks = spec["components"][TFX_DAG_NAME]["dag"]["tasks"]
-    del tasks["Evaluator"]["cachingOptions"]
-    if not origin.data_fingerprint:
-        _inspect_the_source_in_every_run(tasks)
+    for name in NEVER_CACHED & tasks.keys():
+        del tasks[name]["cachingOptions"]
+    _name_producers(tasks)
     _show_the_page(spec)
     optional = {
         "serviceAccount": config.vertex.service_account,
@@ -113,13 +132,12 @@ def _with_gpus(config: Config, worker: Worker) -> Config:
     return dataclasses.replace(config, pretrain=dataclasses.replace(config.pretrain, min_gpus=worker.accelerators))
 
 
-def _inspect_the_source_in_every_run(tasks: dict) -> None:
-    """The photographs may have changed: SourceInspector never comes from the cache, and ExampleGen and all that follows only if
-    it finds the same fingerprint as before."""
-    del tasks["SourceInspector"]["cachingOptions"]
-    # TFX 1.21 refers to the producer of a parameter by a former naming of its tasks, which makes the job invalid.
-    producer = tasks["ExampleGen"]["inputs"]["parameters"]["fingerprint"]["taskOutputParameter"]
-    producer["producerTask"] = producer["producerTask"].removesuffix("_task")
+def _name_producers(tasks: dict) -> None:
+    """Corrects what TFX 1.21 makes invalid: it refers to the producer of a parameter by a former naming of its tasks."""
+    for task in tasks.values():
+        for parameter in task["inputs"].get("parameters", {}).values():
+            if producer := parameter.get("taskOutputParameter"):
+                producer["producerTask"] = producer["producerTask"].removesuffix("_task")
 
 
 def places(vertex: Vertex, target: Target) -> Places:

@@ -35,9 +35,10 @@ RUN_ID = "run_id"  # the run that published it last
 RECIPE = "recipe"  # SHA-256 of everything that determines a candidate
 
 
-def recipe_with_data(recipe_without_data: str, data_fingerprint: str) -> str:
-    """The tag RECIPE: SHA-256 (hex) of the part that settings and code give, and of the data's fingerprint."""
-    return hashlib.sha256(f"{recipe_without_data}\0{data_fingerprint}".encode()).hexdigest()
+def whole_recipe(settings_and_code: str, data_fingerprint: str, start: str) -> str:
+    """The tag RECIPE: SHA-256 (hex) of the part that settings and code give, of the data's fingerprint, and of the content hash of the
+    backbone that pre-training started from, "" for random weights."""
+    return hashlib.sha256("\0".join([settings_and_code, data_fingerprint, *filter(None, [start])]).encode()).hexdigest()
 
 
 class RegistryError(RuntimeError):

@@ -1,15 +1,19 @@
 """Trainer 1 for TFX: `run_fn` pre-trains a backbone by SimSiam. One of the two modules here that know TFX.
 
 custom_config: `pretrain` and `embedding` (pipeline_config.identity of these sections as JSON), `checkpoint_dir` (in which each
-pre-training has its own folder) and `code_version` (hashes of the files that run). Settings that only say how to run come from
+pre-training has its own folder), `code_version` (hashes of the files that run), and perhaps `warm_start` (settings of `pretrain`
+that are others if there is a backbone in fn_args.base_model, as JSON). Settings that only say how to run come from
 contracts.how_to_run. Runs on all GPUs of its machine, or on the workers that TF_CONFIG names. Writes a backbone directory to
 fn_args.serving_model_dir, and TensorBoard's scalars, VIEWS and PRETRAIN_REPORT to fn_args.model_run_dir.
 """
 
+import contextlib
+import dataclasses
 import json
 import os
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from types import MappingProxyType
 
 import numpy as np
@@ -59,8 +63,11 @@ def layers_of(model: SimSiam) -> dict[str, list[dict]]:
     }
 
 
-def run_fn(fn_args: FnArgs) -> None:
+def run_fn(fn_args: FnArgs, alone_in: Callable[[str], AbstractContextManager] = contextlib.nullcontext) -> None:
     """Pre-trains on the splits train and unlabelled.
+
+    Args:
+      alone_in: called with the folder of the checkpoints, what is entered while they are read and written; on the chief only.
 
     Raises:
       ConfigurationError: both together have fewer photographs than one batch.
@@ -72,15 +79,18 @@ def run_fn(fn_args: FnArgs) -> None:
     running = how_to_run.settings(os.environ)
     neighbours = running.pop("neighbours", LinearEval.neighbours)
     settings = settings_from_json(config["pretrain"], running)
+    if "warm_start" in config:
+        settings = started_from(fn_args.base_model, settings, json.loads(config["warm_start"]))
     devices.require_gpus(settings.min_gpus, settings.allow_cpu)
     origin = read_origin(fn_args.train_files)
-    key = checkpoint_key(settings, origin, config["code_version"])
+    checkpoint_dir = posixpath.join(config["checkpoint_dir"], checkpoint_key(settings, origin, config["code_version"]))
+    alone = alone_in(checkpoint_dir) if replicas.is_chief(strategy) else contextlib.nullcontext()
     side = round(settings.resolution * settings.canvas_scale)
-    with naming_undecodable(fn_args.train_files):
+    with naming_undecodable(fn_args.train_files), alone:
         photographs = open_train_split(fn_args.train_files, side, settings.memory_megabytes)
         result = pretrain(
-            photographs, settings, checkpoint_dir=posixpath.join(config["checkpoint_dir"], key), log_dir=fn_args.model_run_dir,
-            neighbours=neighbours, strategy=strategy)  # fmt: skip
+            photographs, settings, checkpoint_dir=checkpoint_dir, log_dir=fn_args.model_run_dir, neighbours=neighbours,
+            strategy=strategy)  # fmt: skip
     record = {
         "schema_version": 1,
         "backbone": settings.backbone,
@@ -110,6 +120,20 @@ def settings_from_json(text: str, running: Mapping[str, object] = MappingProxyTy
     return Pretrain(**values | {"views": Views(**values["views"]), "warm_start": WarmStart(**values["warm_start"])})
 
 
+def started_from(base_model: str, settings: Pretrain, warm: Mapping[str, object]) -> Pretrain:
+    """`settings` of a pre-training that continues from the backbone in `base_model`, which components.warm_start copied; as they are if
+    there is none in it.
+
+    Args:
+      base_model: directory of the backbone; contracts.model_files.WARM_START is beside it.
+      warm: values of the settings that are others then.
+    """
+    found = WarmStart(**files.read_json(posixpath.join(posixpath.dirname(base_model.rstrip("/")), model_files.WARM_START)))
+    if not found.backbone:
+        return settings
+    return dataclasses.replace(settings, warm_start=dataclasses.replace(found, backbone=base_model), **warm)
+
+
 def read_origin(train_files: list[str]) -> dict:
     """What the records were made from: contracts.examples.ORIGIN_FILE, beside the folder of the train split."""
     examples_dir = posixpath.dirname(posixpath.dirname(train_files[0]))
@@ -118,5 +142,7 @@ def read_origin(train_files: list[str]) -> dict:
 
 def checkpoint_key(settings: Pretrain, origin: dict, code_version: str) -> str:
     """First 16 hex digits of the hash of everything that determines pre-training: the name of its checkpoints' folder."""
-    determined_by = {"pretrain": pipeline_config.identity(settings), "origin": origin, "code_version": code_version}
+    # Of the backbone to start from its content: where a copy of it is decides nothing.
+    pretraining = pipeline_config.identity(settings) | {"warm_start": settings.warm_start.content_hash}
+    determined_by = {"pretrain": pretraining, "origin": origin, "code_version": code_version}
     return files.json_sha256(determined_by)[:16]

@@ -14,7 +14,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from pipeline_config import PIPELINE_NAME
 from vertex import GoogleCloudError
@@ -32,12 +32,22 @@ class Patience:
     wait: float = 3600.0
 
 
+class Taken(GoogleCloudError):
+    """Others held the lock for the whole time that was waited."""
+
+
 @contextlib.contextmanager
-def held(project: str, address: str, patience: Patience = Patience()) -> Iterator[None]:
+def held(
+    project: str, address: str, patience: Patience = Patience(), lost: Callable[[], None] = lambda: None
+) -> Iterator[None]:
     """Holds the lock `address` (gs://BUCKET/OBJECT) for the length of the block.
 
+    Args:
+      lost: called in a thread of its own if another process has taken the lock over, because this one could not renew it for long.
+
     Raises:
-      GoogleCloudError: it cannot be reached, or others held it for the whole time that is waited.
+      Taken: others held it for the whole time that is waited.
+      GoogleCloudError: it cannot be reached.
     """
     from google.api_core import exceptions
     from google.auth import exceptions as auth_exceptions
@@ -50,7 +60,7 @@ def held(project: str, address: str, patience: Patience = Patience()) -> Iterato
     except (exceptions.GoogleAPICallError, auth_exceptions.GoogleAuthError, OSError) as error:
         raise GoogleCloudError(f"the lock {address} cannot be taken: {error}", may_pass=True) from error
     ended = threading.Event()
-    renewing = threading.Thread(target=_renew, args=(blob, generation, patience.renew, ended), daemon=True)
+    renewing = threading.Thread(target=_renew, args=(blob, generation, patience.renew, ended, lost), daemon=True)
     renewing.start()
     try:
         yield
@@ -86,15 +96,20 @@ def _acquire(blob, address: str, patience: Patience) -> int:
                 blob.delete(if_generation_match=seen[0], if_metageneration_match=seen[1])
             continue
         if now > give_up:
-            raise GoogleCloudError(f"another process has held {address} for {patience.wait:g} s; it contains whose it is", may_pass=True)
+            raise Taken(f"another process has held {address} for {patience.wait:g} s; it contains whose it is", may_pass=True)
         time.sleep(patience.look)
 
 
-def _renew(blob, generation: int, seconds: float, ended: threading.Event) -> None:
+def _renew(blob, generation: int, seconds: float, ended: threading.Event, lost: Callable[[], None]) -> None:
     from google.api_core import exceptions
+    from google.auth import exceptions as auth_exceptions
 
     while not ended.wait(seconds):
-        # What fails now may succeed the next time, well before the lock expires.
-        with contextlib.suppress(exceptions.GoogleAPICallError, OSError):
+        try:
             blob.metadata = {"renewed": datetime.datetime.now(datetime.UTC).isoformat()}
             blob.patch(if_generation_match=generation)
+        except (exceptions.PreconditionFailed, exceptions.NotFound):
+            lost()
+            return
+        except (exceptions.GoogleAPICallError, auth_exceptions.GoogleAuthError, OSError):
+            continue  # what fails now may succeed the next time, well before the lock expires

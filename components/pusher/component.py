@@ -21,7 +21,7 @@ from components.pusher.model_card import Facts, model_card
 from contracts import files, model_files
 from contracts.content_hash import content_hash
 from registry import publishing
-from registry.backend import ACCURACY, BEST_VERSION, CHAMPION, EVAL_SPLIT, FIGURE, RECIPE, RUN_ID, recipe_with_data
+from registry.backend import ACCURACY, BEST_VERSION, CHAMPION, EVAL_SPLIT, FIGURE, RECIPE, RUN_ID, whole_recipe
 from registry.opening import open_registry
 
 logger = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ class RegistryPusher(base_component.BaseComponent):
         Args:
           registry_dir: the registry's place, as `registry.opening` takes it: DIR/registry on this machine.
           name: pipeline_config.Registry.name.
-          recipe: SHA-256 of everything but the data that determines the candidate; see `registry.backend.recipe_with_data`.
+          recipe: SHA-256 of settings and code that determine the candidate; see `registry.backend.whole_recipe`.
           run_id: PIPELINE_JOB_NAME.
           code: the versions of the code that made and judged the candidate, in one line, for the version's tags.
           code_version: hashes of the files that this component runs; the cache follows them.
@@ -155,11 +155,12 @@ def push(
 
     report = files.read_json(posixpath.join(ingest_report.uri, model_files.INGEST_REPORT))
     linear_eval = files.read_json(posixpath.join(probe_run.uri, model_files.LINEAR_EVAL_REPORT))
-    whole_recipe = recipe_with_data(recipe, report["fingerprint"])
+    backbone_record = files.read_json(posixpath.join(backbone_dir, model_files.BACKBONE_RECORD))
+    recipe = whole_recipe(recipe, report["fingerprint"], backbone_record["pretrain"]["warm_start"]["content_hash"])
     card = model_card(Facts(
         name=name, backbone_hash=judged_backbone.content_hash, probe_hash=judged_probe.content_hash, run_id=run_id,
-        code=code, recipe=whole_recipe, stated_licence=licence,
-        backbone=files.read_json(posixpath.join(backbone_dir, model_files.BACKBONE_RECORD)), ingest=report, linear_eval=linear_eval,
+        code=code, recipe=recipe, stated_licence=licence,
+        backbone=backbone_record, ingest=report, linear_eval=linear_eval,
         pretrain=files.read_json(posixpath.join(pretrain_run.uri, model_files.PRETRAIN_REPORT)), verdict=verdict))  # fmt: skip
     publication = publishing.publish(
         open_registry(registry_dir, name), backbone=backbone_dir, probe=probe_dir,
@@ -180,7 +181,7 @@ def push(
             "data_source": report["source"],
             "code_version": code,
             RUN_ID: run_id,
-            RECIPE: whole_recipe,
+            RECIPE: recipe,
             "mlmd_backbone_id": str(backbone.id),
             "mlmd_probe_id": str(probe.id),
             "mlmd_blessing_id": str(blessing.id),

@@ -56,6 +56,7 @@ def test_a_setting_of_another_way_to_run_is_refused(verbs, key):
     ("compile", *PLACE, *FOLDER, "-o", "job.json", "--set", "vertex.beam_cpus=4"),
     ("compile", *PLACE, *FOLDER, "-o", "job.json", "--beam-runner", "dataflow", "--set", "vertex.dataflow_max_workers=4"),
     ("submit", *PLACE, *FOLDER, "--wait", "--set", "vertex.wait_hours=2"),
+    ("submit", *PLACE, *FOLDER, "--warm-start", "champion", "--set", "pretrain.warm_start_epochs=2"),
 ])  # fmt: skip
 def test_a_setting_that_counts_is_taken(words):
     read(*words)
@@ -71,6 +72,16 @@ def test_a_warm_start_takes_one_of_two_settings(usual, special):
 def test_what_a_warm_start_finds_out_cannot_be_given_with_it():
     with pytest.raises(ConfigurationError, match="pretrain.warm_start.version counts only without --warm-start"):
         read("run", "--warm-start", "2", "--set", "pretrain.warm_start.version=3")
+    with pytest.raises(ConfigurationError, match="pretrain.warm_start.version counts only without --warm-start"):
+        read("submit", *PLACE, *FOLDER, "--warm-start", "2", "--set", "pretrain.warm_start.version=3")
+
+
+@pytest.mark.parametrize("verb", [("run", *FOLDER), ("submit", *PLACE, *FOLDER)])
+def test_the_epochs_that_were_given_are_those_of_a_warm_start_too(verb):
+    pretrain = read(*verb, "--warm-start", "2", "--set", "pretrain.epochs=3").pretrain
+    assert (pretrain.epochs, pretrain.warm_start_epochs) == (3, 3)
+    other = read(*verb, "--warm-start", "2", "--set", "pretrain.warm_start_epochs=4").pretrain
+    assert other.warm_start_epochs == 4 and other.epochs not in (3, 4)
 
 
 def test_nothing_is_refused_that_was_not_given():

@@ -2,8 +2,8 @@
 
 import json
 
+import container
 import pytest
-from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
 
 import pipeline_config
 from components import run_outcome
@@ -11,13 +11,6 @@ from components.example_gen.source import inspect
 from pipeline_config import Data
 
 JOB = "projects/12/locations/europe-west4/pipelineJobs/flowers-1"
-
-
-def run(executor, given):
-    types = {"parameters": {name: {"parameterType": "STRING"} for name in given["inputs"]["parameterValues"]}}
-    kubeflow_v2_run_executor.main(kubeflow_v2_run_executor._parse_flags(
-        ["run", "--executor_class_path", executor, "--json_serialized_invocation_args", json.dumps(given),
-         "--json_serialized_inputs_spec_args", json.dumps(types)]))  # fmt: skip
 
 
 @pytest.mark.parametrize(("status", "state", "error"), [
@@ -29,9 +22,7 @@ def run(executor, given):
 def test_the_outcome_is_written_as_vertex_ai_tells_it(tmp_path, status, state, error):
     status = json.dumps(status | {"pipelineJobResourceName": JOB, "pipelineJobName": "flowers-1", "pipelineTaskName": "tfx-dag"})
     outcomes = tmp_path / "outcomes"
-    run("components.run_outcome.RunOutcome_Executor", {
-        "inputs": {"parameterValues": {"final_status": status, "outcomes_dir": str(outcomes)}},
-        "outputs": {"outputFile": str(tmp_path / "task/executor_output.json")}})  # fmt: skip
+    container.run("components.run_outcome.RunOutcome_Executor", tmp_path / "task", {"final_status": status, "outcomes_dir": str(outcomes)})
     found = json.loads((outcomes / "flowers-1.json").read_text())
     assert found.pop("ended_at").endswith("+00:00")
     assert found == {"schema_version": run_outcome.SCHEMA_VERSION, "job": JOB, "state": state, "error": error}
@@ -39,15 +30,6 @@ def test_the_outcome_is_written_as_vertex_ai_tells_it(tmp_path, status, state, e
 
 def test_the_source_s_fingerprint_is_a_value_that_the_next_task_can_take(tmp_path):
     data = Data(synthetic_images=20)
-    (tmp_path / "task").mkdir()  # as a bucket needs nobody to
-    run("components.source_inspector.SourceInspector_Executor", {
-        "inputs": {"parameterValues": {"data": json.dumps(pipeline_config.ingest(data)), "datasets_dir": str(tmp_path), "code_version": "1"}},
-        "outputs": {
-            "outputFile": str(tmp_path / "task/executor_output.json"),
-            "parameters": {"fingerprint": {"outputFile": str(tmp_path / "task/fingerprint")}},
-            "artifacts": {"fingerprint": {"artifacts": [{
-                "name": "projects/12/locations/here/metadataStores/default/artifacts/1",
-                "uri": str(tmp_path / "task/fingerprint"),
-                "type": {"instanceSchema": "title: tfx.String\ntype: object\n"}}]}}}})  # fmt: skip
-    written = json.loads((tmp_path / "task/executor_output.json").read_text())
+    parameters = {"data": json.dumps(pipeline_config.ingest(data)), "datasets_dir": str(tmp_path), "code_version": "1"}
+    written = container.run("components.source_inspector.SourceInspector_Executor", tmp_path / "task", parameters, {"fingerprint": "tfx.String"})
     assert written["parameterValues"] == {"fingerprint": inspect(data, "").fingerprint}

@@ -19,7 +19,7 @@ from pipeline.identity import (
     node_code,
     package_versions,
     recipe,
-    recipe_without_data,
+    settings_and_code,
 )
 from pipeline.local import photographs_moved
 
@@ -33,7 +33,8 @@ def test_every_node_has_its_code_and_every_package_its_version():
     assert "trainer/views.py" in code["Pretrain"] and "trainer/views.py" not in code["LinearEval"]
     assert "trainer/probe.py" in code["LinearEval"] and "trainer/probe.py" not in code["Pretrain"]
     assert "components/report/templates/style.css" in code["Report"]
-    assert [node for node, files in code.items() if any(file.startswith("registry/") for file in files)] == ["Evaluator", "Pusher"]
+    assert [node for node, files in code.items() if any(file.startswith("registry/") for file in files)] == [
+        "StartingPoint", "Evaluator", "Pusher"]
     versions = package_versions()
     assert versions.keys() == {"components", "trainer"} and all(one.startswith(f"{__version__}+") for one in versions.values())
 
@@ -62,7 +63,7 @@ def test_a_recipe_changes_with_data_and_the_code_that_makes_it(other):
 
 def test_the_part_of_a_recipe_that_a_dag_holds_is_known_before_its_data():
     unseen = dataclasses.replace(ORIGIN, data_fingerprint="")
-    assert recipe_without_data(configuration("quick"), unseen) == recipe_without_data(configuration("quick"), ORIGIN)
+    assert settings_and_code(configuration("quick"), unseen) == settings_and_code(configuration("quick"), ORIGIN)
 
 
 def test_how_to_run_and_identity_divide_every_section():

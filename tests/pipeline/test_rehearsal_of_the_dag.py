@@ -14,6 +14,7 @@ import rehearse_by_forks
 from tiny import OPEN_GATE, PATIENCE_SECONDS, PROJECT, TINY
 
 import pipeline_config
+from contracts.content_hash import content_hash
 
 pytestmark = pytest.mark.slow
 
@@ -44,7 +45,7 @@ def rehearse(small_folder):
     def rehearsed(flowers, root):
         flowers("compile", "--preset", "gpu", *SETTINGS, "--data", "gs://photographs/flowers", "--project", "flowers-1",
                 "--region", "europe-west4", "--bucket", "gs://bucket", "--image",
-                "europe-west4-docker.pkg.dev/flowers-1/images/flowers:1", "-o", root / "flowers.json")  # fmt: skip
+                "europe-west4-docker.pkg.dev/flowers-1/images/flowers:1", "--warm-start", "champion", "-o", root / "flowers.json")  # fmt: skip
         flowers("rehearse", root / "flowers.json", "--data", small_folder, "--root", root / "rehearsal")
         return json.loads((root / "rehearsal/latest/run.json").read_text())
 
@@ -62,8 +63,8 @@ def temporary(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def records(finished_run, rehearse, forked, temporary, tmp_path_factory):
-    """run.json of the rehearsal and of a local run with the same settings."""
+def forked_flowers(forked, temporary):
+    """Runs a command line whose tasks are forks."""
     path = f"{PROJECT}:{pathlib.Path(rehearse_by_forks.__file__).parent}"
 
     def flowers(*arguments):
@@ -71,7 +72,18 @@ def records(finished_run, rehearse, forked, temporary, tmp_path_factory):
                            env={**os.environ, "PYTHONPATH": path, "TMPDIR": str(temporary)}, capture_output=True, text=True,
                            timeout=PATIENCE_SECONDS))  # fmt: skip
 
-    return rehearse(flowers, tmp_path_factory.mktemp("gpu")), finished_run.record(0)
+    return flowers
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return tmp_path_factory.mktemp("gpu")
+
+
+@pytest.fixture(scope="module")
+def records(finished_run, rehearse, forked_flowers, root):
+    """run.json of the rehearsal and of a local run with the same settings."""
+    return rehearse(forked_flowers, root), finished_run.record(0)
 
 
 def test_a_rehearsal_divides_the_photographs_as_a_local_run_does(records):
@@ -98,6 +110,16 @@ def test_a_rehearsal_comes_to_the_verdict_of_a_local_run(records):
     assert rehearsed["gate"]["blessed"] is local["gate"]["blessed"] is True
     assert rehearsed["gate"]["reasons"] == local["gate"]["reasons"]
     assert rehearsed["registry"]["version"] == local["registry"]["version"] == "1"
+
+
+def test_the_first_rehearsal_finds_no_champion_and_the_next_starts_from_what_it_registered(records, rehearse, forked_flowers, root):
+    first, (log,) = records[0], (root / "rehearsal/runs").glob("*/StartingPoint.log")
+    assert first["pretrain"]["warm_start"] is None and "Start from random weights, as there is no champion yet" in log.read_text()
+    (version,) = (root / "rehearsal/gs/bucket/registry/versions").glob("*/backbone")
+    second = rehearse(forked_flowers, root)
+    started = second["pretrain"]["warm_start"]
+    assert (started["version"], started["content_hash"]) == ("1", content_hash(str(version)))
+    assert "/StartingBackbone_" in started["backbone"]  # the copy among the outputs of this run
 
 
 def test_a_rehearsal_whose_commands_are_started_does_what_one_whose_commands_are_forked_does(records, rehearse, tmp_path):

@@ -5,6 +5,7 @@ import importlib
 import json
 import pathlib
 import re
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -16,6 +17,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 import pipeline_config
 from cli.settings import configuration
 from cli.submit import as_text
+from components import exclusive_pretrain
 from components.pusher.component import PIPELINE_JOB_NAME
 from components.report import entry_point
 from contracts import how_to_run
@@ -23,6 +25,7 @@ from pipeline import vertex
 from pipeline.identity import node_code
 from pipeline_config import ConfigurationError
 from registry.opening import open_registry
+from trainer import pretrain
 from vertex.target import legal_accelerators
 
 GOLDEN = pathlib.Path(__file__).resolve().parents[1] / "golden" / "vertex_gpu.txt"
@@ -200,6 +203,15 @@ def test_pre_training_is_a_job_on_spot_gpus_that_starts_again(job):
     assert found.scheduling.timeout.total_seconds() == 72 * 3600
 
 
+def test_pre_training_there_has_a_lock_and_is_the_same_otherwise(job, monkeypatch):
+    module, _, function = parameter(job, "Pretrain", "run_fn").rpartition(".")
+    run_fn, seen = getattr(importlib.import_module(module), function), []
+    monkeypatch.setattr(pretrain, "run_fn", lambda *given: seen.append(given))
+    run_fn(SimpleNamespace(custom_config=json.loads(parameter(job, "Pretrain", "custom_config"))))
+    ((_, alone_in),) = seen
+    assert (alone_in.func, alone_in.keywords) == (exclusive_pretrain.alone_in, {"project": "a-project"})
+
+
 def test_linear_evaluation_is_a_job_on_a_smaller_machine(job):
     (pool,) = custom_job(job, "LinearEval").job_spec.worker_pool_specs
     assert pool.machine_spec.machine_type == "n2-standard-8" and pool.machine_spec.accelerator_count == 0
@@ -249,6 +261,51 @@ def test_photographs_that_nobody_looked_at_are_looked_at_in_every_run(tasks):
         "taskOutputParameter": {"producerTask": "SourceInspector", "outputParameterKey": "fingerprint"}}  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def warm():
+    """The job of a schedule whose runs continue from the champion."""
+    config = configuration("gpu", [DATA, "pretrain.warm_start_epochs=11"])
+    return vertex.pipeline_job(config, TARGET, warm_start="champion", schedule="weekly", from_scratch_every=4)
+
+
+def test_a_warm_start_is_looked_up_in_every_run_and_copied_where_it_is_another(warm):
+    tasks = tasks_of(warm)
+    assert {name: set(task.get("dependentTasks", ())) for name, task in tasks.items()} == EDGES | {
+        "StartingPoint": {"SourceInspector"}, "StartingBackbone": {"StartingPoint"},
+        "Pretrain": {"ExampleGen", "DataGate", "StartingBackbone"}}  # fmt: skip
+    assert {name for name, task in tasks.items() if "cachingOptions" not in task} == {"SourceInspector", "StartingPoint", "Evaluator"}
+    # The cache compares a parameter by its value: the same version is the same copy, by the same id, and so the same Pretrain.
+    for task, name, producer, output in (("StartingPoint", "fingerprint", "SourceInspector", "fingerprint"),
+                                         ("StartingBackbone", "start", "StartingPoint", "start")):  # fmt: skip
+        assert tasks[task]["inputs"]["parameters"][name] == {
+            "taskOutputParameter": {"producerTask": producer, "outputParameterKey": output}}  # fmt: skip
+    assert tasks["StartingBackbone"]["inputs"]["parameters"].keys() == {"start", "code_version"}
+    assert tasks["Pretrain"]["inputs"]["artifacts"]["base_model"] == {
+        "taskOutputArtifact": {"producerTask": "StartingBackbone", "outputArtifactKey": "model"}}  # fmt: skip
+    spec = json_format.ParseDict(warm["pipelineSpec"], pipeline_spec_pb2.PipelineSpec())
+    assert set(spec.components["StartingPoint"].output_definitions.parameters) == {"start"}
+
+
+def test_the_lookup_knows_schedule_registry_and_network(warm):
+    given = {name: parameter(warm, "StartingPoint", name) for name in (
+        "wanted", "schedule", "from_scratch_every", "registry", "name", "starts_dir", "outcomes_dir", "job")}  # fmt: skip
+    assert given == {
+        "wanted": "champion", "schedule": "weekly", "from_scratch_every": 4, "registry": parameter(warm, "Pusher", "registry_dir"),
+        "name": "flowers-backbone", "starts_dir": "gs://a-bucket/flowers/starts/weekly", "outcomes_dir": "gs://a-bucket/flowers/outcomes",
+        "job": PIPELINE_JOB_NAME}  # fmt: skip
+    assert json.loads(parameter(warm, "StartingPoint", "network")) == {
+        "backbone": "resnet50", "width": 64, "stem": "imagenet", "resolution": 224}  # fmt: skip
+
+
+def test_pre_training_has_both_schedules_and_their_candidates_are_different_recipes(warm, job):
+    custom = json.loads(parameter(warm, "Pretrain", "custom_config"))
+    rate = pipeline_config.GPU.pretrain.warm_start_learning_rate
+    assert json.loads(custom["warm_start"]) == {"epochs": 11, "base_learning_rate": rate}
+    assert json.loads(custom["pretrain"])["epochs"] == pipeline_config.GPU.pretrain.epochs
+    assert "warm_start" not in json.loads(parameter(job, "Pretrain", "custom_config"))
+    assert parameter(warm, "Pusher", "recipe") != parameter(job, "Pusher", "recipe")
+
+
 def test_the_fingerprint_of_synthetic_data_is_known_without_a_look():
     synthetic = vertex.pipeline_job(configuration("gpu"), TARGET)
     assert set(tasks_of(synthetic)) == set(EDGES) - {"SourceInspector"}
@@ -293,10 +350,14 @@ def test_the_outcome_is_reported_after_all_other_tasks_however_they_ended(job):
     assert given["outcomes_dir"]["runtimeValue"]["constant"] == "gs://a-bucket/flowers/outcomes"
 
 
-def test_caches_follow_the_code(job):
+def test_caches_follow_the_code(job, warm):
     code = node_code()
     for task in ("SourceInspector", "ExampleGen", "SchemaGen", "DataGate", "Evaluator", "Pusher", "Report"):
         assert json.loads(parameter(job, task, "code_version")) == code[task]
+    for task in ("StartingPoint", "StartingBackbone"):
+        assert json.loads(parameter(warm, task, "code_version")) == code[task]
+    # An edit to the registry looks the version up anew, and pre-trains nothing anew.
+    assert "registry/backend.py" in code["StartingPoint"] and "registry/backend.py" not in code["StartingBackbone"]
     for task in ("Pretrain", "LinearEval"):
         assert json.loads(json.loads(parameter(job, task, "custom_config"))["code_version"]) == code[task]
 

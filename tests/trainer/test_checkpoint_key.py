@@ -5,7 +5,7 @@ import json
 import pytest
 
 from contracts import examples
-from pipeline_config import Pretrain
+from pipeline_config import Pretrain, WarmStart
 from trainer.pretrain import checkpoint_key, read_origin
 
 ORIGIN = json.loads(examples.origin("fingerprint", {"max_side": 64}, "components"))
@@ -25,6 +25,14 @@ def test_other_settings_data_or_code_begin_anew(other):
 def test_the_same_pre_training_finds_its_checkpoints():
     first, again = (checkpoint_key(Pretrain(), dict(ORIGIN), "trainer") for _ in range(2))
     assert first == again
+
+
+def test_of_a_backbone_to_start_from_the_content_counts_and_not_the_place():
+    there, elsewhere, other = (
+        checkpoint_key(Pretrain(warm_start=WarmStart("4", place, content)), ORIGIN, "trainer")
+        for place, content in (("gs://b/job-1/model", "aa"), ("gs://b/job-2/model", "aa"), ("gs://b/job-1/model", "bb"))
+    )
+    assert there == elsewhere and len({there, other, checkpoint_key(Pretrain(), ORIGIN, "trainer")}) == 3
 
 
 def test_the_origin_lies_beside_the_splits(record_files):

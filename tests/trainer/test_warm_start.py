@@ -1,6 +1,7 @@
 """Pre-training that starts from a backbone registered earlier."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from contracts.content_hash import content_hash
 from pipeline_config import ConfigurationError, WarmStart
 from trainer.export import BackboneChanged, export_backbone, take_weights
 from trainer.loop import pretrain
-from trainer.pretrain import settings_from_json
+from trainer.pretrain import settings_from_json, started_from
 from trainer.simsiam import build_simsiam
 
 
@@ -66,6 +67,21 @@ def test_another_backbone_than_the_chosen_one_is_refused(settings, registered):
 def test_a_directory_without_its_hash_is_refused():
     with pytest.raises(ConfigurationError, match="pretrain.warm_start.content_hash"):
         WarmStart("1", "/some/where")
+
+
+def test_a_copy_of_the_chosen_backbone_is_trained_on_by_the_schedule_of_a_warm_start(settings, tmp_path):
+    chosen = WarmStart("4", "gs://bucket/registry/versions/abc/backbone", "abc")
+    (tmp_path / "warm_start.json").write_text(json.dumps(dataclasses.asdict(chosen)))
+    copy = str(tmp_path / "Format-Serving")
+    started = started_from(copy, settings, {"epochs": 7, "base_learning_rate": 0.01})
+    assert (started.epochs, started.base_learning_rate, started.warm_start) == (7, 0.01, WarmStart("4", copy, "abc"))
+    assert dataclasses.replace(started, epochs=settings.epochs, base_learning_rate=settings.base_learning_rate,
+                               warm_start=WarmStart()) == settings  # fmt: skip
+
+
+def test_without_a_chosen_backbone_the_settings_stay(settings, tmp_path):
+    (tmp_path / "warm_start.json").write_text(json.dumps(dataclasses.asdict(WarmStart())))
+    assert started_from(str(tmp_path / "Format-Serving"), settings, {"epochs": 7}) == settings
 
 
 def test_the_choice_survives_the_way_to_the_trainer(settings, registered):

@@ -192,7 +192,7 @@ def test_how_it_ended_is_said_and_is_the_exit_status(capsys, state, failed, stat
 
 def test_submit_compiles_starts_and_waits(google, capsys, monkeypatch):
     # Compiling is test_vertex's subject, and takes its time.
-    monkeypatch.setattr(vertex, "pipeline_job", lambda config, target: JOB)
+    monkeypatch.setattr(vertex, "pipeline_job", lambda config, target, **start: JOB)
     google.pipelines.course = [
         looks(State.PIPELINE_STATE_RUNNING, task(1, "ExampleGen", Task.State.SKIPPED)),
         looks(State.PIPELINE_STATE_SUCCEEDED, task(61, "Pretrain", Task.State.SUCCEEDED)),
@@ -217,13 +217,14 @@ def test_submit_compiles_starts_and_waits(google, capsys, monkeypatch):
     (faults.unavailable(), 1),
 ])  # fmt: skip
 def test_what_google_refuses_is_the_user_s_to_change_and_what_may_pass_is_not(google, capsys, monkeypatch, fault, status):
-    monkeypatch.setattr(vertex, "pipeline_job", lambda config, target: JOB)
+    monkeypatch.setattr(vertex, "pipeline_job", lambda config, target, **start: JOB)
     google.fault("CreatePipelineJob", fault, times=100_000)
     assert main(["submit", *TARGET, "--set", "vertex.retry_seconds=0.1"]) == status
     assert capsys.readouterr().err.startswith("flowers: create_pipeline_job in project a-project")
 
 
-@pytest.mark.parametrize("given", [["--data", "/home/me/flowers"], ["--set", "vertex.pretrain.accelerators=3"],
+@pytest.mark.parametrize("given", [["--warm-start", ""], ["--warm-start", "champion", "--from-scratch-every", "4"],
+                                   ["--data", "/home/me/flowers"], ["--set", "vertex.pretrain.accelerators=3"],
                                    ["--project", "A Project"]])  # fmt: skip
 def test_nothing_is_sent_where_the_configuration_cannot_work(google, given):
     assert main(["submit", *TARGET, *given]) == 2

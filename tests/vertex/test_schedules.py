@@ -153,8 +153,8 @@ def test_nothing_hangs(google, action):
 @pytest.fixture
 def compiled(monkeypatch):
     """Compiling is test_vertex's subject, and takes its time."""
-    monkeypatch.setattr(vertex, "pipeline_job", lambda config, target: {
-        "displayName": "flowers", "labels": {"preset": config.preset}, "pipelineSpec": {"root": {}},
+    monkeypatch.setattr(vertex, "pipeline_job", lambda config, target, **start: {
+        "displayName": "flowers", "labels": {"preset": config.preset}, "pipelineSpec": {"root": {"start": start}},
         "runtimeConfig": {"gcsOutputDirectory": f"{target.bucket}/pipeline_root"}})  # fmt: skip
 
 
@@ -173,6 +173,13 @@ def test_the_verbs_from_creation_to_deletion(google, capsys, compiled):
     assert flowers("resume", "weekly", *PLACE) == "Resumed schedule weekly" and "active" in flowers("list", *PLACE)
     assert flowers("delete", "weekly", *PLACE) == "Deleted schedule weekly"
     assert flowers("list", *PLACE) == "No schedules yet; `flowers schedule create` makes one."
+
+
+def test_a_schedule_s_runs_start_from_the_champion_as_it_was_told(google, compiled):
+    start = ["--warm-start", "champion", "--from-scratch-every", "4"]
+    assert main(["schedule", "create", "weekly", "--cron", WEEKLY, *TARGET, *start]) == 0
+    root = only(google).create_pipeline_job_request.pipeline_job.pipeline_spec["root"]
+    assert dict(root["start"]) == {"warm_start": "champion", "from_scratch_every": 4, "schedule": "weekly"}
 
 
 def artifact(**metadata):
@@ -206,6 +213,8 @@ def test_a_failed_run_says_where_and_why(google):
 @pytest.mark.parametrize(("arguments", "message"), [
     (["create", "w", "--cron", "0 3 * * 8", *TARGET], "the day of the week in --cron"),
     (["create", "Weekly", "--cron", WEEKLY, *TARGET], "the name of a schedule must be lower-case letters"),
+    (["create", "w", "--cron", WEEKLY, *TARGET, "--warm-start", "champion!"], "--warm-start must be a version's number or alias"),
+    (["create", "w", "--cron", WEEKLY, *TARGET, "--from-scratch-every", "3"], "--from-scratch-every counts only for a schedule with"),
     (["create", "w", "--cron", WEEKLY, *PLACE], "--bucket must be given, unless the schedule is --local"),
     (["create", "w", "--cron", WEEKLY, *TARGET, "--data", "/home/me"], "data.source must be gs://BUCKET/FOLDER"),
     (["list", "--project", "a-project"], "--region must be given, unless the schedule is --local"),

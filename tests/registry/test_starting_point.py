@@ -2,7 +2,8 @@
 
 import pytest
 
-from pipeline.starting_point import finished_runs, starting_version
+from pipeline.local import finished_runs
+from registry.starting_point import starting_version
 
 
 def record(fingerprint, version, status="finished", schedule="weekly"):
