@@ -42,6 +42,6 @@ EMBEDDING = "embedding"  # output of a backbone: [batch, embedding_size] float32
 PROBABILITIES = "probabilities"  # output of a probe: [batch, classes] float32
 SIGNATURE_ENCODED = "encoded_images"  # one input, IMAGE_BYTES; also what a backbone's `serving_default` takes
 SIGNATURE_PIXELS = "pixels"  # [batch, photograph_side, photograph_side, 3] float32 in [0, 1]
-# [batch] string: JPEG, PNG, BMP or GIF files. TensorFlow Serving decodes base64 for string inputs of any name; Google's prediction
+# [batch] string: JPEG, PNG, WebP, GIF or BMP files. TensorFlow Serving decodes base64 for string inputs of any name; Google's prediction
 # services ask for names that end in `_bytes`.
 IMAGE_BYTES = "image_bytes"

@@ -27,7 +27,7 @@ from inference import index
 from inference.former import Former
 from inference.registered import Registered, find, require_unchanged
 from registry.backend import CHAMPION
-from trainer.export import load_backbone
+from trainer.export import ingested_side, load_backbone
 from trainer.photographs import evaluation_view
 
 
@@ -49,8 +49,7 @@ class Backbone:
         network, record = load_backbone(registered.directory)
         side = record["photograph_side"]
         self.embedding_size: int = record["embedding_size"]
-        # Records of earlier releases lack it: they used the default.
-        self.max_side: int = record.get("max_side", pipeline_config.Data.max_side)
+        self.max_side: int = ingested_side(record)
         self._view = tf.function(
             functools.partial(evaluation_view, resolution=side), input_signature=[tf.TensorSpec([], tf.string)])  # fmt: skip
         # One trace for batches of any size.

@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from contracts import examples, files, model_files
 from contracts.content_hash import content_hash
-from pipeline_config import Embedding, WarmStart
+from pipeline_config import Data, Embedding, WarmStart
 from trainer import normalization
 from trainer.backbones import Normalization, convolution_before
 from trainer.embedding_network import (
@@ -29,10 +29,17 @@ from trainer.embedding_network import (
     build_embedding_network,
     copy_weights,
 )
-from trainer.photographs import evaluation_views
+from trainer.photographs import evaluation_view, evaluation_views
+from trainer.serving import prepared
 
 if typing.TYPE_CHECKING:
     from trainer.probe import Probe
+
+
+# Traced once in a process, whatever the number of exports.
+PREPARED = tf.function(
+    prepared, autograph=False,
+    input_signature=[tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.int64), tf.TensorSpec([], tf.string)])  # fmt: skip
 
 
 class ServedNetwork(tf.Module):
@@ -45,32 +52,52 @@ class ServedNetwork(tf.Module):
     is what takes the time.
     """
 
-    def __init__(self, network: keras.Model):
+    def __init__(self, network: keras.Model, max_side: int):
+        """Takes a network, and `data.max_side` of the photographs that it was judged by."""
         super().__init__()
         self.side = network.input_shape[1]
+        self.max_side = max_side
         self.network_values = [weight.value for weight in network.weights]
         # A function, because a Keras model would be tracked.
         self.embedding = lambda pixels: network(pixels, training=False)
 
+    def views(self, image_bytes: tf.Tensor) -> tf.Tensor:
+        """The network's input for `[batch]` files: `[batch, side, side, 3]` float32 in [0, 1]."""
+        max_side = tf.constant(self.max_side, tf.int64)
+
+        def view(one: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+            position, encoded = one
+            name = tf.strings.format("image {} of the request", position)
+            return evaluation_view(PREPARED(encoded, max_side, name), self.side)
+
+        positions = tf.range(1, 1 + tf.size(image_bytes))
+        shape = tf.TensorSpec([self.side, self.side, 3], tf.float32)
+        return tf.map_fn(view, (positions, image_bytes), fn_output_signature=shape)
+
 
 class EmbeddingModule(ServedNetwork):
-    """A backbone with signatures for pixels and for encoded images.
+    """A backbone with signatures for pixels and for encoded images, which become pixels as at ingest.
 
     An embedding describes a whole photograph: numbers pooled from feature maps that end in a ReLU, so 0 or more and without an
     upper bound. Compare two by the cosine of the angle between them; a linear classifier standardises each feature first.
-    docs/embeddings.md says more. A file that cannot be decoded fails the whole batch, as TensorFlow's decoder does.
+    docs/embeddings.md says more. A file that is refused (trainer.serving) fails the whole batch.
     """
+
+    def __init__(self, network: keras.Model, max_side: int, output: str = model_files.EMBEDDING):
+        """As ServedNetwork; `output` names what the network computes, which may be probabilities by layers after the backbone."""
+        super().__init__(network, max_side)
+        self.output = output
 
     def signatures(self) -> dict[str, Callable]:
         """By name: what serves files as well as pixels, which is the network traced once."""
 
         def pixels(pixels):
             """`[batch, side, side, 3]` float32 in [0, 1], whole photographs -> embedding `[batch, features]` float32."""
-            return {model_files.EMBEDDING: self.embedding(pixels)}
+            return {self.output: self.embedding(pixels)}
 
         def encoded_images(image_bytes):
-            """`[batch]` string, JPEG, PNG, BMP or GIF files of any size -> embedding `[batch, features]` float32."""
-            return of_pixels(pixels=evaluation_views(image_bytes, self.side))
+            """`[batch]` string, JPEG, PNG, WebP, GIF or BMP files of any size -> embedding `[batch, features]` float32."""
+            return of_pixels(pixels=self.views(image_bytes))
 
         of_pixels = _traced(pixels, tf.TensorSpec([None, self.side, self.side, 3], tf.float32, name="pixels"))
         encoded = _traced(encoded_images, tf.TensorSpec([None], tf.string, name=model_files.IMAGE_BYTES))
@@ -80,8 +107,8 @@ class EmbeddingModule(ServedNetwork):
 class ProbeModule(ServedNetwork):
     """A linear probe on a frozen backbone, with signatures for serialized tf.Examples and for encoded images."""
 
-    def __init__(self, network: keras.Model, probe: "Probe"):
-        super().__init__(network)
+    def __init__(self, network: keras.Model, max_side: int, probe: "Probe"):
+        super().__init__(network, max_side)
         self.mean = tf.constant(probe.mean, tf.float32)
         self.scale = tf.constant(probe.scale, tf.float32)
         self.weights = tf.constant(probe.weights, tf.float32)
@@ -90,17 +117,22 @@ class ProbeModule(ServedNetwork):
     def signatures(self) -> dict[str, Callable]:
         """By name: what serves examples as well as files, which is the network traced once."""
 
-        def encoded_images(image_bytes):
-            """`[batch]` string, JPEG, PNG, BMP or GIF files of any size -> probabilities `[batch, classes]` float32."""
-            features = self.embedding(evaluation_views(image_bytes, self.side))
-            logits = (features - self.mean) / self.scale @ self.weights + self.bias
+        def pixels(pixels):
+            """`[batch, side, side, 3]` float32 in [0, 1], whole photographs -> probabilities `[batch, classes]` float32."""
+            logits = (self.embedding(pixels) - self.mean) / self.scale @ self.weights + self.bias
             return {model_files.PROBABILITIES: tf.nn.softmax(logits)}
+
+        def encoded_images(image_bytes):
+            """`[batch]` string, JPEG, PNG, WebP, GIF or BMP files of any size -> probabilities `[batch, classes]` float32."""
+            return of_pixels(pixels=self.views(image_bytes))
 
         def serialized_examples(examples_):
             """`[batch]` string, examples as contracts.examples describes -> probabilities `[batch, classes]` float32."""
             spec = {examples.IMAGE: tf.io.FixedLenFeature([], tf.string)}
-            return of_images(image_bytes=tf.io.parse_example(examples_, spec)[examples.IMAGE])
+            images = tf.io.parse_example(examples_, spec)[examples.IMAGE]
+            return of_pixels(pixels=evaluation_views(images, self.side))  # ingest has prepared them already
 
+        of_pixels = _traced(pixels, tf.TensorSpec([None, self.side, self.side, 3], tf.float32, name="pixels"))
         of_images = _traced(encoded_images, tf.TensorSpec([None], tf.string, name=model_files.IMAGE_BYTES))
         of_examples = _traced(serialized_examples, tf.TensorSpec([None], tf.string, name="examples"))
         return {"serving_default": of_examples, model_files.SIGNATURE_ENCODED: of_images}
@@ -123,6 +155,11 @@ def build_network(record: dict, normalization_layer: Normalization, resize: Resi
         embedding=embedding_from_json(record["embedding"]), normalization_layer=normalization_layer, resize=resize)  # fmt: skip
 
 
+def ingested_side(record: dict) -> int:
+    """The pixels of the shorter side to which ingest reduced the photographs that a backbone was judged by, from its record."""
+    return record.get("max_side", Data.max_side)  # records of earlier releases lack it: they used the default
+
+
 def embedding_from_json(values: dict) -> Embedding:
     """An Embedding section from its JSON, validated like any other."""
     return Embedding(**values | {"pooling": tuple(values["pooling"])})
@@ -139,20 +176,20 @@ def export_backbone(backbone: keras.Model, record: dict, directory: str) -> None
     """
     network = untrained_network(record)
     copy_weights(backbone, network)
-    module = EmbeddingModule(network)
+    module = EmbeddingModule(network, ingested_side(record))
     tf.saved_model.save(module, directory, signatures=module.signatures())
     _save_keras(network, posixpath.join(directory, model_files.BACKBONE_KERAS))
     sizes = {"photograph_side": network.input_shape[1], "embedding_size": network.output_shape[-1]}
     files.write_json(posixpath.join(directory, model_files.BACKBONE_RECORD), record | sizes)
 
 
-def export_probe(network: keras.Model, probe: "Probe", record: dict, directory: str) -> None:
-    """Writes the SavedModel of a probe on `network`, its arrays and, last, its record.
+def export_probe(network: keras.Model, max_side: int, probe: "Probe", record: dict, directory: str) -> None:
+    """Writes the SavedModel of a probe on `network`, its arrays and, last, its record; `max_side` is the backbone's ingested_side.
 
     The signatures give the probabilities that the gate measures, at temperature 1. The record's `calibration` has the temperature T
     that calibrates them: raised to the power of 1 / T and divided by their sum.
     """
-    module = ProbeModule(network, probe)
+    module = ProbeModule(network, max_side, probe)
     tf.saved_model.save(module, directory, signatures=module.signatures())
     linear = {name: np.asarray(getattr(probe, name), np.float32) for name in ("mean", "scale", "weights", "bias")}
     write_arrays(linear, posixpath.join(directory, model_files.PROBE_ARRAYS))

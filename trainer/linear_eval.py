@@ -18,7 +18,7 @@ from contracts import examples, files, how_to_run, model_files, source_code
 from contracts.content_hash import content_hash
 from trainer import devices
 from trainer.evaluation import Features, evaluate, predictions, settings_from_json
-from trainer.export import export_probe, folded, load_backbone, untrained_network, write_arrays
+from trainer.export import export_probe, folded, ingested_side, load_backbone, untrained_network, write_arrays
 from trainer.features import BATCH, embedder
 from trainer.photographs import evaluation_view, list_records, naming_undecodable, paths_of, read_records, record_bytes
 
@@ -63,11 +63,12 @@ def run_fn(fn_args: FnArgs) -> None:
 
     common["classes"] = classes
     untrained_dir = posixpath.join(fn_args.model_run_dir, model_files.UNTRAINED_PROBE)
-    export_probe(untrained, random_init, common | {"untrained": True}, untrained_dir)
+    export_probe(untrained, ingested_side(record), random_init, common | {"untrained": True}, untrained_dir)
     shown = predictions(probe, features, report["calibration"]["candidate"]["temperature"])
     write_arrays(shown, posixpath.join(fn_args.model_run_dir, model_files.PREDICTIONS))
     files.write_json(report_path, report)
-    export_probe(network, probe, common | backbone | {"calibration": report["calibration"]}, fn_args.serving_model_dir)
+    written = common | backbone | {"calibration": report["calibration"]}
+    export_probe(network, ingested_side(record), probe, written, fn_args.serving_model_dir)
 
 
 def has_records(patterns: list[str]) -> bool:

@@ -19,7 +19,7 @@ from registry import comparison
 from registry.files import BACKBONE
 from registry.opening import open_registry
 from trainer import label_curve, pretrained_on
-from trainer.export import export_probe, folded, load_backbone
+from trainer.export import export_probe, folded, ingested_side, load_backbone
 from trainer.features import embedder
 from trainer.linear_eval import read_views
 from trainer.photographs import naming_undecodable
@@ -122,7 +122,8 @@ def fit(
     probe = fit_probe(
         on_train, train_labels, regularisation=settings.regularisation, folds=settings.folds, seed=settings.seed
     )
-    export_probe(network, probe, {"schema_version": 1, "classes": classes, "photograph_side": record["photograph_side"]}, directory)
+    written = {"schema_version": 1, "classes": classes, "photograph_side": record["photograph_side"]}
+    export_probe(network, ingested_side(record), probe, written, directory)
     with_all = probe.accuracy(on_eval, held_out_labels)
     reached = label_curve.accuracies(on_train, train_labels, on_eval, held_out_labels, settings, with_all=with_all)
     curve = [label_curve.spread(of_fraction) for of_fraction in reached]

@@ -6,18 +6,15 @@ import io
 import numpy as np
 from PIL import Image, ImageCms
 
+from contracts.image_files import COLOUR_GRID, MOST_PROFILE_BYTES, SAME_COLOUR
+
 # What became of a photograph's profile; "" if it has none, or one that means sRGB.
 CONVERTED = "converted"
 IGNORED = "ignored"
 
 # The four characters of an ICC profile's header that say which numbers it is for (ICC.1:2022, table 19), and Pillow's mode.
 MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
-# Larger ones are ignored, so that the cache is bounded: profiles of printing presses, the largest in use, have under 3 MB.
-MOST_BYTES = 4 << 20
 CACHED = 16
-# A profile that moves no colour by more than this many of 255 steps means sRGB: the published sRGB profiles differ by rounding.
-SAME = 2
-GRID = 9  # colours tried along each of red, green and blue
 
 
 def outcome(profile: bytes | None, mode: str) -> str:
@@ -49,7 +46,7 @@ def lab_to_srgb(image: Image.Image) -> Image.Image:
 @functools.lru_cache(maxsize=CACHED)
 def _transform(profile: bytes) -> tuple[str, ImageCms.ImageCmsTransform | None]:
     """The mode that a profile is for, and how it becomes sRGB, None if it is sRGB; ("", None) if it is broken."""
-    if len(profile) > MOST_BYTES:
+    if len(profile) > MOST_PROFILE_BYTES:
         return "", None
     try:
         opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
@@ -61,10 +58,10 @@ def _transform(profile: bytes) -> tuple[str, ImageCms.ImageCmsTransform | None]:
 
 
 def _changes_little(transform: ImageCms.ImageCmsTransform) -> bool:
-    steps = np.linspace(0, 255, GRID).round().astype(np.uint8)
-    colours = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(GRID, GRID * GRID, 3)
+    steps = np.linspace(0, 255, COLOUR_GRID).round().astype(np.uint8)
+    colours = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(COLOUR_GRID, COLOUR_GRID * COLOUR_GRID, 3)
     changed = np.asarray(transform.apply(Image.fromarray(colours)))
-    return int(np.abs(changed.astype(int) - colours).max()) <= SAME
+    return int(np.abs(changed.astype(int) - colours).max()) <= SAME_COLOUR
 
 
 @functools.cache

@@ -21,7 +21,8 @@ from PIL import (  # noqa: F401 isort: skip
 
 import pipeline_config
 from components.example_gen import colour, jpeg_2000
-from components.example_gen.recognise import DEVELOP, ENDINGS, FORMATS, NAMES, RAW, readable_format, recognise
+from components.example_gen.recognise import DEVELOP, ENDINGS, FORMATS, NAMES, RAW, recognise
+from contracts.image_files import JPEG_QUALITY, LEAST_16, ORIENTATION_TAG, PORTABLE_FRAMES, WHITE_16, readable_format
 
 pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
 
@@ -35,13 +36,9 @@ TOO_MANY_PIXELS = "over the pixel limit"
 TOO_MANY_BYTES = "over the size limit"
 NO_WHITE = "brightness undefined"
 
-# JPEG frames that TensorFlow's decoder reads: Huffman-coded baseline, extended and progressive (SOF0 to SOF2).
-PORTABLE_FRAMES = (0xC0, 0xC1, 0xC2)
-JPEG_QUALITY = 92  # visually lossless; only files that have to be converted are re-encoded
 JPEG_MAX_SIDE = 65_500  # what libjpeg can write
 
-# Exif tag 0x0112, TIFF 6.0: the operation that turns the stored picture upright.
-ORIENTATION_TAG = 0x0112
+# TIFF 6.0: what each value of Exif's orientation asks for.
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -62,10 +59,7 @@ PngImagePlugin.MAX_TEXT_CHUNK = METADATA_BYTES
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_METADATA = (b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"eXIf")  # without which the pixels are the same
 
-WHITE_16, WHITE_12 = 65_535, 4095
-# A picture with 16 bits whose largest value is below 4096 of 65,535, a sixteenth of white, would be black to the eye and to a
-# backbone. Cameras and scanners with 10 or 12 bits store such pictures, whose white is not stated anywhere.
-LEAST_16 = 4096
+WHITE_12 = 4095
 
 DESCRIPTOR_SIDE = 16
 
@@ -238,7 +232,7 @@ def _orientation(image: Image.Image) -> int:
         orientation = image.getexif().get(ORIENTATION_TAG, 1)
     except Exception:  # damaged Exif data does not mean a damaged picture
         return 1
-    return orientation if orientation in UPRIGHT else 1
+    return orientation if type(orientation) is int and orientation in UPRIGHT else 1  # a fraction or a text is no orientation
 
 
 def _is_portable_jpeg(image: Image.Image, data: bytes) -> bool:

@@ -99,24 +99,6 @@ SIGNATURES = (
     (0, b"SQLite format 3\0", "SQLite database", REMOVE, False),
 )  # fmt: skip
 
-# Formats that are read. Not BMP's "BM", with which ordinary text may begin.
-READ = (
-    (0, b"\xff\xd8\xff", "JPEG"),
-    (0, b"\x89PNG\r\n\x1a\n", "PNG"),
-    (0, b"GIF87a", "GIF"),
-    (0, b"GIF89a", "GIF"),
-    (8, b"WEBP", "WebP"),
-    (0, b"II*\0", "TIFF"),
-    (0, b"MM\0*", "TIFF"),
-    (0, b"II+\0", "TIFF"),
-    (0, b"MM\0+", "TIFF"),
-    (0, b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
-    (0, b"\xff\x4f\xff\x51", "JPEG 2000"),
-)
-# Brands of ISO base media files (bytes 8 to 12, after "ftyp"): AVIF 1.2, section 6; ISO/IEC 23008-12, annex B and section 10.
-AVIF_BRANDS = (b"avif", b"avis")
-HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1", b"mif2")
-
 MARKUP = (
     (rb"<!doctype html|<html|<head|<body", Recognised("HTML page, probably an error message", DOWNLOAD, False)),
     (rb"<(\?xml|!doctype)[^\0]{0,400}<svg\b|<svg\b", Recognised("SVG drawing", CONVERT, True)),
@@ -124,16 +106,6 @@ MARKUP = (
 )
 NETPBM = re.compile(rb"P[1-7F]\s")
 BEGINNING = 512
-
-
-def readable_format(data: bytes) -> str:
-    """The name of the format, of those that are read, with whose signature the file begins; "" if there is none."""
-    for offset, signature, name in READ:
-        if data.startswith(signature, offset):
-            return name
-    if data[4:8] == b"ftyp":
-        return "AVIF" if data[8:12] in AVIF_BRANDS else "HEIC" if data[8:12] in HEIC_BRANDS else ""
-    return ""
 
 
 def recognise(data: bytes) -> Recognised | None:

@@ -119,7 +119,8 @@ def _vector(facts: Facts) -> str:
 - A number says how strongly one channel of the network answers, pooled over the photograph ({pooling} over the places; stages
   counted from the last: {embedding["stages"]}). One number alone means nothing; compare vectors by cosine similarity.
 - Input of the signature `{model_files.SIGNATURE_ENCODED}` (also `serving_default`): `{model_files.IMAGE_BYTES}`, `[batch]`
-  string, JPEG, PNG, BMP or GIF files of any size. They are not turned upright by their Exif orientation, as ingest does.
+  string, JPEG, PNG, WebP, GIF or BMP files. They are turned upright, laid on white and converted to sRGB as at ingest; other
+  files, and some rare kinds of these, are refused by name.
 - Input of the signature `pixels`: `[batch, {side}, {side}, 3]` float32 in [0, 1], RGB, whole photographs scaled to squares.
 - The vector of a photograph does not depend on the others in its batch."""
 

@@ -92,7 +92,7 @@ def test_a_probe_that_breaks_off_is_not_complete(remote, monkeypatch):
     nothing = Probe(np.zeros(size), np.ones(size), np.zeros((size, 2)), np.zeros(2), regularisation=1.0, cross_validated=None)
     monkeypatch.setattr(tf.saved_model, "save", interrupted)
     with pytest.raises(OSError, match="connection"):
-        export.export_probe(network, nothing, {}, f"{ROOT}/broken/probe")
+        export.export_probe(network, 64, nothing, {}, f"{ROOT}/broken/probe")
     assert not tf.io.gfile.exists(f"{ROOT}/broken/probe/{model_files.PROBE_RECORD}")
 
 

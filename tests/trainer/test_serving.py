@@ -16,7 +16,7 @@ from tiny import PATIENCE_SECONDS
 from contracts import model_files
 from trainer import normalization
 from trainer.backbones import build_backbone
-from trainer.export import export_backbone, load_backbone
+from trainer.export import PREPARED, export_backbone, load_backbone
 from trainer.photographs import evaluation_views
 
 
@@ -39,8 +39,10 @@ def files(photographs):
 
 @pytest.fixture(scope="module")
 def expected(backbone, files):
+    """By the network, of the photographs as ingest makes them of these files; tests/inference/test_served_files.py holds that."""
     network, record = load_backbone(backbone)
-    return network(evaluation_views(tf.constant(files), record["photograph_side"]), training=False).numpy()
+    as_ingested = [PREPARED(file, tf.constant(256, tf.int64), "a file") for file in files]
+    return network(evaluation_views(tf.stack(as_ingested), record["photograph_side"]), training=False).numpy()
 
 
 def signatures(directory):
