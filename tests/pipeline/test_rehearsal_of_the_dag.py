@@ -81,9 +81,15 @@ def root(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def records(finished_run, rehearse, forked_flowers, root):
+def first(rehearse, forked_flowers, root):
+    """run.json of the first rehearsal below `root`."""
+    return rehearse(forked_flowers, root)
+
+
+@pytest.fixture(scope="module")
+def records(first, finished_run):
     """run.json of the rehearsal and of a local run with the same settings."""
-    return rehearse(forked_flowers, root), finished_run.record(0)
+    return first, finished_run.record(0)
 
 
 def test_a_rehearsal_divides_the_photographs_as_a_local_run_does(records):
@@ -112,8 +118,8 @@ def test_a_rehearsal_comes_to_the_verdict_of_a_local_run(records):
     assert rehearsed["registry"]["version"] == local["registry"]["version"] == "1"
 
 
-def test_the_first_rehearsal_finds_no_champion_and_the_next_starts_from_what_it_registered(records, rehearse, forked_flowers, root):
-    first, (log,) = records[0], (root / "rehearsal/runs").glob("*/StartingPoint.log")
+def test_the_first_rehearsal_finds_no_champion_and_the_next_starts_from_what_it_registered(first, rehearse, forked_flowers, root):
+    (log,) = (root / "rehearsal/runs").glob("*/StartingPoint.log")
     assert first["pretrain"]["warm_start"] is None and "Start from random weights, as there is no champion yet" in log.read_text()
     (version,) = (root / "rehearsal/gs/bucket/registry/versions").glob("*/backbone")
     second = rehearse(forked_flowers, root)

@@ -1,7 +1,10 @@
 """Pre-training that starts from a backbone registered earlier."""
 
+import contextlib
 import dataclasses
 import json
+import shutil
+import types
 
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ from contracts.content_hash import content_hash
 from pipeline_config import ConfigurationError, WarmStart
 from trainer.export import BackboneChanged, export_backbone, take_weights
 from trainer.loop import pretrain
-from trainer.pretrain import settings_from_json, started_from
+from trainer.pretrain import run_fn, settings_from_json, started_from
 from trainer.simsiam import build_simsiam
 
 
@@ -77,6 +80,23 @@ def test_a_copy_of_the_chosen_backbone_is_trained_on_by_the_schedule_of_a_warm_s
     assert (started.epochs, started.base_learning_rate, started.warm_start) == (7, 0.01, WarmStart("4", copy, "abc"))
     assert dataclasses.replace(started, epochs=settings.epochs, base_learning_rate=settings.base_learning_rate,
                                warm_start=WarmStart()) == settings  # fmt: skip
+
+
+def test_tfx_s_entry_point_trains_on_the_copy_alone_in_the_folder_of_its_checkpoints(settings, embedding, record_files, registered, tmp_path):
+    copy, alone_in = tmp_path / "model/Format-Serving", []
+    shutil.copytree(registered[1].backbone, copy)
+    (tmp_path / "model/warm_start.json").write_text(json.dumps(dataclasses.asdict(registered[1])))
+    run_fn(types.SimpleNamespace(
+        train_files=[record_files["train"]], base_model=str(copy), serving_model_dir=str(tmp_path / "backbone"),
+        model_run_dir=str(tmp_path / "run"), custom_config={
+            "pretrain": json.dumps(dataclasses.asdict(settings)), "embedding": json.dumps(dataclasses.asdict(embedding)),
+            "warm_start": json.dumps({"epochs": 1, "base_learning_rate": 1e-12}), "checkpoint_dir": str(tmp_path / "checkpoints"),
+            "code_version": "{}"}),
+        lambda folder: contextlib.nullcontext(alone_in.append(folder)))  # fmt: skip
+    report, record = (json.loads((tmp_path / path).read_text()) for path in ("run/pretrain.json", "backbone/backbone.json"))
+    start = dataclasses.asdict(dataclasses.replace(registered[1], backbone=str(copy)))
+    assert report["epochs"] == 1 and report["warm_start"] == record["pretrain"]["warm_start"] == start
+    assert alone_in == [str(folder) for folder in (tmp_path / "checkpoints").iterdir()]
 
 
 def test_without_a_chosen_backbone_the_settings_stay(settings, tmp_path):
