@@ -55,7 +55,7 @@ browser:
 requirements: setup
 	$(COMPILE) --group tools -o requirements/tools.txt
 	$(COMPILE) pyproject.toml -c requirements/tools.txt -o requirements/runtime.txt
-	$(COMPILE) pyproject.toml --group development -c requirements/runtime.txt -c requirements/tools.txt -o requirements/development.txt
+	$(COMPILE) pyproject.toml --extra export --group development -c requirements/runtime.txt -c requirements/tools.txt -o requirements/development.txt
 	$(COMPILE) pyproject.toml --extra gpu -c requirements/runtime.txt -o requirements/gpu.txt
 
 image:

@@ -16,6 +16,7 @@ from cli import (
     completion,
     doctor,
     embed,
+    export,
     full_disk,
     preconditions,
     predict,
@@ -40,7 +41,8 @@ from vertex import GoogleCloudError
 
 # In the order in which help shows them: what a newcomer looks for first, then by name. A new verb is a new file here and its name
 # in this list.
-VERBS = (run, clean, compare, completion, doctor, embed, predict, registry, rehearse, report, runs, schedule, select, submit)
+VERBS = (
+    run, clean, compare, completion, doctor, embed, export, predict, registry, rehearse, report, runs, schedule, select, submit)  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -48,6 +48,7 @@ def terminal() -> Iterator[tuple[rich.console.Console, rich.console.Console]]:
 @contextlib.contextmanager
 def mistakes(err: rich.console.Console) -> Iterator[list[ExitStatus]]:
     """Prints an error that the user can fix as one line. The list's only element is the exit status."""
+    from inference.export import ExportDiffers, ExportRefused
     from inference.index import IndexFileError
     from inference.prediction_files import PredictionsRefused
     from inference.search import SearchRefused
@@ -56,8 +57,12 @@ def mistakes(err: rich.console.Console) -> Iterator[list[ExitStatus]]:
     status = [ExitStatus.FINISHED]
     try:
         yield status
-    except (RegistryError, SourceNotFound, IndexFileError, PredictionsRefused, SearchRefused, SelectionRefused) as error:
+    except (RegistryError, SourceNotFound, ExportRefused, IndexFileError, PredictionsRefused, SearchRefused,
+            SelectionRefused) as error:  # fmt: skip
         status[0] = ExitStatus.BAD_ARGUMENTS
+        say(err, f"flowers: {error}")
+    except ExportDiffers as error:
+        status[0] = ExitStatus.NODE_FAILED
         say(err, f"flowers: {error}")
     except DataRefused as error:
         status[0] = ExitStatus.DATA_REFUSED

@@ -35,6 +35,7 @@ class Backbone:
     """A loaded backbone.
 
     Attributes:
+      network, record: as trainer.export.load_backbone returns them.
       embedding_size: numbers in a vector.
       max_side: pixels of the shorter side to which ingest scaled the photographs that the gate measured.
     """
@@ -46,7 +47,7 @@ class Backbone:
           RegistryError: the files are not those that were registered.
         """
         require_unchanged(registered)
-        network, record = load_backbone(registered.directory)
+        self.network, self.record = network, record = load_backbone(registered.directory)
         side = record["photograph_side"]
         self.embedding_size: int = record["embedding_size"]
         self.max_side: int = ingested_side(record)

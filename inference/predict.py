@@ -84,6 +84,13 @@ class Classifier:
         """
         return softmax(self._probe.logits(vectors) / (self.temperature or 1.0), axis=1)
 
+    def linear(self) -> tuple[np.ndarray, np.ndarray]:
+        """Weights `[embedding_size, classes]` and bias `[classes]`, float32; `probabilities` is softmax(vectors @ weights + bias)."""
+        weights = self._probe.weights.astype(np.float64) / self._probe.scale[:, None]
+        temperature = self.temperature or 1.0
+        return ((weights / temperature).astype(np.float32),
+                ((self._probe.bias - self._probe.mean @ weights) / temperature).astype(np.float32))  # fmt: skip
+
     def predictions(self, described: Iterable[Described], vectors: np.ndarray) -> list[Prediction]:
         """The predictions for photographs with these vectors."""
         found = []

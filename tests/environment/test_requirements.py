@@ -44,6 +44,7 @@ def wanted(name: str) -> list[Requirement]:
         direct += groups["tools"]
     if name == "development":
         direct += [requirement for requirement in groups["development"] if isinstance(requirement, str)]
+        direct += PROJECT["project"]["optional-dependencies"]["export"]  # so that its tests run
     if name == "gpu":
         direct += PROJECT["project"]["optional-dependencies"]["gpu"]
     return [Requirement(requirement) for requirement in direct]

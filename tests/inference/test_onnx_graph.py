@@ -1,0 +1,44 @@
+"""A network as an ONNX graph computes the same, for every kind of layer that the backbones and embeddings are made of."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnx", reason="the format onnx needs the package onnx, which is not installed here")
+onnxruntime = pytest.importorskip("onnxruntime", reason="the format onnx needs onnxruntime, which is not installed here")
+
+import keras
+
+from inference import onnx_graph
+from pipeline_config import Embedding
+from trainer.export import convertible, untrained_network
+
+EVERYTHING = Embedding(resolution=16, photograph_side=24, stages=2, pooling=("mean", "deviation", "maximum"), mirrored=True)
+
+
+@pytest.mark.parametrize(("backbone", "stem"), [
+    ("small", "small"), pytest.param("resnet18", "imagenet", marks=pytest.mark.slow)])  # fmt: skip
+def test_every_architecture_computes_the_same(backbone, stem):
+    resolution = 16 if stem == "small" else 64
+    embedding = dataclasses.replace(EVERYTHING, resolution=resolution, photograph_side=resolution + 8)
+    record = {"backbone": backbone, "width": 2, "stem": stem, "seed": 3, "embedding": dataclasses.asdict(embedding)}
+    network = untrained_network(record)
+    random = np.random.default_rng(0)
+    # As after training: statistics and scales of normalisations are not 0 and 1.
+    network.set_weights([weight + random.uniform(0.05, 0.2, weight.shape).astype(np.float32) for weight in network.get_weights()])
+    graph = onnx_graph.convert(convertible(network, record), takes="pixels", gives="embedding", properties={"classes": "a\nb"})
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    photographs = random.random((3, embedding.side, embedding.side, 3), np.float32)
+    (found,) = session.run(["embedding"], {"pixels": photographs})
+    expected = np.asarray(network(photographs))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    assert np.ptp(expected) > 0.01
+    assert session.get_modelmeta().custom_metadata_map["classes"] == "a\nb"
+
+
+def test_an_unknown_layer_is_named():
+    pixels = keras.Input((4, 4, 3))
+    network = keras.Model(pixels, keras.layers.UpSampling2D(name="up")(pixels))
+    with pytest.raises(onnx_graph.UnknownLayer, match="the layer up is of the kind UpSampling2D; expected one of Add"):
+        onnx_graph.convert(network, takes="x", gives="y", properties={})
