@@ -31,7 +31,7 @@ from cli import (
 )
 from cli.arguments import EXIT_STATUSES, ExitStatus
 from cli.program import as_typed, typed
-from cli.surroundings import open_standard_streams, require_working_directory
+from cli.surroundings import leave_no_bytecode, open_standard_streams, require_working_directory
 from contracts import libraries
 from contracts.layout import AnotherRunIsActive
 from pipeline import __version__
@@ -48,6 +48,7 @@ VERBS = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one verb and returns the exit status."""
     open_standard_streams()
+    leave_no_bytecode()
     libraries.set_variables()
     whole = parser()
     if "_ARGCOMPLETE" in os.environ:  # a shell asks what could follow

@@ -4,9 +4,12 @@ Any of them may be missing: cron jobs and services are started without streams, 
 names what was there on another machine, a sandbox has no shared memory.
 """
 
+import atexit
+import contextlib
 import io
 import multiprocessing
 import os
+import pathlib
 import sys
 import tempfile
 from typing import TextIO
@@ -60,6 +63,26 @@ def require_temporary_folder() -> str:
         fix = f"make room or another folder, or unset {name}" if name else "set TMPDIR to a folder with room"
         raise ConfigurationError(f"{what} no file can be written ({error.strerror}); {fix}") from None
     return folder
+
+
+# How TensorFlow names the modules into which it writes functions that it has converted (tensorflow/python/autograph/pyct/loader.py).
+CONVERTED = "__autograph_generated_file"
+
+
+def leave_no_bytecode() -> None:
+    """Removes at the end of the process what Python keeps beside those modules, of which TensorFlow then removes the source alone."""
+    # What is registered first is called last: TensorFlow registers its own when it converts.
+    atexit.register(remove_bytecode)
+
+
+def remove_bytecode() -> None:
+    """Removes bytecode of converted functions whose source is gone; that of processes which still run stays."""
+    with contextlib.suppress(OSError):  # no folder, or no longer empty
+        folder = pathlib.Path(tempfile.gettempdir())
+        for file in folder.glob(f"__pycache__/{CONVERTED}*.pyc"):
+            if not (folder / f"{file.name.partition('.')[0]}.py").exists():
+                file.unlink(missing_ok=True)
+        (folder / "__pycache__").rmdir()
 
 
 def require_semaphores() -> None:

@@ -93,6 +93,22 @@ def content(value):
     return [content(one) for one in value] if isinstance(value, list) else value
 
 
+def test_bytecode_of_converted_functions_is_removed_with_their_source_and_no_other(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    surroundings.remove_bytecode()  # there is none
+    cache = tmp_path / "__pycache__"
+    cache.mkdir()
+    for name in ("__autograph_generated_filea", "__autograph_generated_fileb", "mine"):
+        (cache / f"{name}.cpython-311.pyc").touch()
+    (tmp_path / "__autograph_generated_fileb.py").touch()  # of a process that still runs
+    surroundings.remove_bytecode()
+    assert sorted(path.name for path in cache.iterdir()) == ["__autograph_generated_fileb.cpython-311.pyc", "mine.cpython-311.pyc"]
+    (tmp_path / "__autograph_generated_fileb.py").unlink()
+    (cache / "mine.cpython-311.pyc").unlink()
+    surroundings.remove_bytecode()
+    assert not cache.exists()
+
+
 @pytest.mark.slow
 def test_a_run_is_the_same_whatever_surrounds_it(finished_run, tmp_path):
     """All of it in one whole run: no streams, 256 open files, a mask that hides nothing, no home, another language, time and Keras."""
@@ -101,7 +117,7 @@ def test_a_run_is_the_same_whatever_surrounds_it(finished_run, tmp_path):
     (tmp_path / "keras").mkdir()
     (tmp_path / "keras" / "keras.json").write_text('{"backend": "torch", "floatx": "float16", "image_data_format": "channels_first"}')
     strange = {"HOME": "/nonexistent", "TZ": "Asia/Kathmandu", "LANG": "tr_TR.UTF-8", "LC_ALL": "C", "KERAS_BACKEND": "torch",
-               "KERAS_HOME": str(tmp_path / "keras"), "TMPDIR": str(tmp_path / "temporary"), "PYTHONPATH": str(PROJECT)}  # fmt: skip
+               "KERAS_HOME": str(tmp_path / "keras"), "TMPDIR": str(tmp_path / "temporary"), "PYTHONPATH": str(PROJECT), "PYTHONDONTWRITEBYTECODE": ""}  # fmt: skip
     done = subprocess.run(
         ["sh", "-c", 'umask 000; ulimit -n 256; exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-m", "pipeline", "run",
          "--data", finished_run.folder, "--root", tmp_path / "DIR", *options],
