@@ -123,12 +123,12 @@ def compare(
     untrained = untrained_network(record)
     baseline = measured.row(RANDOM_INIT, folded(untrained, record), record["photograph_side"], 0.0)
     ours = measured.row(SIMSIAM, folded(network, record), record["photograph_side"], run.record["pretrain"]["seconds"])
-    yield measured.against(baseline, ours)
-    yield measured.against(ours, ours)
+    yield _against(baseline, ours)
+    yield ours.row
     if with_supervised:
-        yield measured.against(_supervised(run, layout, recipe, record, measured, on_progress), ours)
+        yield _against(_supervised(run, layout, recipe, record, measured, on_progress), ours)
     for name, other in opened.items():
-        yield measured.against(measured.row(name, other.model, other.side, None), ours)
+        yield _against(measured.row(name, other.model, other.side, None), ours)
 
 
 def _supervised(
@@ -207,11 +207,10 @@ class _Measuring:
         self.on_progress(name, 1, 1, 0.0)
         return _Measured(row, right)
 
-    def against(self, one: _Measured, ours: _Measured) -> Row:
-        """The row with SimSiam's gain over it."""
-        if one is ours:
-            return one.row
-        pairs = [evidence.Pairs(int(np.sum(ours.right & ~one.right)), int(np.sum(one.right & ~ours.right)), int(np.sum(ours.right & one.right)),
-                                len(ours.right))]  # fmt: skip
-        low, high = evidence.interval(pairs)
-        return dataclasses.replace(one.row, gain=evidence.difference(pairs), gain_low=low, gain_high=high)
+
+def _against(one: _Measured, ours: _Measured) -> Row:
+    """The row with SimSiam's gain over it."""
+    pairs = [evidence.Pairs(int(np.sum(ours.right & ~one.right)), int(np.sum(one.right & ~ours.right)), int(np.sum(ours.right & one.right)),
+                            len(ours.right))]  # fmt: skip
+    low, high = evidence.interval(pairs)
+    return dataclasses.replace(one.row, gain=evidence.difference(pairs), gain_low=low, gain_high=high)

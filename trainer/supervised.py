@@ -14,18 +14,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from contracts import examples, interruption
+from contracts import interruption, memory
 from pipeline_config import ConfigurationError, Pretrain, Supervised
 from trainer import monitors, optimizer
 from trainer.backbones import build_backbone
 from trainer.checkpoints import Checkpoints
-from trainer.photographs import canvas_bytes, decode, list_records, paths_of, record_bytes
+from trainer.photographs import SHUFFLE_RECORDS, canvas_bytes, decode, list_records, paths_of, record_bytes
 from trainer.views import random_view
 
 log = logging.getLogger(__name__)
-
-# As in trainer.photographs: many times a batch.
-SHUFFLED = 8192
 
 
 class Trained(NamedTuple):
@@ -131,9 +128,9 @@ def batches(
     """The batches from number `first`, `count` of them: canvases `[size, side, side, 3]` uint8, aspects and labels `[size]`.
 
     Endless random passes over the chosen photographs, in an order that follows from settings.seed. They are decoded once if they
-    fit into settings.memory_megabytes, and in every pass otherwise.
+    fit into settings.memory_megabytes (or less, see contracts.memory), and in every pass otherwise.
     """
-    side, budget = round(settings.resolution * settings.canvas_scale), settings.memory_megabytes * 1e6
+    side, budget = round(settings.resolution * settings.canvas_scale), memory.budget(settings.memory_megabytes * 1e6)
     labels = list_records(files).labels
     wanted = np.zeros(len(labels), bool)
     wanted[chosen] = True
@@ -142,10 +139,5 @@ def batches(
     decoded = records.map(lambda known, record: (*decode(record, side), known[1]), num_parallel_calls=tf.data.AUTOTUNE)
     fitting = int(budget / canvas_bytes(side))
     decoded = decoded.cache() if len(chosen) <= fitting else decoded
-    shuffled = decoded.shuffle(max(1, min(len(chosen), fitting, SHUFFLED)), seed=settings.seed)
+    shuffled = decoded.shuffle(max(1, min(len(chosen), fitting, SHUFFLE_RECORDS)), seed=settings.seed)
     return iter(shuffled.repeat().batch(size, drop_remainder=True).skip(first).take(count).prefetch(2))
-
-
-def labelled(files: Sequence[str]) -> np.ndarray:
-    """Positions of the records that have a label, `[count]` integers."""
-    return np.flatnonzero(list_records(files).labels != examples.NO_LABEL)

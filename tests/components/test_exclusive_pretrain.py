@@ -4,7 +4,6 @@ import os
 import threading
 
 import pytest
-from google_server.storage import Storage
 
 from components import exclusive_pretrain
 from components.exclusive_pretrain import CheckpointsInUse, alone_in
@@ -12,14 +11,6 @@ from vertex import lock
 
 FOLDER = "gs://bucket/checkpoints/0123456789abcdef"
 QUICK = lock.Patience(look=0.01, renew=0.05, expire=0.4, wait=1.0)
-
-
-@pytest.fixture
-def storage(monkeypatch):
-    server = Storage()
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.address)
-    yield server
-    server.stop()
 
 
 def test_the_second_ends_with_an_error_that_says_what_to_do(storage):

@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from limited import system
 
 from contracts.cores import cores
 
@@ -10,16 +11,6 @@ from contracts.cores import cores
 @pytest.fixture(autouse=True)
 def eight_cores(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)))
-
-
-def system(tmp_path, groups, files):
-    (tmp_path / "proc/self").mkdir(parents=True)
-    (tmp_path / "proc/self/cgroup").write_text(groups)
-    for name, text in files.items():
-        path = tmp_path / "sys/fs/cgroup" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return tmp_path
 
 
 @pytest.mark.parametrize(("groups", "files", "expected"), [

@@ -1,22 +1,12 @@
 """Promises of memory: the limits of control groups, both versions, seen from inside and outside of a container."""
 
 import pytest
+from limited import system
 
 from contracts import memory
 
 MEMINFO = "MemTotal:        8000000 kB\nMemFree:          100000 kB\nMemAvailable:    6000000 kB\n"
 TOTAL, AVAILABLE = 8_192_000_000, 6_144_000_000
-
-
-def system(tmp_path, groups, files):
-    for name, text in {"proc/meminfo": MEMINFO, "proc/self/cgroup": groups}.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
-    for name, text in files.items():
-        path = tmp_path / "sys/fs/cgroup" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return tmp_path
 
 
 @pytest.mark.parametrize(("groups", "files", "expected"), [
@@ -30,7 +20,7 @@ def system(tmp_path, groups, files):
     ("0::/\n", {}, TOTAL),
 ])  # fmt: skip
 def test_the_least_of_machine_and_limits_counts(tmp_path, groups, files, expected):
-    found = system(tmp_path, groups, files)
+    found = system(tmp_path, groups, files, MEMINFO)
     assert memory.limit(found) == expected
     assert memory.available(found) == min(expected, AVAILABLE)
     assert memory.budget(100, found) == 100
@@ -38,5 +28,5 @@ def test_the_least_of_machine_and_limits_counts(tmp_path, groups, files, expecte
 
 
 def test_without_control_groups_the_machine_counts(tmp_path):
-    (system(tmp_path, "", {}) / "proc/self/cgroup").unlink()
+    (system(tmp_path, "", {}, MEMINFO) / "proc/self/cgroup").unlink()
     assert memory.limit(tmp_path) == memory.of_machine(tmp_path) == TOTAL

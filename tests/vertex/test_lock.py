@@ -4,20 +4,11 @@ import threading
 import time
 
 import pytest
-from google_server.storage import Storage
 
 from vertex import GoogleCloudError, lock
 
 ADDRESS = "gs://bucket/registry/lock"
 QUICK = lock.Patience(look=0.01, renew=0.05, expire=0.5, wait=30)
-
-
-@pytest.fixture
-def storage(monkeypatch):
-    server = Storage()
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.address)
-    yield server
-    server.stop()
 
 
 def test_one_at_a_time_and_nothing_is_left(storage):
