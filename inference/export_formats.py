@@ -4,7 +4,6 @@ A writer takes a Network and the path of a new file or folder. A runtime takes t
 outputs `[count, numbers]` float32. Packages that only one format needs are imported by it.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -13,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from contracts import model_files
+from contracts.cores import cores
 from trainer.export import EmbeddingModule, convertible
 
 BATCH = 16
@@ -127,8 +127,8 @@ def write_int8(network: Network, path: str, photographs: Sequence[Photograph]) -
 
 
 def run_litert(path: str) -> Runtime:
-    """LiteRT's interpreter, on every core."""
-    interpreter = tf.lite.Interpreter(path, num_threads=len(os.sched_getaffinity(0)))
+    """LiteRT's interpreter, on every core that the process may use."""
+    interpreter = tf.lite.Interpreter(path, num_threads=cores())
     interpreter.allocate_tensors()
     (taken,), (given,) = interpreter.get_input_details(), interpreter.get_output_details()
 

@@ -7,6 +7,7 @@ import sys
 
 import tensorflow as tf
 
+from contracts import memory
 from pipeline_config import ConfigurationError
 
 # A process that imports TensorFlow and looks for devices.
@@ -68,7 +69,7 @@ def build() -> str:
 def memory_bytes() -> int | None:
     """Memory of the first GPU, in bytes, as NVIDIA's driver has it; without a GPU that of the machine; None if nobody says."""
     if not tf.config.list_physical_devices("GPU"):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return memory.of_machine()
     program = shutil.which("nvidia-smi")
     if program is None:
         return None
