@@ -184,7 +184,9 @@ class Views:
 
 BACKBONES = ("small", "resnet18", "resnet50")
 STEMS = ("imagenet", "small")
-PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+# What pretrain.precision can be; AUTO is what the machine does faster, timed on real steps (trainer/precision.py).
+AUTO = "auto"
+PRECISIONS = (AUTO, "float32", "mixed_bfloat16", "mixed_float16")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import tensorflow as tf
 from contracts import interruption
 from contracts.text import percent
 from pipeline_config import ConfigurationError, Pretrain
-from trainer import devices, monitors, optimizer, replicas
+from trainer import devices, monitors, optimizer, precision, replicas
 from trainer.checkpoints import Checkpoints, Measured
 from trainer.export import take_weights
 from trainer.features import BATCH, embedder, knn_accuracy
@@ -123,10 +123,11 @@ RANK_OUTPUTS = 1024
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """A finished run: the networks, and the report that becomes pretrain.json."""
+    """A finished run: the networks, the report that becomes pretrain.json, and the settings, with the precision that was chosen."""
 
     model: SimSiam
     report: dict
+    settings: Pretrain
 
 
 # A step is never interrupted: all values in a checkpoint belong to the same step.
@@ -167,6 +168,8 @@ def pretrain(
     strategy = strategy or tf.distribute.get_strategy()
     replicas.check_settings(strategy, settings)
     chief = replicas.is_chief(strategy)
+    if model is None:
+        settings = precision.chosen(settings, photographs, checkpoint_dir, strategy)
     with strategy.scope():
         model = build_simsiam(settings) if model is None else model
         if settings.warm_start.backbone:
@@ -227,7 +230,8 @@ def pretrain(
         clock.stop_if_asked()
     writer.close()
     report = make_report(checkpoints, settings, steps_an_epoch, resumed)
-    return Result(model, report | {"device": device, "device_memory": devices.memory_bytes(), "tensorflow": devices.build()})
+    report |= {"device": device, "device_memory": devices.memory_bytes(), "tensorflow": devices.build()}
+    return Result(model, report, settings)
 
 
 def train_epoch(photographs, settings, checkpoints, step_function, clock, steps_an_epoch):
@@ -285,6 +289,7 @@ def make_report(checkpoints: Checkpoints, settings: Pretrain, steps_an_epoch: in
         "effective_rank": last["effective_rank"],
         "knn_train_top1": last["knn_train_top1"],
         "resumed_from_step": resumed,
+        "precision": settings.precision,
         "steps_an_epoch": steps_an_epoch,
         "warm_start": dataclasses.asdict(settings.warm_start) if settings.warm_start.backbone else None,
         "history": checkpoints.history,

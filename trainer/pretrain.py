@@ -99,7 +99,7 @@ def run_fn(fn_args: FnArgs, alone_in: Callable[[str], AbstractContextManager] = 
         "resolution": settings.resolution,
         "seed": settings.seed,
         "embedding": json.loads(config["embedding"]),
-        "pretrain": pipeline_config.identity(settings),
+        "pretrain": pipeline_config.identity(result.settings),
         "data_fingerprint": origin["data_fingerprint"],
         "max_side": origin["settings"]["max_side"],
         "code_version": source_code.version(json.loads(config["code_version"])),

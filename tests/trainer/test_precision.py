@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from trainer import loop, precision
 from trainer.backbones import build_backbone
 from trainer.optimizer import GROWTH_STEPS, INITIAL, LossScale
 from trainer.simsiam import build_simsiam, loss_and_gradients, train_step, update
@@ -88,3 +89,30 @@ def test_a_compiled_step_equals_a_plain_one(settings, photographs):
     np.testing.assert_allclose(results[1][0], results[0][0], atol=1e-5)
     for plain, compiled in zip(results[0][1], results[1][1]):
         np.testing.assert_allclose(compiled, plain, atol=1e-4)
+
+
+@pytest.mark.parametrize("bfloat16, expected", [
+    (0.10, "mixed_bfloat16"), (0.95, "mixed_bfloat16"), (0.96, "float32"), (1.0, "float32"), (20.0, "float32")])  # fmt: skip
+def test_the_faster_precision_is_chosen_and_float32_where_there_is_little_between_them(bfloat16, expected):
+    """A step of one second in float32; 1 / 1.05 is 0.952."""
+    assert precision.faster({"float32": 1.0, "mixed_bfloat16": bfloat16}) == expected
+
+
+def test_auto_trains_in_what_was_measured_to_be_faster_and_a_resumed_run_in_what_it_began_with(photographs, settings, tmp_path, monkeypatch):
+    automatic = dataclasses.replace(settings, precision="auto", epochs=1)
+    arguments = {"checkpoint_dir": str(tmp_path / "c"), "log_dir": str(tmp_path), "neighbours": 3}
+    monkeypatch.setattr(precision, "seconds_a_step", lambda *_: {"float32": 2.0, "mixed_bfloat16": 1.0})
+    first = loop.pretrain(photographs, automatic, **arguments)
+    assert first.settings == dataclasses.replace(automatic, precision="mixed_bfloat16")
+    assert first.report["precision"] == "mixed_bfloat16"
+    assert first.model.backbone.get_layer("stem_conv").compute_dtype == "bfloat16"
+    # A machine on which it is slower.
+    monkeypatch.setattr(precision, "seconds_a_step", lambda *_: {"float32": 1.0, "mixed_bfloat16": 9.0})
+    again = loop.pretrain(photographs, automatic, **arguments)
+    assert again.report["resumed_from_step"] == first.report["steps"] and again.report["precision"] == "mixed_bfloat16"
+    assert loop.pretrain(photographs, automatic, **arguments | {"checkpoint_dir": str(tmp_path / "d")}).report["precision"] == "float32"
+
+
+def test_steps_are_timed_on_real_batches_in_each_precision(photographs, settings):
+    seconds = precision.seconds_a_step(dataclasses.replace(settings, precision="auto"), photographs, together=2)
+    assert set(seconds) == {"float32", "mixed_bfloat16"} and all(0 < one < 60 for one in seconds.values())
