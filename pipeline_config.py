@@ -245,7 +245,7 @@ class Pretrain:
     min_gpus: int = how_to_run(0)
     # Whether to train on what there is where GPUs are missing; the same as --allow-cpu.
     allow_cpu: bool = how_to_run(False)
-    # Seconds between checkpoints; a killed run loses at most this much work.
+    # Seconds between checkpoints; a killed run loses at most this much work, or 20 times what writing one takes, if that is more.
     checkpoint_seconds: float = how_to_run(15.0)
     # Photographs are decoded once to squares of canvas_scale x resolution pixels, from which the views are cropped: 1.5 keeps
     # small crops sharp (a crop of 0.45 of the photograph's side still has two thirds of a view's pixels).
@@ -598,6 +598,8 @@ GPU = Config(
     # The paper's baseline (section 3) and every default above: 68.1 % on ImageNet after 100 epochs.
     pretrain=Pretrain(
         backbone="resnet50", resolution=224, epochs=100,
+        # Canvases of 320 pixels, the side of the photographs: larger ones would only be scaled up.
+        canvas_scale=320 / 224,
         # Over all GPUs together; must be a multiple of their number.
         batch_size=512,
         # Half the memory traffic, and tensor cores, with float32's range, so that the loss needs no scaling. For the A100 and

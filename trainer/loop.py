@@ -4,6 +4,7 @@ Its clock measures the speed and the time left, and says when a checkpoint is du
 """
 
 import dataclasses
+import functools
 import logging
 import math
 import time
@@ -15,7 +16,7 @@ import tensorflow as tf
 from contracts import interruption
 from contracts.text import percent
 from pipeline_config import ConfigurationError, Pretrain
-from trainer import devices, monitors, optimizer, precision, replicas
+from trainer import devices, feeding, monitors, optimizer, precision, replicas
 from trainer.checkpoints import Checkpoints, Measured
 from trainer.export import take_weights
 from trainer.features import BATCH, embedder, knn_accuracy
@@ -42,6 +43,12 @@ class Progress:
     seconds_left: float | None
 
 
+# Most of a run's time that checkpoints take, where a bucket is slow or weights are many.
+CHECKPOINT_SHARE = 0.05
+# Steps that a GPU is given before the processor looks at what they measured: to look, it waits until the GPU has nothing to do. So many
+# batches can be on the way to it; gpu's has 157 MB.
+STEPS_AHEAD = 8
+
 # After a step whose loss is finite they can still be none: it is computed before they change.
 WEIGHTS = "weights are no finite numbers"
 
@@ -54,13 +61,13 @@ class Clock:
         self.last_tick = self.last_report = self.last_save = time.monotonic()
         self.here_steps, self.here_seconds = 0, 0.0
 
-    def tick(self) -> None:
-        """Counts one step and the time since the last."""
+    def tick(self, steps: int) -> None:
+        """Counts `steps` steps that ended, and the time since the last; the first step of all is counted alone."""
         now = time.monotonic()
         self.checkpoints.seconds += now - self.last_tick
         if self.here_steps or self.steps == 1:  # the first step includes the tracing of the graph: it does not measure speed
             self.here_seconds += now - self.last_tick
-        self.here_steps += 1
+        self.here_steps += steps
         self.last_tick = now
 
     def images_per_second(self) -> float | None:
@@ -95,11 +102,18 @@ class Clock:
         log.log(logging.INFO if due else logging.DEBUG, "%s", ", ".join(parts), extra={"progress": progress})
 
     def save(self, force: bool = False) -> None:
-        """Writes a checkpoint if the last is settings.checkpoint_seconds old, or if `force`."""
-        if force or time.monotonic() - self.last_save >= self.settings.checkpoint_seconds:
+        """Writes a checkpoint if it is due, or if `force`, which also waits until it is written.
+
+        Due is it settings.checkpoint_seconds after the last, or CHECKPOINT_SHARE times what writing the last took, if that is longer; with 0
+        seconds after every step.
+        """
+        wait = self.settings.checkpoint_seconds and max(self.settings.checkpoint_seconds, self.checkpoints.cost / CHECKPOINT_SHARE)
+        if force or time.monotonic() - self.last_save >= wait:
             self.check(self.checkpoints.are_finite(), WEIGHTS)
             self.checkpoints.save()
             self.last_save = time.monotonic()
+        if force:
+            self.checkpoints.wait()
 
     def check(self, finite: bool, what: str) -> None:
         """Removes the checkpoints and raises DivergenceError, which says `what`, unless `finite`."""
@@ -195,11 +209,12 @@ def pretrain(
     step_function = replicas.spread(
         strategy, lambda canvases, aspects, step: train_step(model, canvases, aspects, step, steps=steps, settings=settings)
     )
+    place = functools.partial(replicas.place, strategy)
     embed = embedder((model.backbone,))
     clock = Clock(settings, checkpoints, steps)
     while checkpoints.step < steps:
         epoch = checkpoints.step // steps_an_epoch
-        train_epoch(photographs, settings, checkpoints, step_function, clock, steps_an_epoch)
+        train_epoch(photographs, settings, checkpoints, step_function, place, clock, steps_an_epoch)
         measured, checkpoints.measured = checkpoints.measured, Measured()
         clock.check(checkpoints.are_finite(), WEIGHTS)
         outputs = np.concatenate(measured.outputs)[-RANK_OUTPUTS:]
@@ -234,21 +249,34 @@ def pretrain(
     return Result(model, report, settings)
 
 
-def train_epoch(photographs, settings, checkpoints, step_function, clock, steps_an_epoch):
+def steps_ahead() -> int:
+    """Steps between two looks at what they measured. A processor computes them before the call returns: looking costs nothing."""
+    return STEPS_AHEAD if replicas.on_gpu() else 1
+
+
+def train_epoch(photographs, settings, checkpoints, step_function, place, clock, steps_an_epoch):
     """Runs the rest of the current epoch, and adds what its steps measure to `checkpoints.measured`."""
     epoch, first = divmod(checkpoints.step, steps_an_epoch)
     batches = photographs.batches(settings.batch_size, seed=settings.seed, epoch=epoch, first=first)
     measured = checkpoints.measured
-    for index, (canvases, aspects) in enumerate(batches, first):
-        loss, ratio, z = step_function(canvases, aspects, tf.constant(checkpoints.step))
-        measured.losses.append(float(loss))
-        measured.ratios.append(float(ratio))
-        measured.outputs.append(z.numpy())
+    most_ahead = steps_ahead()
+    unseen = []  # loss and ratio of the steps that were given to the device since the last look
+    for index, batch in enumerate(feeding.ahead(batches, place), first):
+        loss, ratio, z = step_function(*batch, tf.constant(checkpoints.step))
+        unseen.append((loss, ratio))
+        measured.outputs.append(z)
         del measured.outputs[: -(RANK_OUTPUTS // settings.batch_size + 1)]
         checkpoints.step += 1
-        clock.tick()
-        clock.check(math.isfinite(measured.losses[-1]), f"the loss is {measured.losses[-1]}")
-        if index + 1 < steps_an_epoch:
+        last = index + 1 == steps_an_epoch
+        if not (last or len(unseen) == most_ahead or clock.here_steps == 0 or interruption.requested()):
+            continue
+        losses, ratios = np.array(tf.stack(unseen)).T.tolist()
+        unseen = []
+        measured.losses += losses
+        measured.ratios += ratios
+        clock.tick(len(losses))
+        clock.check(bool(np.isfinite(losses).all()), f"the loss is {next((one for one in losses if not math.isfinite(one)), None)}")
+        if not last:
             clock.report({"epoch": epoch + 1, "loss": measured.losses[-1], "output_std_ratio": measured.ratios[-1]})
             clock.save()
             clock.stop_if_asked()

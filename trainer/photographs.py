@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from contracts import examples, memory
+from trainer.feeding import gathered
 
 # Photographs decoded at a time: enough to keep every core busy, few enough to stay small in memory.
 DECODE_BATCH = 64
@@ -40,7 +41,7 @@ class Photographs(NamedTuple):
         order = np.random.default_rng([seed, epoch]).permutation(len(self.canvases))
         for start in range(first * size, len(order) - size + 1, size):
             chosen = order[start : start + size]
-            yield self.canvases[chosen], self.aspects[chosen]
+            yield gathered(self.canvases, chosen), self.aspects[chosen]
 
     def views(self, chosen: np.ndarray, resolution: int, size: int) -> Iterator[tf.Tensor]:
         """Whole photographs at the ascending positions `chosen`: `[at most size, resolution, resolution, 3]` in [0, 1]."""

@@ -9,6 +9,7 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import tensorflow as tf
 
 from pipeline_config import ConfigurationError, Pretrain
@@ -64,29 +65,41 @@ def spread(strategy: tf.distribute.Strategy, step: Callable) -> Callable:
         tf.cond or tf.while_loop: autograph, which takes long to convert a step, is off.
 
     Returns:
-      A function of the batch's photographs, two arrays `[batch, ...]` with batch a multiple of the replicas, and the step's
-      number. Every process passes the whole batch and uses its own part. It returns what `step` returns, or raises WorkerLost.
+      A function of the batch's photographs, as `place` returns them, and the step's number. It returns what `step` returns, tensors
+      that a GPU may still be computing, or raises WorkerLost.
     """
-    together = strategy.num_replicas_in_sync
-    if together == 1:
+    if strategy.num_replicas_in_sync == 1:
         return tf.function(step, autograph=False)
     run = tf.function(lambda *arguments: strategy.run(step, arguments), autograph=False)
 
     def step_on_all(canvases, aspects, number):
-        here = len(aspects) // together
-
-        def own(array):
-            def part(context):
-                first = context.replica_id_in_sync_group * here
-                return tf.constant(array[first : first + here])
-
-            return strategy.experimental_distribute_values_from_function(part)
-
         with _loss_explained():
-            results = run(own(canvases), own(aspects), number)
+            results = run(canvases, aspects, number)
         return tuple(strategy.experimental_local_results(result)[0] for result in results)
 
     return step_on_all
+
+
+def place(strategy: tf.distribute.Strategy, canvases: np.ndarray, aspects: np.ndarray) -> tuple:
+    """A global batch where its step runs, for `spread`: copied to the GPUs, each replica's part to its device.
+
+    Args:
+      canvases, aspects: `[batch, ...]` with batch a multiple of the replicas. Every process passes the whole batch.
+    """
+    together = strategy.num_replicas_in_sync
+    if together == 1:
+        with tf.device("GPU:0" if on_gpu() else "CPU:0"):
+            return tf.identity(canvases), tf.identity(aspects)
+    here = len(aspects) // together
+
+    def own(array):
+        def part(context):
+            first = context.replica_id_in_sync_group * here
+            return tf.constant(array[first : first + here])
+
+        return strategy.experimental_distribute_values_from_function(part)
+
+    return own(canvases), own(aspects)
 
 
 def choose_strategy(cluster: str | None) -> tf.distribute.Strategy:

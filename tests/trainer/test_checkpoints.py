@@ -1,4 +1,5 @@
 import pathlib
+import threading
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ def saved(directory, steps=(5,)):
         checkpoints.history.append({"epoch": step, "loss": -0.5})
         checkpoints.measured = Measured([-0.25], [0.9], [np.full((4, 2), step, np.float32)])
         checkpoints.save()
+        checkpoints.wait()
 
 
 def reopen(directory):
@@ -88,3 +90,46 @@ def test_files_without_the_record_that_names_them_are_not_read(tmp_path):
     saved(tmp_path, (6,))
     (tmp_path / "checkpoint").write_text(record)
     assert reopen(tmp_path)[1] == 5
+
+
+@pytest.fixture
+def slow_writer(monkeypatch):
+    """Writing waits for `go`; `fails` makes it fail instead."""
+    go, fails = threading.Event(), threading.Event()
+    original = tf.train.CheckpointManager.save
+
+    def save(self, **arguments):
+        assert go.wait(30)
+        if fails.is_set():
+            raise tf.errors.PermissionDeniedError(None, None, "no permission to write")
+        return original(self, **arguments)
+
+    monkeypatch.setattr(tf.train.CheckpointManager, "save", save)
+    yield go, fails
+    go.set()
+
+
+def test_training_goes_on_while_a_bucket_is_written_to_and_the_checkpoint_is_of_the_step_that_it_names(slow_writer):
+    go, _ = slow_writer
+    variable = tf.Variable([5.0])
+    checkpoints = Checkpoints("ram://checkpoints/beside", [variable])
+    checkpoints.step, checkpoints.measured = 5, Measured([-0.25], [0.9], [np.full((4, 2), 5, np.float32)])
+    checkpoints.save()
+    variable.assign([6.0])
+    checkpoints.step = 6
+    checkpoints.measured.losses.append(-0.5)
+    assert checkpoints.saved_step == 0
+    go.set()
+    checkpoints.wait()
+    assert checkpoints.saved_step == 5 and checkpoints.cost > 0
+    again, step, value = reopen("ram://checkpoints/beside")
+    assert step == 5 and value == [5.0] and again.measured.losses == [-0.25]
+
+
+def test_a_bucket_that_cannot_be_written_to_ends_the_run_at_the_next_checkpoint(slow_writer):
+    go, fails = slow_writer
+    checkpoints = Checkpoints("ram://checkpoints/refused", [tf.Variable([5.0])])
+    fails.set(), go.set()
+    checkpoints.save()
+    with pytest.raises(tf.errors.PermissionDeniedError):
+        checkpoints.save()

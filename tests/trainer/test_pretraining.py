@@ -3,6 +3,7 @@ import logging
 import os
 import re
 import signal
+import types
 
 import numpy as np
 import pytest
@@ -64,8 +65,8 @@ def test_a_signal_ends_training_after_its_step_and_nothing_of_it_is_lost(photogr
     whole = run(photographs, settings, tmp_path, "whole")
     original = loop.Clock.tick
 
-    def tick(self):
-        original(self)
+    def tick(self, steps):
+        original(self, steps)
         if self.checkpoints.step == 2:
             os.kill(os.getpid(), how)
 
@@ -77,6 +78,35 @@ def test_a_signal_ends_training_after_its_step_and_nothing_of_it_is_lost(photogr
     assert resumed.report["resumed_from_step"] == 2 and resumed.report["steps"] == 6
     for a, b in zip(weights(whole), weights(resumed)):
         np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_what_steps_measured_is_the_same_however_seldom_it_is_looked_at(photographs, settings, tmp_path, monkeypatch):
+    """Three steps an epoch: the first is looked at alone, as it is no measure of speed, then two at once, then the next epoch's."""
+    each = run(photographs, settings, tmp_path, "each").report["history"]
+    looks, original = [], loop.Clock.tick
+
+    def tick(self, steps):
+        looks.append(steps)
+        original(self, steps)
+
+    monkeypatch.setattr(loop, "steps_ahead", lambda: 8)
+    monkeypatch.setattr(loop.Clock, "tick", tick)
+    seldom = run(photographs, settings, tmp_path, "seldom").report["history"]
+    assert looks == [1, 2, 3]
+    for one, other in zip(seldom, each, strict=True):
+        speed = {"images_per_second": None}
+        assert one | speed == pytest.approx(other | speed, abs=1e-5)
+
+
+@pytest.mark.parametrize("cost, seconds, due", [(0.0, 15, True), (0.9, 15, True), (1.1, 15, False), (9.0, 0, True)])
+def test_checkpoints_take_a_twentieth_of_the_time_at_most(settings, monkeypatch, cost, seconds, due):
+    """20 seconds after the last one: 0.9 seconds of writing ask for 18 seconds between two, 1.1 for 22; 0 seconds ask for all."""
+    saved = []
+    checkpoints = types.SimpleNamespace(cost=cost, are_finite=lambda: True, save=lambda: saved.append(True))
+    clock = loop.Clock(dataclasses.replace(settings, checkpoint_seconds=seconds), checkpoints, steps=3)
+    monkeypatch.setattr(loop.time, "monotonic", lambda: clock.last_save + 20)
+    clock.save()
+    assert bool(saved) == due
 
 
 def test_a_finished_run_is_not_trained_again(photographs, settings, tmp_path):
