@@ -20,6 +20,10 @@ UNTRAINED_PROBE = "untrained_probe"
 WARM_START = "warm_start.json"
 PRETRAIN_REPORT = "pretrain.json"  # in Pretrain's model_run
 LINEAR_EVAL_REPORT = "linear_eval.json"  # in LinearEval's model_run
+# In LinearEval's model_run: of the registered versions whose backbones got the same probe, by `champion` and `best`, `version`,
+# `content_hash` of the backbone, `probe` (its directory below model_run; "" where the backbone is the candidate's own, whose probe it
+# shares) and `pretrained_on` (how many eval photographs it was pre-trained on; null: not known).
+REFERENCES = "references.json"
 INGEST_REPORT = "ingest_report.json"  # in ExampleGen's ingest_report
 VERDICT = "verdict.json"  # in the Evaluator's evaluation
 PUSH_RECORD = "push.json"  # in the Pusher's pushed_model

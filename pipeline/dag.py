@@ -4,9 +4,10 @@
                         |                                                              :
                         +----------> Pretrain   (SimSiam, no labels)  <................+
                         |                | backbone                                    :
-                        +----------> LinearEval (probe on the frozen backbone)  <......+
-                        |                | probe
-                        +----------> Evaluator  (against the random-init baseline and the champion)
+                        +----------> LinearEval (the same probe on the frozen backbones  <..+
+                        |                |       of candidate, random-init network and champion)
+                        |                | probes
+                        +----------> Evaluator  (measures and compares them)
                                          | blessing
                                      Pusher     (blessing <-> probe <-> backbone, then the registry)
                                          |
@@ -27,6 +28,8 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import trainer_pb2
 
 import pipeline_config
+from components.champion.champion import Champion
+from components.champion.champion_record import ChampionRecord
 from components.data_gate import DataGate
 from components.evaluator.component import GateEvaluator
 from components.example_gen.component import FlowersExampleGen
@@ -39,8 +42,9 @@ from components.warm_start.starting_backbone import StartingBackbone
 from components.warm_start.starting_point import StartingPoint
 from contracts import how_to_run
 from contracts.examples import TRAIN, UNLABELLED
-from pipeline.identity import MAKERS, Origin, code_line, settings_and_code
+from pipeline.identity import MAKERS, Origin, code_line, recipe, settings_and_code
 from pipeline_config import PIPELINE_NAME, Config
+from registry import comparison
 from registry.starting_point import SAME
 
 
@@ -83,13 +87,13 @@ def create_pipeline(config: Config, origin: Origin, champion: str | None, places
                     jobs: Mapping[str, dict] | None = None, start: LookUpStart | None = None,
                     pretrain_run_fn: str = "trainer.pretrain.run_fn", **runner_options) -> Pipeline:  # fmt: skip
     """The ten nodes and their edges. Before them SourceInspector where `origin` has no fingerprint; before Pretrain, with `start`,
-    StartingPoint and StartingBackbone.
+    StartingPoint and StartingBackbone; before LinearEval, where `champion` is None, Champion and ChampionRecord.
 
     Args:
       config: the settings.
       origin: what identifies data and code; nodes whose inputs did not change are served from the cache.
       champion: JSON of the versions that the candidate is judged against (registry.comparison.champion_for_gate); "" if there is
-        no champion; None: the Evaluator looks them up when it runs.
+        no champion; None: they are looked up in the run, after Pretrain.
       places: where nodes read and write.
       trainer: the component class of both trainers; TFX has another that starts a job on Vertex AI.
       jobs: what that other class needs in custom_config, by node id.
@@ -146,13 +150,22 @@ def create_pipeline(config: Config, origin: Origin, champion: str | None, places
             **jobs["Pretrain"],
         },
     ).with_id("Pretrain")
+    found, candidate, champions = champion, "", []
+    if champion is None:
+        start_of_all = looked_up[0].outputs["start"].future()[0].value if looked_up else as_json(config.pretrain.warm_start)
+        champions = champion_nodes(config, settings_and_code(config, origin, warm), fingerprint, start_of_all, places, code)
+        # As late as can be: pre-training takes hours.
+        champions[0].add_upstream_node(pretrain)
+        found, candidate = (champions[0].outputs[name].future()[0].value for name in ("champion", "candidate_recipe"))
     linear_eval = trainer(
         examples=examples,
         base_model=pretrain.outputs["model"],
+        hyperparameters=champions[-1].outputs["record"] if champions else None,
         run_fn="trainer.linear_eval.run_fn",
         custom_config={
             "linear_eval": as_json(config.linear_eval),
             "code_version": code["LinearEval"],
+            **({"champion": json.dumps(comparison.compared(json.loads(champion)), sort_keys=True)} if champion else {}),
             **jobs["LinearEval"],
         },
     ).with_id("LinearEval")
@@ -165,10 +178,10 @@ def create_pipeline(config: Config, origin: Origin, champion: str | None, places
         probe=linear_eval.outputs["model"],
         probe_run=linear_eval.outputs["model_run"],
         gate=as_json(config.gate),
-        champion=champion or "",
-        registry=places.registry if champion is None else "",
-        name=config.registry.name if champion is None else "",
-        linear_eval=as_json(config.linear_eval),
+        champion=found,
+        registry=places.registry,
+        name=config.registry.name,
+        recipe=candidate or recipe(config, origin),
         code_version=code["Evaluator"],
     ).with_id("Evaluator")
     pusher = RegistryPusher(
@@ -188,7 +201,7 @@ def create_pipeline(config: Config, origin: Origin, champion: str | None, places
         code_version=code["Pusher"],
         licence=config.data.licence,
     ).with_id("Pusher")
-    nodes = [example_gen, statistics_gen, schema_gen, example_validator, data_gate, pretrain, linear_eval, evaluator, pusher]
+    nodes = [example_gen, statistics_gen, schema_gen, example_validator, data_gate, pretrain, *champions, linear_eval, evaluator, pusher]
     by_id = {node.id: node for node in nodes}
     report = RunReport(
         **{name: by_id[node].outputs[output] for name, (node, output) in reported.INPUTS.items()},
@@ -233,6 +246,27 @@ def starting_nodes(
         start=point.outputs["start"].future()[0].value, code_version=code["StartingBackbone"]
     ).with_id("StartingBackbone")
     return [point, backbone]
+
+
+def champion_nodes(
+    config: Config, determined_by: str, fingerprint: object, start: object, places: Places, code: Mapping[str, str]
+) -> list[BaseNode]:
+    """Champion, which finds out what the candidate is compared with, and ChampionRecord, whose output `record` LinearEval takes.
+
+    Args:
+      determined_by: the part of the recipe that settings and code give.
+      fingerprint: of the photographs, or the output of SourceInspector that will be it.
+      start: where pre-training starts, a pipeline_config.WarmStart as JSON, or the output of StartingPoint that will be it.
+      code: hashes of the files that each node runs, as JSON.
+    """
+    champion = Champion(
+        registry=places.registry, name=config.registry.name, recipe=determined_by, fingerprint=fingerprint, start=start,
+        code_version=code["Champion"],
+    ).with_id("Champion")  # fmt: skip
+    record = ChampionRecord(
+        compared=champion.outputs["compared"].future()[0].value, code_version=code["ChampionRecord"]
+    ).with_id("ChampionRecord")
+    return [champion, record]
 
 
 def of_warm_start(config: Config) -> dict[str, object]:

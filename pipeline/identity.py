@@ -22,6 +22,8 @@ EXECUTED = {
     "SourceInspector": "components.source_inspector",
     "StartingPoint": "components.warm_start.starting_point",
     "StartingBackbone": "components.warm_start.starting_backbone",
+    "Champion": "components.champion.champion",
+    "ChampionRecord": "components.champion.champion_record",
     "ExampleGen": "components.example_gen.component",
     "SchemaGen": "components.schema_gen",
     "DataGate": "components.data_gate",
@@ -35,7 +37,8 @@ EXECUTED = {
 MAKERS = ("ExampleGen", "Pretrain", "LinearEval")
 
 # Parameters that follow from others, or only say where things are: a change is reported by what they follow from.
-DERIVED = ("recipe", "code", "run_id", *(f"champion{of}.{what}" for of in ("", ".best") for what in ("content_hash", "probe_uri")))
+DERIVED = ("recipe", "code", "run_id", *(f"champion{of}.{what}" for of in ("", ".best")
+                                        for what in ("backbone", "content_hash", "probe", "probe_content_hash")))  # fmt: skip
 # Prefix of a setting's value in the preset, which the page shows beside a value that differs.
 PRESET = "preset."
 # Why a node runs if no execution of it has finished yet.

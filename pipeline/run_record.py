@@ -215,19 +215,15 @@ def _data(ingest: dict) -> dict:
     }
 
 
-# What the Evaluator adds to the section `linear_eval`.
-OF_THE_PROBE = ("per_class", "label_curve")
-
-
 def _linear_eval(report: dict | None, verdict: dict | None) -> dict | None:
     if report is None:
         return None
-    # Accuracy by class is the Evaluator's: the trainer reports totals only. And only the Evaluator knows the champion.
-    return report | ({name: verdict[name] for name in OF_THE_PROBE} if verdict else {"per_class": None})
+    # Accuracy by class is the Evaluator's: the trainer reports totals only.
+    return report | {"per_class": verdict["per_class"] if verdict else None}
 
 
 def _gate(verdict: dict) -> dict:
-    return {key: value for key, value in verdict.items() if key not in ("schema_version", *OF_THE_PROBE)}
+    return {key: value for key, value in verdict.items() if key not in ("schema_version", "per_class")}
 
 
 def _registry(push: dict, state: str) -> dict:

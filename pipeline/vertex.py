@@ -34,7 +34,7 @@ from vertex.target import DATAFLOW, TASK, Target, require_legal
 
 # They depend on what is among the inputs of none: photographs that may have changed, and the champion. The nodes after them follow
 # what they find.
-NEVER_CACHED = {"SourceInspector", "StartingPoint", "Evaluator"}
+NEVER_CACHED = {"SourceInspector", "StartingPoint", "Champion", "Evaluator"}
 # Pretrain's run_fn with a lock. Its file is no code of the node: what is trained does not depend on it.
 RUN_FN = "components.exclusive_pretrain.run_fn"
 
@@ -102,7 +102,7 @@ def pipeline_job(
         starts = f"{target.bucket}/starts/{schedule}"
         start = LookUpStart(warm_start, starts, target.outcomes, schedule, from_scratch_every)
     pipeline = create_pipeline(
-        # No champion: the Evaluator looks it up when it runs.
+        # No champion: it is looked up in the run.
         config, origin, None, places(config.vertex, target), Trainer, jobs, start, RUN_FN)  # fmt: skip
     _prepare_beam_nodes(pipeline, config.vertex, target, labels)
     runner = KubeflowV2DagRunner(KubeflowV2DagRunnerConfig(default_image=target.image, use_pipeline_spec_2_1=True))

@@ -1,18 +1,28 @@
 """Which registered versions the gate compares a candidate with: the champion, and the best version so far; changes nothing."""
 
-import os
+import posixpath
 from collections.abc import Sequence
 
 from registry import champions, reading
-from registry.backend import ACCURACY, BASELINE_VERSION, BEST_VERSION, FIGURE, PROBE_CONTENT_HASH, RECIPE, Backend, Version
+from registry.backend import (
+    ACCURACY,
+    BASELINE_VERSION,
+    BEST_VERSION,
+    CONTENT_HASH,
+    FIGURE,
+    PROBE_CONTENT_HASH,
+    RECIPE,
+    Backend,
+    Version,
+)
 
 
 def champion_for_gate(registry: Backend, recipe: str | None = None) -> dict | None:
-    """What the gate compares a candidate of this recipe with, or None: {"version", "probe_uri", "content_hash", "challenge"}.
+    """What the gate compares a candidate of this recipe with, or None: what trainer.references.Reference has, and "challenge".
 
-    That is the champion; the hash is that of its probe, and `challenge` counts the versions that were registered after it, and this
-    candidate. Where another version is better by the figure that was registered, `best` has the first three of that one. A version
-    that is damaged, that was rolled back from, or that came from this recipe is not the best so far.
+    That is the champion; `challenge` counts the versions that were registered after it, and this candidate. Where another version is
+    better by the figure that was registered, `best` has the same of that one, without `challenge`. A version that is damaged, that
+    was rolled back from, or that came from this recipe is not the best so far.
 
     If the champion itself came from this recipe, it is the version that the champion was judged against, and the one that was best
     then, so that an unchanged run is served from the cache. Without a recipe it is always the champion.
@@ -36,6 +46,11 @@ def champion_for_gate(registry: Backend, recipe: str | None = None) -> dict | No
              and recipe is not None and version.tags.get(RECIPE) == recipe]  # fmt: skip
     number = later[0] if later else int(versions[-1].version) + 1
     return _reference(champion) | _challenge(champion, number) | _best(best)
+
+
+def compared(found: dict | None) -> dict:
+    """What LinearEval has to know of `champion_for_gate`: the versions without `challenge`, which changes no probe; {} if there is none."""
+    return {key: value for key, value in (found or {}).items() if key != "challenge"}
 
 
 def best_so_far(
@@ -83,7 +98,9 @@ def _best(version: Version | None) -> dict:
 def _reference(version: Version) -> dict[str, str]:
     return {
         "version": version.version,
-        "probe_uri": os.path.join(version.path, "probe"),
-        # A version that another tool registered has none; the gate reports that.
-        "content_hash": version.tags.get(PROBE_CONTENT_HASH, ""),
+        "backbone": posixpath.join(version.path, "backbone"),
+        "probe": posixpath.join(version.path, "probe"),
+        # A version that another tool registered has none; LinearEval reports that.
+        "content_hash": version.tags.get(CONTENT_HASH, ""),
+        "probe_content_hash": version.tags.get(PROBE_CONTENT_HASH, ""),
     }

@@ -9,6 +9,7 @@ import posixpath
 
 import tensorflow as tf
 
+from contracts import model_files
 from contracts.content_hash import content_hash
 from contracts.files import read_json, size_and_sha256, write_json, write_text
 from registry.backend import CARD_HASH, CONTENT_HASH, PROBE_CONTENT_HASH, RegistryError
@@ -101,6 +102,24 @@ def differences(target: str, identity: dict[str, str]) -> list[tuple[str, str]]:
     if registered and card != registered:
         problems.append((MODEL_CARD, f"SHA-256 {card or 'missing'} in the manifest, the registry has {registered}"))
     return problems
+
+
+# What may differ between the records of equal probes: where and by which code they were fitted.
+WHERE_FITTED = ("backbone_uri", "code_version")
+
+
+def same_probe(one: str, other: str) -> bool:
+    """Whether two directories hold the same probe: equal arrays, classes, calibration and backbone.
+
+    Their content hashes differ even so if it was fitted twice, as TensorFlow gives every SavedModel an id of its own.
+    """
+    try:
+        arrays = [size_and_sha256(posixpath.join(directory, model_files.PROBE_ARRAYS)) for directory in (one, other)]
+        records = [read_json(posixpath.join(directory, model_files.PROBE_RECORD)) for directory in (one, other)]
+    except (FileNotFoundError, tf.errors.NotFoundError, ValueError):
+        return False
+    what = [{key: value for key, value in record.items() if key not in WHERE_FITTED} for record in records]
+    return arrays[0] == arrays[1] and what[0] == what[1]
 
 
 def remove(directory: str) -> None:

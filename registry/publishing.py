@@ -3,11 +3,12 @@
 One writer at a time. A crash anywhere leaves the former champion readable, and publishing again completes what is missing.
 """
 
+import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from contracts.text import percent
-from registry import champions, files
+from registry import champions, files, reading
 from registry.backend import (
     ACCURACY,
     BASELINE_VERSION,
@@ -23,7 +24,6 @@ from registry.backend import (
     Version,
 )
 from registry.champions import ChampionChange
-from registry.reading import champion_of
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,8 @@ def publish(
     The alias moves if `withheld` is empty and the champion is still the version that the gate compared with, or if another version
     became champion meanwhile and the candidate is more accurate on the same eval split. Otherwise the version is registered without
     the alias, with the reason in the tag WITHHELD. A backbone whose content is registered already gets no second version; a version that a
-    crash or a race left without the alias gets it if this judgement allows, unless it was rolled back from.
+    crash or a race left without the alias gets it if this judgement allows, unless it was rolled back from or has another probe. An
+    equal probe that was fitted again is no other one (`files.same_probe`).
 
     Args:
       backbone, probe: directories to copy.
@@ -69,9 +70,12 @@ def publish(
     with registry.writing():
         history, _ = champions.reconcile(registry)
         versions = registry.versions()
-        current = champion_of(versions)
+        current = reading.champion_of(versions)
         existing = next((v for v in versions if v.tags.get(CONTENT_HASH) == backbone_hash), None)
 
+        if existing and existing.tags.get(PROBE_CONTENT_HASH) != probe_hash and _fitted_again(existing, probe):
+            # LinearEval runs again for another champion, and fits an equal probe: what is registered stays.
+            probe, probe_hash = posixpath.join(existing.path, files.PROBE), existing.tags[PROBE_CONTENT_HASH]
         if existing and existing.tags.get(PROBE_CONTENT_HASH) != probe_hash:
             is_champion = CHAMPION in existing.aliases
             return Publication(existing, False, is_champion, f"this backbone is already version {existing.version}, with another "
@@ -94,6 +98,11 @@ def publish(
             champions.make_champion(registry, history, number, champions.PUBLISHED, f"run {tags.get(RUN_ID, '')}", reason)
         published = next(v for v in registry.versions() if v.version == number)
         return Publication(published, existing is None, becomes_champion, reason)
+
+
+def _fitted_again(existing: Version, probe: str) -> bool:
+    """Whether an undamaged version has an equal probe."""
+    return files.same_probe(posixpath.join(existing.path, files.PROBE), probe) and not reading.verify(existing)
 
 
 def _decide(

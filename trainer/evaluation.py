@@ -85,7 +85,7 @@ def evaluate(trained: Features, untrained: Features, settings: LinearEval) -> tu
         "cross_validated_top1": probe.cross_validated,
         "random_init_cross_validated_top1": random_init.cross_validated,
         "train_top1": probe.accuracy(trained.train, trained.train_labels),
-        # The champion's, where there is one, is measured by the Evaluator, which alone knows it.
+        # The champion's, where there is one, is added by whoever knows it.
         "label_curve": [point | {"champion": None} for point in label_curve.points(trained.train_labels, curves, settings)],
         "calibration": {
             "stated_precision": settings.precision,

@@ -1,6 +1,6 @@
 """Features of many photographs by frozen networks, and kNN accuracy on them."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import keras
@@ -104,15 +104,18 @@ def embedder(networks: Sequence[keras.Model]) -> Callable[[Iterable[tf.Tensor]],
       networks: from `[batch, resolution, resolution, 3]` float32 in [0, 1] to `[batch, features]` float32.
 
     Returns:
-      A function from batches of views to the features by each network, `[count, features]` float32 in the order of the views; not
-      to be written to, as many of them are a file (trainer.blocks.Rows).
+      A function from batches of views, or of views by resolution where the networks do not all take the same, to the features by
+      each network, `[count, features]` float32 in the order of the views; not to be written to, as many of them are a file
+      (trainer.blocks.Rows).
     """
-    # No control flow over tensors that autograph would have to convert, which takes longer than the tracing itself.
-    step = tf.function(
-        lambda views: [network(views, training=False) for network in networks], reduce_retracing=True, autograph=False
-    )
 
-    def embed(batches: Iterable[tf.Tensor]) -> list[np.ndarray]:
+    def of(network: keras.Model, views: tf.Tensor | Mapping[int, tf.Tensor]) -> tf.Tensor:
+        return network(views[network.input_shape[1]] if isinstance(views, Mapping) else views, training=False)
+
+    # No control flow over tensors that autograph would have to convert, which takes longer than the tracing itself.
+    step = tf.function(lambda views: [of(network, views) for network in networks], reduce_retracing=True, autograph=False)
+
+    def embed(batches: Iterable[tf.Tensor | Mapping[int, tf.Tensor]]) -> list[np.ndarray]:
         found = [Rows() for _ in networks]
         for views in batches:
             for rows, part in zip(found, step(views)):

@@ -1,34 +1,47 @@
-"""Trainer 2 for TFX: `run_fn` fits a linear probe on the frozen backbone. One of the two modules here that know TFX.
+"""Trainer 2 for TFX: `run_fn` fits the same linear probe on frozen backbones. One of the two modules here that know TFX.
 
-custom_config: `linear_eval` (a pipeline_config.LinearEval as JSON), `code_version`. Writes a probe directory to
-fn_args.serving_model_dir, and the random-init baseline (the same probe on the same network untrained), PREDICTIONS and
-LINEAR_EVAL_REPORT to fn_args.model_run_dir.
+The backbones are the candidate's, the random-init baseline's (the same network untrained) and those of the registered versions that
+the gate compares with; all see the photographs in one pass.
+
+custom_config: `linear_eval` (a pipeline_config.LinearEval as JSON), `code_version`, and, where they are known before the run,
+`champion`: the registered versions as JSON (`references.named`). Where they are looked up in the run, fn_args.hyperparameters has
+the same. Writes the candidate's probe to fn_args.serving_model_dir, and the other probes, PREDICTIONS, LINEAR_EVAL_REPORT and
+REFERENCES to fn_args.model_run_dir.
 """
 
 import json
 import logging
 import os
 import posixpath
+from collections.abc import Mapping, Sequence
 
+import keras
 import numpy as np
 import tensorflow as tf
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from contracts import examples, files, how_to_run, model_files, source_code
 from contracts.content_hash import content_hash
-from trainer import devices
+from trainer import devices, references
 from trainer.evaluation import Features, evaluate, predictions, settings_from_json
 from trainer.export import export_probe, folded, ingested_side, load_backbone, untrained_network, write_arrays
 from trainer.features import BATCH, embedder
-from trainer.photographs import evaluation_view, list_records, naming_undecodable, paths_of, read_records, record_bytes
+from trainer.photographs import evaluation_views_at, list_records, naming_undecodable, paths_of, read_records, record_bytes
 
 log = logging.getLogger(__name__)
 
+CANDIDATE, UNTRAINED = "candidate", "untrained"
+# Folder of model_run with the probes on the backbones of registered versions.
+REFERENCE_PROBES = "reference_probes"
+
 
 def run_fn(fn_args: FnArgs) -> None:
-    """Fits and measures the probe; only reads the backbone in fn_args.base_model.
+    """Fits and measures the probes; only reads the backbone in fn_args.base_model, and those of registered versions.
 
     Without any label there is no probe: its directory has a record without classes alone, and the report is null.
+
+    Raises:
+      ReferenceUnusable: a registered version is damaged.
     """
     running = how_to_run.settings(os.environ)
     devices.require_gpus(running.get("min_gpus", 0), running.get("allow_cpu", False))
@@ -49,22 +62,34 @@ def run_fn(fn_args: FnArgs) -> None:
         files.write_json(posixpath.join(fn_args.serving_model_dir, model_files.PROBE_RECORD), common | backbone | {"classes": []})
         return
 
-    untrained = untrained_network(record)
-    train, train_labels, classes = read_views(fn_args.train_files, record["photograph_side"])
-    held_out, eval_labels, _ = read_views(fn_args.eval_files, record["photograph_side"])
-    embed = embedder([folded(one, record) for one in (network, untrained)])
-    with naming_undecodable([*fn_args.train_files, *fn_args.eval_files]):
-        features, random_init_features = (
-            Features(on_train, train_labels, on_eval, eval_labels)
-            for on_train, on_eval in zip(embed(train), embed(held_out))
-        )
-    probe, random_init, report = evaluate(features, random_init_features, settings)
-    log.info("Linear probe on %d photographs of %d classes, fitted on the frozen backbone", len(train_labels), len(classes))
-
+    versions = references.named(json.loads(config.get("champion", "{}")) | (fn_args.hyperparameters or {}))
+    references.require_undamaged(versions)
+    # A version that is the candidate's own backbone is neither embedded nor fitted twice.
+    others = {name: one for name, one in versions.items() if one.content_hash != backbone["backbone_content_hash"]}
+    networks = {CANDIDATE: (network, record), UNTRAINED: (untrained_network(record), record)}
+    networks |= {name: load_backbone(one.backbone) for name, one in others.items()}
+    features, classes = embedded(networks, fn_args.train_files, fn_args.eval_files)
     common["classes"] = classes
+    probe, random_init, report = evaluate(features[CANDIDATE], features[UNTRAINED], settings)
+    log.info("Linear probe on %d photographs of %d classes, fitted on the frozen backbone", len(features[CANDIDATE].train_labels),
+             len(classes))  # fmt: skip
+
+    curves = {name: [point["candidate"] for point in report["label_curve"]] for name in versions}
+    for name, one in others.items():
+        fitted, curves[name] = references.fit(features[name], settings)
+        written = common | {"photograph_side": networks[name][1]["photograph_side"], "version": one.version}
+        directory = posixpath.join(fn_args.model_run_dir, REFERENCE_PROBES, name)
+        export_probe(networks[name][0], ingested_side(networks[name][1]), fitted, written, directory)
+        log.info("The same probe on the backbone of %s %s", references.TITLES[name], one.version)
+    probes = {name: posixpath.join(REFERENCE_PROBES, name) for name in others}
+    references.write_record(versions, probes, fn_args.eval_files, fn_args.model_run_dir)
+    if references.CHAMPION in curves:
+        for point, reached in zip(report["label_curve"], curves[references.CHAMPION], strict=True):
+            point["champion"] = reached
+
     untrained_dir = posixpath.join(fn_args.model_run_dir, model_files.UNTRAINED_PROBE)
-    export_probe(untrained, ingested_side(record), random_init, common | {"untrained": True}, untrained_dir)
-    shown = predictions(probe, features, report["calibration"]["candidate"]["temperature"])
+    export_probe(networks[UNTRAINED][0], ingested_side(record), random_init, common | {"untrained": True}, untrained_dir)
+    shown = predictions(probe, features[CANDIDATE], report["calibration"]["candidate"]["temperature"])
     write_arrays(shown, posixpath.join(fn_args.model_run_dir, model_files.PREDICTIONS))
     files.write_json(report_path, report)
     written = common | backbone | {"calibration": report["calibration"]}
@@ -76,17 +101,43 @@ def has_records(patterns: list[str]) -> bool:
     return any(True for _ in record_bytes(paths_of(patterns)).take(1))
 
 
+def embedded(
+    networks: Mapping[str, tuple[keras.Model, dict]], train_files: list[str], eval_files: list[str]
+) -> tuple[dict[str, Features], list[str]]:
+    """Features of both splits by each network, and the class names by label. Every photograph is read and decoded once.
+
+    Args:
+      networks: by name, embedding networks with their backbone records; each sees photographs at its own side.
+
+    Raises:
+      ValueError: as `read_views`, or a photograph cannot be decoded.
+    """
+    sides = sorted({record["photograph_side"] for _, record in networks.values()})
+    train, train_labels, classes = read_views_at(train_files, sides)
+    held_out, eval_labels, _ = read_views_at(eval_files, sides)
+    embed = embedder([folded(network, record) for network, record in networks.values()])
+    with naming_undecodable([*train_files, *eval_files]):
+        both = zip(networks, embed(train), embed(held_out), strict=True)
+        return {name: Features(on_train, train_labels, on_eval, eval_labels) for name, on_train, on_eval in both}, classes
+
+
 def read_views(files: list[str], side: int) -> tuple[tf.data.Dataset, np.ndarray, list[str]]:
     """Evaluation views of all records in batches, decoded while reading, their labels, and the class names by label.
 
     Raises:
       ValueError: there is no record, or one without a label.
     """
+    views, labels, classes = read_views_at(files, [side])
+    return views.map(lambda by_side: by_side[side]), labels, classes
+
+
+def read_views_at(files: list[str], sides: Sequence[int]) -> tuple[tf.data.Dataset, np.ndarray, list[str]]:
+    """As `read_views`, with the views of each batch by side."""
     listing = list_records(files)
     if (listing.labels < 0).any():
         raise ValueError(f"{(listing.labels < 0).sum()} photographs in {files} have no label; ExampleGen writes those into the split "
                          f"{examples.UNLABELLED}")  # fmt: skip
     views = read_records(files).map(
-        lambda record: evaluation_view(record[examples.IMAGE], side), num_parallel_calls=tf.data.AUTOTUNE
+        lambda record: evaluation_views_at(record[examples.IMAGE], sides), num_parallel_calls=tf.data.AUTOTUNE
     )
     return views.batch(BATCH).prefetch(1), listing.labels, list(listing.class_names)

@@ -181,10 +181,15 @@ def evaluation_view(encoded: tf.Tensor, resolution: int) -> tf.Tensor:
     Returns:
       `[resolution, resolution, 3]` float32 in [0, 1].
     """
+    return evaluation_views_at(encoded, (resolution,))[resolution]
+
+
+def evaluation_views_at(encoded: tf.Tensor, resolutions: Sequence[int]) -> dict[int, tf.Tensor]:
+    """evaluation_view of one file by resolution, decoded once."""
     image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
     image.set_shape([None, None, 3])
-    scaled = tf.image.resize(image, (resolution, resolution), antialias=True)
-    return tf.clip_by_value(scaled / 255.0, 0.0, 1.0)
+    scaled = {side: tf.image.resize(image, (side, side), antialias=True) for side in resolutions}
+    return {side: tf.clip_by_value(one / 255.0, 0.0, 1.0) for side, one in scaled.items()}
 
 
 def evaluation_views(encoded: tf.Tensor, resolution: int) -> tf.Tensor:

@@ -25,22 +25,22 @@ def write(file_patterns: Sequence[str], continued_from: str, directory: str) -> 
       file_patterns: gzip TFRecords of contracts.examples that pre-training read.
       continued_from: the backbone directory whose weights it began with, "" for none; its photographs are added.
     """
-    hashes = [_hashes(file_patterns)]
+    found = [hashes(file_patterns)]
     if continued_from:
         before = _read(continued_from)
         if before is None:
             return
-        hashes.append(before)
+        found.append(before)
     archive = io.BytesIO()
-    np.save(archive, np.unique(np.concatenate(hashes)), allow_pickle=False)
+    np.save(archive, np.unique(np.concatenate(found)), allow_pickle=False)
     with files.written(posixpath.join(directory, model_files.PRETRAINED_ON)) as file:
         file.write(archive.getvalue())
 
 
-def count(directory: str, file_patterns: Sequence[str]) -> int | None:
-    """How many photographs of these records the backbone of `directory` was pre-trained on; None if it has no list."""
+def count(directory: str, photographs: np.ndarray) -> int | None:
+    """How many of the photographs with these `hashes` the backbone of `directory` was pre-trained on; None if it has no list."""
     known = _read(directory)
-    return None if known is None else int(np.isin(_hashes(file_patterns), known).sum())
+    return None if known is None else int(np.isin(photographs, known).sum())
 
 
 def _read(directory: str) -> np.ndarray | None:
@@ -51,8 +51,12 @@ def _read(directory: str) -> np.ndarray | None:
         return np.load(io.BytesIO(file.read()), allow_pickle=False)
 
 
-def _hashes(file_patterns: Sequence[str]) -> np.ndarray:
-    """The first 64 bits of each photograph's content hash, `[count]` uint64: among a million, 3 in 100 million share theirs."""
+def hashes(file_patterns: Sequence[str]) -> np.ndarray:
+    """The first 64 bits of each record's content hash, `[count]` uint64: among a million photographs, 3 in 100 million share theirs.
+
+    Args:
+      file_patterns: gzip TFRecords of contracts.examples.
+    """
     spec = {examples.CONTENT_HASH: tf.io.FixedLenFeature([], tf.string)}
     batches = record_bytes(paths_of(file_patterns)).batch(BATCH).map(lambda some: tf.io.parse_example(some, spec))
     texts = [text for batch in batches.as_numpy_iterator() for text in batch[examples.CONTENT_HASH]]

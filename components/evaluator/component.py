@@ -1,8 +1,8 @@
 """The TFX component GateEvaluator: one TFMA run over the eval split, the gate's verdict, and the blessing.
 
 The random-init baseline (the same probe on the same network untrained), the champion and the best version so far are measured on the
-same photographs and by the same code as the candidate, with probes that were fitted on the same labels; the trainer's own figures are
-not read. Registered versions are checked against their registered hashes first.
+same photographs and by the same code as the candidate, with the probes that LinearEval fitted on the same labels; the trainer's own
+figures are not read.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
-from components.evaluator.champion import Fitted, challenge, champion_now, fit, probe_classes, references
+from components.evaluator.champion import Fitted, changed_meanwhile, fitted, probe_classes
 from components.evaluator.gate import (
     EvaluationError,
     Measured,
@@ -37,10 +37,9 @@ from components.evaluator.measure import measure
 from contracts import examples as features
 from contracts import files, model_files
 from contracts.content_hash import content_hash
-from pipeline_config import Gate, LinearEval
-from trainer.evaluation import settings_from_json
+from pipeline_config import Gate
 
-TRAIN_SPLIT, EVAL_SPLIT = "train", "eval"
+EVAL_SPLIT = "eval"
 
 
 def eval_files(examples: standard_artifacts.Examples) -> list[str]:
@@ -77,8 +76,6 @@ PROBE_CONTENT_HASH = "probe_content_hash"
 PROBE_ID = "probe_id"  # as text: Vertex AI passes properties as JSON, in which its ids of 63 bits are rounded
 BASELINE_VERSION = "baseline_version"
 TAKES_ALIAS = "takes_alias"
-# Folder of the evaluation with the probes that were fitted on registered backbones.
-PROBES = "probes"
 
 
 @component(use_beam=True)
@@ -92,7 +89,7 @@ def GateEvaluator(
     champion: Parameter[str] = "",
     registry: Parameter[str] = "",
     name: Parameter[str] = "",
-    linear_eval: Parameter[str] = "",
+    recipe: Parameter[str] = "",
     code_version: Parameter[str] = "",
     beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
@@ -101,19 +98,21 @@ def GateEvaluator(
     Args:
       examples: with a split `eval`, of contracts.examples.
       probe: LinearEval's model.
-      probe_run: LinearEval's model_run, with contracts.model_files.UNTRAINED_PROBE and LINEAR_EVAL_REPORT.
+      probe_run: LinearEval's model_run, with contracts.model_files.UNTRAINED_PROBE and REFERENCES.
       evaluation: receives TFMA's results and contracts.model_files.VERDICT.
       blessing: receives the file BLESSED or NOT_BLESSED and the custom properties `blessed`, `current_model`,
         `current_model_id`, `probe_id`, `probe_content_hash`, `baseline_version` ("" without a champion) and `takes_alias`.
       gate: a pipeline_config.Gate as JSON.
-      champion: JSON of what `registry.comparison.champion_for_gate` returns; "" if there is no champion.
-      registry: place of the registry whose champion is looked up now, instead of `champion`; "" to use `champion`.
+      champion: JSON of what `registry.comparison.champion_for_gate` returned before LinearEval; "" or {} if there was no champion.
+      registry: place of the registry, in which the champion is looked up once more: the verdict says if it is another by now; ""
+        to look nothing up.
       name: the registered model, for `registry`.
-      linear_eval: a pipeline_config.LinearEval as JSON: how the candidate's probe was fitted; "" for its defaults.
+      recipe: of the candidate, as champion_for_gate takes it, for `registry`.
       code_version: hashes of the files that this component runs; the cache follows them.
 
     Raises:
-      EvaluationError: no eval photographs, a damaged model or registered version.
+      EvaluationError: no eval photographs, a damaged model, or a registered version that LinearEval fitted no probe on.
+      RegistryError, GoogleCloudError: the registry cannot be read. That is not the same as having no champion.
     """
     del code_version
     probe_dir = path_utils.serving_model_path(probe.uri)
@@ -132,19 +131,17 @@ def GateEvaluator(
     classes = probe_classes(probe_dir)
     probe_hash = content_hash(probe_dir)
     eval_patterns = eval_files(examples)
-    train_patterns = examples_utils.get_split_file_patterns([examples], TRAIN_SPLIT)
-    how = settings_from_json(json.loads(linear_eval)) if linear_eval else LinearEval()
-    compared_with = champion_now(registry, name) if registry else champion
-    registered = {
-        title: fit(one, train_patterns, eval_patterns, how, posixpath.join(evaluation.uri, PROBES, title))
-        for title, one in references(compared_with).items()
-    }
+    compared_with = json.loads(champion or "{}")
+    registered = fitted(compared_with, probe_run.uri, probe_dir)
+    changed = changed_meanwhile(compared_with, registry, name, recipe)
 
     models = {CANDIDATE: probe_dir, UNTRAINED: untrained_dir} | {title: one.probe for title, one in registered.items()}
     measured = measure(beam_pipeline, models, classes, eval_patterns, evaluation.uri)
     compared = {title: Registered(one.version, measured[title], one.seen) for title, one in registered.items()}
-    number = challenge(compared_with)
+    number = compared_with.get("challenge")
     verdict = judge(settings, measured[CANDIDATE], measured[UNTRAINED], compared.get(CHAMPION), compared.get(BEST), number or 1)
+    if changed:
+        verdict = dataclasses.replace(verdict, reasons=(changed, *verdict.reasons))
 
     record = verdict_record(verdict, measured, classes, registered) | {
         # For the Pusher: what was judged, by which thresholds and on which photographs.
@@ -155,7 +152,6 @@ def GateEvaluator(
         "alias_significance": alias_significance(settings, number) if number else None,
         "eval_split": eval_split_hash(eval_patterns),
         "probe": {"uri": probe.uri, "content_hash": probe_hash},
-        "label_curve": label_curve(probe_run, registered.get(CHAMPION)),
     }
     files.write_json(posixpath.join(evaluation.uri, model_files.VERDICT), record)
     _bless(blessing, verdict.blessed, verdict.takes_alias, probe, probe_hash, record["baseline_version"] or "")
@@ -163,14 +159,6 @@ def GateEvaluator(
         "%s on %d held-out photographs: %s.",
         "Blessed" if verdict.blessed else "Not blessed", measured[CANDIDATE].examples, "; ".join(verdict.reasons),
     )  # fmt: skip
-
-
-def label_curve(probe_run: standard_artifacts.ModelRun, champion: Fitted | None) -> list[dict]:
-    """LinearEval's accuracy over labels, with the champion's beside it; `champion` stays None if there is none."""
-    points = files.read_json(posixpath.join(probe_run.uri, model_files.LINEAR_EVAL_REPORT))["label_curve"]
-    if champion is None:
-        return points
-    return [point | {"champion": spread} for point, spread in zip(points, champion.label_curve, strict=True)]
 
 
 def verdict_record(
@@ -226,7 +214,6 @@ def unjudged_record(gate: Gate) -> dict:
         "eval_examples": 0,
         "gate": dataclasses.asdict(gate),
         "eval_split": None,
-        "label_curve": [],
     }
 
 

@@ -166,8 +166,7 @@ def _sections(found: Artifacts) -> dict[str, Any]:
 
     judged = found.verdict if found.verdict and found.verdict["classes"] else None
     learnt, ingest = found.predictions and found.records, found.ingest
-    # The Evaluator's has the champion beside LinearEval's.
-    points = (found.verdict or found.linear_eval or {}).get("label_curve")
+    points = (found.linear_eval or {}).get("label_curve")
     return {
         "comparison": of(judged, lambda: sections.comparison(judged)),
         "evidence": of(judged, lambda: sections.evidence(judged)),

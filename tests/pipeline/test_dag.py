@@ -6,7 +6,7 @@ import pytest
 
 from cli.settings import configuration
 from pipeline import dag
-from pipeline.identity import EXECUTED, Origin
+from pipeline.identity import EXECUTED, Origin, recipe
 
 CODE = {node: {f"{node}.py": "0123456789ab"} for node in EXECUTED}
 ORIGIN = Origin(data_fingerprint="print", code=CODE, packages={})
@@ -14,6 +14,8 @@ PLACES = dag.Places(pipeline_root="/r/artifacts", datasets="/r/datasets", checkp
 
 # Set here, so that the presets may change without these tests.
 SETTINGS = ("pretrain.views.hue=0.03", "linear_eval.neighbours=7", "linear_eval.folds=4", "gate.min_accuracy=0.6")
+
+CHAMPION = json.dumps({"version": "3", "challenge": 4, "best": {"version": "2"}})
 
 # Every node with the nodes that it waits for: the drawing in docs.
 EDGES = {
@@ -38,7 +40,7 @@ def pipeline(champion=""):
 def nodes():
     from tfx.dsl.compiler.compiler import Compiler
 
-    representation = Compiler().compile(pipeline(champion='{"version": "3"}'))
+    representation = Compiler().compile(pipeline(champion=CHAMPION))
     return {node.pipeline_node.node_info.id: node.pipeline_node for node in representation.nodes}
 
 
@@ -80,8 +82,15 @@ def test_our_components_change_with_their_code(nodes):
         assert json.loads(parameter(nodes[name], "code_version")) == CODE[name], name
 
 
-def test_the_gate_gets_the_champion_and_its_thresholds(nodes):
-    assert parameter(nodes["Evaluator"], "champion") == '{"version": "3"}'
+def test_linear_eval_and_the_gate_get_the_champion_and_the_gate_its_thresholds(nodes):
+    assert parameter(nodes["Evaluator"], "champion") == CHAMPION
+    # Which challenge it is changes no probe, and so runs no LinearEval again.
+    custom = json.loads(parameter(nodes["LinearEval"], "custom_config"))
+    assert json.loads(custom["champion"]) == {"version": "3", "best": {"version": "2"}}
+    without = {node.id: node for node in pipeline().components}
+    assert "champion" not in json.loads(without["LinearEval"].exec_properties["custom_config"])
+    assert without["Evaluator"].exec_properties["champion"] == ""
+    assert without["Evaluator"].exec_properties["recipe"] == recipe(configuration("quick", SETTINGS), ORIGIN)
     assert json.loads(parameter(nodes["Evaluator"], "gate"))["min_accuracy"] == 0.6
 
 

@@ -34,7 +34,7 @@ def test_every_node_has_its_code_and_every_package_its_version():
     assert "trainer/probe.py" in code["LinearEval"] and "trainer/probe.py" not in code["Pretrain"]
     assert "components/report/templates/style.css" in code["Report"]
     assert [node for node, files in code.items() if any(file.startswith("registry/") for file in files)] == [
-        "StartingPoint", "Evaluator", "Pusher"]
+        "StartingPoint", "Champion", "Evaluator", "Pusher"]
     versions = package_versions()
     assert versions.keys() == {"components", "trainer"} and all(one.startswith(f"{__version__}+") for one in versions.values())
 

@@ -39,8 +39,10 @@ EDGES = {
     "ExampleValidator": {"StatisticsGen", "SchemaGen"},
     "DataGate": {"ExampleGen", "ExampleValidator"},
     "Pretrain": {"ExampleGen", "DataGate"},
-    "LinearEval": {"ExampleGen", "DataGate", "Pretrain"},
-    "Evaluator": {"ExampleGen", "LinearEval"},
+    "Champion": {"SourceInspector", "Pretrain"},
+    "ChampionRecord": {"Champion"},
+    "LinearEval": {"ExampleGen", "DataGate", "Pretrain", "ChampionRecord"},
+    "Evaluator": {"ExampleGen", "LinearEval", "Champion"},
     "Pusher": {"ExampleGen", "Pretrain", "LinearEval", "Evaluator"},
     "Report": {"ExampleGen", "ExampleValidator", "Pretrain", "LinearEval", "Evaluator", "Pusher"},
 }
@@ -255,7 +257,7 @@ def test_photographs_that_nobody_looked_at_are_looked_at_in_every_run(tasks):
     # Vertex AI's cache compares the values of parameters and the ids of artifacts: the same fingerprint is the same ExampleGen,
     # and all that follows from it; another fingerprint is none that was ever seen.
     assert "cachingOptions" not in tasks["SourceInspector"]
-    others = {name: task for name, task in tasks.items() if name not in ("SourceInspector", "Evaluator")}
+    others = {name: task for name, task in tasks.items() if name not in ("SourceInspector", "Champion", "Evaluator")}
     assert all(task["cachingOptions"] == {"enableCache": True} for task in others.values())
     assert tasks["ExampleGen"]["inputs"]["parameters"]["fingerprint"] == {
         "taskOutputParameter": {"producerTask": "SourceInspector", "outputParameterKey": "fingerprint"}}  # fmt: skip
@@ -272,8 +274,10 @@ def test_a_warm_start_is_looked_up_in_every_run_and_copied_where_it_is_another(w
     tasks = tasks_of(warm)
     assert {name: set(task.get("dependentTasks", ())) for name, task in tasks.items()} == EDGES | {
         "StartingPoint": {"SourceInspector"}, "StartingBackbone": {"StartingPoint"},
+        "Champion": {"SourceInspector", "StartingPoint", "Pretrain"},
         "Pretrain": {"ExampleGen", "DataGate", "StartingBackbone"}}  # fmt: skip
-    assert {name for name, task in tasks.items() if "cachingOptions" not in task} == {"SourceInspector", "StartingPoint", "Evaluator"}
+    assert {name for name, task in tasks.items() if "cachingOptions" not in task} == {
+        "SourceInspector", "StartingPoint", "Champion", "Evaluator"}  # fmt: skip
     # The cache compares a parameter by its value: the same version is the same copy, by the same id, and so the same Pretrain.
     for task, name, producer, output in (("StartingPoint", "fingerprint", "SourceInspector", "fingerprint"),
                                          ("StartingBackbone", "start", "StartingPoint", "start")):  # fmt: skip
@@ -321,13 +325,28 @@ def test_labels_and_unlabelled_photographs_of_buckets_are_looked_at_in_every_run
     assert "SourceInspector" in tasks_of(vertex.pipeline_job(configuration("gpu", ["data.unlabelled=gs://photographs/more"]), TARGET))
 
 
-def test_evaluator_and_pusher_ask_the_same_registry_when_they_run(job, tasks):
+def test_the_champion_is_looked_up_in_every_run_and_linear_eval_is_served_from_the_cache_where_it_is_the_same(job, warm, tasks):
     place = "vertex://a-project/europe-west4/gs://a-bucket/flowers/registry"
-    assert parameter(job, "Evaluator", "registry") == parameter(job, "Pusher", "registry_dir") == place
-    assert parameter(job, "Evaluator", "name") == parameter(job, "Pusher", "name") == "flowers-backbone"
-    assert parameter(job, "Evaluator", "champion") == ""
-    # Another champion is another question, and no input of the task shows it.
-    assert "cachingOptions" not in tasks["Evaluator"]
+    assert parameter(job, "Champion", "registry") == parameter(job, "Evaluator", "registry") == parameter(job, "Pusher", "registry_dir") == place
+    for task in ("Champion", "Evaluator", "Pusher"):
+        assert parameter(job, task, "name") == "flowers-backbone"
+    # With the recipe as the Pusher registers it, a champion that this job makes is compared with what it was judged against.
+    for one in (job, warm):
+        assert parameter(one, "Champion", "recipe") == parameter(one, "Pusher", "recipe")
+    assert json.loads(parameter(job, "Champion", "start")) == {"version": "", "backbone": "", "content_hash": ""}
+    # Another champion is another question, and no input of the tasks shows it.
+    assert not any("cachingOptions" in tasks[task] for task in ("Champion", "Evaluator"))
+
+    def comes_from(task, name):
+        return tasks[task]["inputs"]["parameters"][name]["taskOutputParameter"]
+
+    # The cache compares a parameter by its value: the same versions are the same record, by the same id, and so the same LinearEval.
+    assert tasks["ChampionRecord"]["inputs"]["parameters"].keys() == {"compared", "code_version"}
+    assert comes_from("ChampionRecord", "compared") == {"producerTask": "Champion", "outputParameterKey": "compared"}
+    assert tasks["LinearEval"]["inputs"]["artifacts"]["hyperparameters"] == {
+        "taskOutputArtifact": {"producerTask": "ChampionRecord", "outputArtifactKey": "record"}}  # fmt: skip
+    assert comes_from("Evaluator", "champion") == {"producerTask": "Champion", "outputParameterKey": "champion"}
+    assert comes_from("Evaluator", "recipe") == {"producerTask": "Champion", "outputParameterKey": "candidate_recipe"}
     registry = open_registry(place, "flowers-backbone")
     assert (registry.connection.project, registry.connection.region) == ("a-project", "europe-west4")
     assert registry.folder == "gs://a-bucket/flowers/registry"
@@ -352,12 +371,14 @@ def test_the_outcome_is_reported_after_all_other_tasks_however_they_ended(job):
 
 def test_caches_follow_the_code(job, warm):
     code = node_code()
-    for task in ("SourceInspector", "ExampleGen", "SchemaGen", "DataGate", "Evaluator", "Pusher", "Report"):
+    for task in ("SourceInspector", "ExampleGen", "SchemaGen", "DataGate", "Champion", "ChampionRecord", "Evaluator", "Pusher", "Report"):
         assert json.loads(parameter(job, task, "code_version")) == code[task]
     for task in ("StartingPoint", "StartingBackbone"):
         assert json.loads(parameter(warm, task, "code_version")) == code[task]
     # An edit to the registry looks the version up anew, and pre-trains nothing anew.
     assert "registry/backend.py" in code["StartingPoint"] and "registry/backend.py" not in code["StartingBackbone"]
+    assert "registry/backend.py" in code["Champion"]
+    assert not any("registry/backend.py" in code[task] for task in ("ChampionRecord", "LinearEval"))
     for task in ("Pretrain", "LinearEval"):
         assert json.loads(json.loads(parameter(job, task, "custom_config"))["code_version"]) == code[task]
 

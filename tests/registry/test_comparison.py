@@ -16,9 +16,10 @@ def test_the_gate_compares_with_the_champion(registry, candidate):
     baseline = comparison.champion_for_gate(registry, "recipe of b")
     version = reading.champion(registry)
     assert baseline == {
-        "version": "1", "probe_uri": os.path.join(version.path, "probe"), "content_hash": candidate("a")["probe_hash"],
-        "challenge": 1,
+        "version": "1", "backbone": os.path.join(version.path, "backbone"), "content_hash": candidate("a")["backbone_hash"],
+        "probe": os.path.join(version.path, "probe"), "probe_content_hash": candidate("a")["probe_hash"], "challenge": 1,
     }  # fmt: skip
+    assert baseline == comparison.compared(baseline) | {"challenge": 1} and comparison.compared(None) == {}
 
 
 def test_an_unchanged_run_is_compared_with_what_its_champion_was_judged_against(registry, candidate):
@@ -46,7 +47,8 @@ def best(registry, recipe="another recipe"):
 def test_the_best_by_its_registered_figure_is_compared_with_as_well(three):
     found = comparison.champion_for_gate(three, "another recipe")
     assert (found["version"], found["best"]["version"]) == ("3", "2")
-    assert found["best"]["probe_uri"] == os.path.join(reading.get_version(three, "2").path, "probe")
+    assert found["best"]["backbone"] == os.path.join(reading.get_version(three, "2").path, "backbone")
+    assert "challenge" in found and "challenge" not in found["best"]
 
 
 def test_a_version_of_the_same_recipe_is_the_candidate_itself_and_not_the_best_so_far(three):

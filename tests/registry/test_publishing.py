@@ -1,6 +1,7 @@
 """Publishing: versions, the alias that moves only over the champion that was compared with, no content twice."""
 
 import datetime
+import json
 import os
 
 import pytest
@@ -54,6 +55,52 @@ def test_the_same_backbone_with_another_probe_is_no_new_version_and_keeps_the_pr
     assert "another probe" in again.reason
     assert registry.versions() == [first.version]
     assert reading.verify(*registry.versions()) == []
+
+
+@pytest.fixture
+def fitted_again(candidate):
+    """Arguments of publish() for a backbone with a probe, and for an equal probe that was fitted later: TensorFlow gave it another id."""
+
+    def make(judged_against=None, **later):
+        made = []
+        for probe, where in (("probe", {}), ("second_probe", {"code_version": "2", "backbone_uri": "/moved"} | later)):
+            arguments = candidate("a", judged_against=judged_against, probe=probe)
+            with open(os.path.join(arguments["probe"], "probe.npz"), "wb") as file:
+                file.write(b"weights")
+            with open(os.path.join(arguments["probe"], "probe.json"), "w") as file:
+                json.dump({"classes": ["rose"], "code_version": "1", "backbone_uri": "/backbone", "backbone_content_hash": "b"} | where, file)
+            made.append(arguments | {"probe_hash": content_hash(arguments["probe"])})
+        assert made[0]["probe_hash"] != made[1]["probe_hash"]
+        return made
+
+    return make
+
+
+def test_an_equal_probe_that_was_fitted_again_is_the_registered_one(registry, candidate, fitted_again):
+    first, again = fitted_again()
+    version = publishing.publish(registry, **first).version
+    unchanged = publishing.publish(registry, **again)
+    assert (unchanged.version.version, unchanged.created, unchanged.is_champion) == ("1", False, True)
+    assert "already version 1, the champion" in unchanged.reason
+    assert reading.champion(registry) == version and reading.verify(version) == []
+    # Of a version without the alias, the judgement of today decides: here version 2 has taken it, and the backbone is judged against that.
+    publishing.publish(registry, **candidate("b", judged_against="1"))
+    _, again = fitted_again(judged_against="2")
+    back = publishing.publish(registry, **again)
+    assert (back.version.version, back.created, back.is_champion) == ("1", False, True)
+    assert back.version.tags["probe_content_hash"] == first["probe_hash"] and reading.verify(*registry.versions()) == []
+
+
+def test_other_classes_or_weights_are_another_probe_and_damage_is_not_passed_over(registry, fitted_again):
+    first, other = fitted_again(classes=["tulip"])
+    version = publishing.publish(registry, **first).version
+    assert "another probe" in publishing.publish(registry, **other).reason
+    _, again = fitted_again()
+    with open(os.path.join(version.path, "probe", "saved_model.pb"), "a") as file:
+        file.write(" ")
+    assert "another probe" in publishing.publish(registry, **again).reason
+    os.remove(os.path.join(version.path, "probe", "probe.npz"))
+    assert "another probe" in publishing.publish(registry, **again).reason
 
 
 def test_a_champion_that_changed_since_the_judgement_keeps_its_alias(registry, candidate):

@@ -133,7 +133,7 @@ def verdict(blessed: bool = True) -> dict:
                           "p": 0.171875, "sure": False, "more_photographs": 92},
             "champion": {"only_candidate": 1, "only_other": 0, "difference": 1 / 24, "low": -0.1006, "high": 0.1924, "p": 0.5,
                          "sure": False, "more_photographs": 160}, "best": None},
-        "label_curve": label_curve(), "per_class": {}, "confusion_matrix": confusion_matrix(), "classes": list(NASTY), "eval_examples": EVAL,
+        "per_class": {}, "confusion_matrix": confusion_matrix(), "classes": list(NASTY), "eval_examples": EVAL,
         "gate": {"min_accuracy": 0.5, "min_gain_over_random": 0.03, "max_regression": 0.01, "significance": 0.025,
                  "power": 0.8},
         "probe": {"uri": "/x/probe", "content_hash": "a" * 64},

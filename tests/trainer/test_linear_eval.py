@@ -49,7 +49,7 @@ def trained(record_files, settings, embedding, tmp_path_factory):
     pretrain.run_fn(first)
     second = types.SimpleNamespace(
         train_files=first.train_files, eval_files=first.eval_files, base_model=first.serving_model_dir,
-        serving_model_dir=str(tmp_path / "probe" / "Format-Serving"), model_run_dir=str(tmp_path / "probe_run"),
+        serving_model_dir=str(tmp_path / "probe" / "Format-Serving"), model_run_dir=str(tmp_path / "probe_run"), hyperparameters=None,
         custom_config={"linear_eval": json.dumps(dataclasses.asdict(LinearEval(folds=2))), "code_version": json.dumps({"trainer/pretrain.py": "0123456789ab"})})  # fmt: skip
     before = content_hash(first.serving_model_dir)
     linear_eval.run_fn(second)

@@ -40,7 +40,7 @@ def remote(record_files, settings, embedding, tmp_path_factory):
         "serving_model_dir": f"{ROOT}/again/model/Format-Serving", "model_run_dir": f"{ROOT}/again/model_run"})  # fmt: skip
     probe = types.SimpleNamespace(
         train_files=files["train"], eval_files=files["eval"], base_model=first.serving_model_dir,
-        serving_model_dir=f"{ROOT}/probe/model/Format-Serving", model_run_dir=f"{ROOT}/probe/model_run",
+        serving_model_dir=f"{ROOT}/probe/model/Format-Serving", model_run_dir=f"{ROOT}/probe/model_run", hyperparameters=None,
         custom_config={"linear_eval": json.dumps(dataclasses.asdict(LinearEval(folds=2))), "code_version": json.dumps({"trainer/pretrain.py": "0123456789ab"})})  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(workplace)

@@ -1,5 +1,4 @@
-"""Stand-ins for what LinearEval, ExampleGen and the registry leave: probes that classify by mean colour, splits of plain colours, and
-registered versions with a tiny backbone."""
+"""Stand-ins for what LinearEval and ExampleGen leave: probes that classify by mean colour, and splits of plain colours."""
 
 import dataclasses
 import hashlib
@@ -7,20 +6,13 @@ import io
 import json
 import math
 import pathlib
-import shutil
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
 from contracts import examples as features
-from contracts.content_hash import content_hash
-from pipeline_config import Embedding
-from trainer import pretrained_on
-from trainer.backbones import build_backbone
-from trainer.export import export_backbone
 
 CLASSES = ("daisy", "rose", "tulip")
 
@@ -56,40 +48,6 @@ def save_probe(tmp_path):
         return str(directory)
 
     return save
-
-
-@pytest.fixture(scope="session")
-def backbones(tmp_path_factory):
-    """By the side of the photographs that they take, directories of tiny backbones that answer to colours."""
-    made = {}
-    for side in (16, 24):
-        keras.utils.set_random_seed(1)
-        made[side] = tmp_path_factory.mktemp("backbone") / str(side)
-        network = build_backbone("small", width=4, stem="small", resolution=side, seed=5)
-        record = {"backbone": "small", "width": 4, "stem": "small", "seed": 5,
-                  "embedding": dataclasses.asdict(Embedding(resolution=side))}  # fmt: skip
-        export_backbone(network, record, str(made[side]))
-    return made
-
-
-@pytest.fixture
-def register(tmp_path, save_probe, backbones):
-    """register(number, side=…, seen=…, classes=…) writes a registered version, and returns what names it in the parameter `champion`.
-
-    Its registered probe gets every class wrong, so that figures show that another one was measured. `seen` are records that it was
-    pre-trained on; None: that is not known.
-    """
-
-    def made(number, side=16, seen=(), classes=CLASSES, **changes):
-        folder = tmp_path / f"version-{number}"
-        shutil.copytree(backbones[side], folder / "backbone")
-        if seen is not None:
-            pretrained_on.write(seen, "", str(folder / "backbone"))
-        probe = save_probe(f"version-{number}/probe", np.roll(np.eye(3), 1, axis=0), classes=classes,
-                           backbone_content_hash=content_hash(str(folder / "backbone")))  # fmt: skip
-        return {"version": str(number), "probe_uri": probe, "content_hash": content_hash(probe), "challenge": 1} | changes
-
-    return made
 
 
 @dataclasses.dataclass

@@ -1,6 +1,5 @@
 """The component GateEvaluator: what it writes, what it refuses, and a run of it with the Pusher by TFX's own runner."""
 
-import dataclasses
 import json
 import os
 import shutil
@@ -8,19 +7,19 @@ import shutil
 import apache_beam as beam
 import numpy as np
 import pytest
-import tensorflow as tf
 from google_server import server as faults
 from run_artifacts import calibration
 from tfx import v1 as tfx
 from tfx.types import artifact_utils, standard_artifacts
 
 from components.artifacts import IngestReport
+from components.evaluator.champion import changed_meanwhile
 from components.evaluator.component import GateEvaluator, eval_split_hash
 from components.evaluator.gate import EvaluationError
 from components.pusher.component import PIPELINE_JOB_NAME, RegistryPusher
 from contracts.content_hash import content_hash
-from pipeline_config import LinearEval
 from registry import publishing, reading
+from registry.backend import RECIPE
 from registry.mlflow_backend import MlflowBackend
 from registry.opening import open_registry
 from vertex import GoogleCloudError
@@ -30,7 +29,6 @@ GOOD, POOR = np.eye(3) * 6, np.eye(3)[[1, 0, 2]] * 6
 # Ten photographs, each of its class's colour but the last: GOOD is right on 9; POOR mixes up two classes.
 LABELS = np.array([0, 0, 0, 0, 1, 1, 1, 2, 2, 0])
 COLOURS = np.eye(3)[[0, 0, 0, 0, 1, 1, 1, 2, 2, 2]] * 200 + 20
-TRAIN = np.eye(3)[np.arange(12) % 3] * 190 + np.arange(12)[:, None] + 15
 # What other nodes report, as far as the Pusher's model card reads it.
 REPORTS = {
     "backbone": {
@@ -51,18 +49,16 @@ REPORTS = {
                     "label_curve": [{"fraction": 1.0, "labels": 50, "candidate": {"mean": 0.9}, "random_init": {"mean": 0.2},
                                      "champion": None}]},
 }  # fmt: skip
-LINEAR_EVAL = json.dumps(dataclasses.asdict(LinearEval(folds=2, label_fractions=(1.0,))))
 GATE = json.dumps({"min_accuracy": 0.9, "min_gain_over_random": 0.03, "max_regression": 0.01})
 
 
 @pytest.fixture
 def artifacts(tmp_path, save_probe, write_split):
     """The inputs of the component, as ExampleGen and LinearEval leave them, and empty outputs."""
-    write_split("examples/Split-train", TRAIN, np.arange(12) % 3)
     write_split("examples/Split-eval", COLOURS, LABELS)
     save_probe("probe/Format-Serving", GOOD)
     save_probe("probe_run/untrained_probe", POOR)
-    (tmp_path / "probe_run" / "linear_eval.json").write_text(json.dumps(REPORTS["linear_eval"]))
+    (tmp_path / "probe_run" / "references.json").write_text("{}")
     types = {
         "examples": standard_artifacts.Examples, "probe": standard_artifacts.Model, "probe_run": standard_artifacts.ModelRun,
         "evaluation": standard_artifacts.ModelEvaluation, "blessing": standard_artifacts.ModelBlessing,
@@ -76,9 +72,39 @@ def artifacts(tmp_path, save_probe, write_split):
 
 
 def evaluate(artifacts, **parameters):
-    GateEvaluator.test_call(**artifacts, gate=GATE, linear_eval=LINEAR_EVAL, beam_pipeline=beam.Pipeline(), **parameters)
+    GateEvaluator.test_call(**artifacts, gate=GATE, beam_pipeline=beam.Pipeline(), **parameters)
     with open(os.path.join(artifacts["evaluation"].uri, "verdict.json")) as file:
         return json.load(file)
+
+
+def version(number, weights=GOOD, seen=0):
+    """A registered version; the probe that LinearEval fitted on it has `weights`, None where it is the candidate's own backbone."""
+    named = {"version": str(number), "content_hash": f"hash {number}", "backbone": "/b", "probe": "/p", "probe_content_hash": "p"}
+    return named | {"weights": weights, "seen": seen}
+
+
+def champion_of(champion, best=None, challenge=1):
+    """The parameter `champion`."""
+    named = [{key: value for key, value in one.items() if key not in ("weights", "seen")} if one else {} for one in (champion, best)]
+    return json.dumps(named[0] | {"challenge": challenge} | ({"best": named[1]} if best else {}))
+
+
+@pytest.fixture
+def fitted(tmp_path, save_probe):
+    """fitted(champion=…, best=…, challenge=…) is what LinearEval hands over of them; the parameter `champion`."""
+
+    def write(challenge=1, **versions):
+        record = {}
+        for name, one in versions.items():
+            directory = f"reference_probes/{name}" if one["weights"] is not None else ""
+            if directory:
+                save_probe(f"probe_run/{directory}", one["weights"])
+            record[name] = {"version": one["version"], "content_hash": one["content_hash"], "probe": directory,
+                            "pretrained_on": one["seen"]}  # fmt: skip
+        (tmp_path / "probe_run" / "references.json").write_text(json.dumps(record))
+        return champion_of(challenge=challenge, **versions)
+
+    return write
 
 
 def test_a_good_probe_is_blessed_and_the_blessing_names_it(artifacts):
@@ -99,7 +125,6 @@ def test_a_good_probe_is_blessed_and_the_blessing_names_it(artifacts):
     assert (verdict["takes_alias"], verdict["best_version"], verdict["figure"]) == (True, None, 0.9)
     assert verdict["required_gain"] == 0.03  # a tenth of the 80 % that the baseline leaves is more
     assert (verdict["challenge"], verdict["alias_significance"]) == (None, None)
-    assert verdict["label_curve"] == REPORTS["linear_eval"]["label_curve"]
     assert len(verdict["reasons"]) == 3
 
     blessing, probe = artifacts["blessing"], artifacts["probe"]
@@ -120,11 +145,11 @@ def poor(artifacts, save_probe):
     save_probe("probe/Format-Serving", POOR)
 
 
-def test_a_better_champion_refuses_the_blessing(artifacts, save_probe, register):
+def test_a_better_champion_refuses_the_blessing(artifacts, save_probe, fitted):
     poor(artifacts, save_probe)
-    verdict = evaluate(artifacts, champion=json.dumps(register(4)))
+    verdict = evaluate(artifacts, champion=fitted(champion=version(4)))
     assert (verdict["blessed"], verdict["takes_alias"], verdict["baseline_version"]) == (False, False, "4")
-    # By a probe of today; the registered one is right about none.
+    # By the probe that LinearEval fitted.
     assert verdict["metrics"]["champion"]["accuracy"] == 0.9
     # The champion alone is right about the seven daisies and roses that are not mislabelled: p = 1 / 2^7.
     assert verdict["reasons"][2].startswith("accuracy is 70.0 points below champion version 4 (90.0 %; 95 % interval of the difference ")
@@ -135,13 +160,11 @@ def test_a_better_champion_refuses_the_blessing(artifacts, save_probe, register)
     assert artifacts["blessing"].get_int_custom_property("blessed") == 0
     assert artifacts["blessing"].get_int_custom_property("takes_alias") == 0
     assert artifacts["blessing"].get_string_custom_property("baseline_version") == "4"
-    assert verdict["label_curve"][0]["champion"]["mean"] == 0.9
 
 
-def test_a_champion_of_other_classes_and_another_side_is_judged_alike(artifacts, register):
-    """Its backbone gets a probe for today's classes, and photographs of its own side: a new class is no reason to refuse."""
-    verdict = evaluate(artifacts, champion=json.dumps(register(3, side=24, classes=("daisy", "orchid"))))
-    assert verdict["metrics"]["champion"]["accuracy"] == 0.9 == verdict["metrics"]["candidate"]["accuracy"]
+def test_a_champion_that_is_the_candidate_s_own_backbone_is_measured_by_the_candidate_s_probe(artifacts, fitted):
+    verdict = evaluate(artifacts, champion=fitted(champion=version(3) | {"weights": None}))
+    assert verdict["metrics"]["champion"] == verdict["metrics"]["candidate"]
     assert verdict["blessed"] and not verdict["takes_alias"]
     assert artifacts["blessing"].get_int_custom_property("takes_alias") == 0
     assert "accuracy is equal to champion version 3 (90.0 %" in verdict["reasons"][2]
@@ -150,11 +173,8 @@ def test_a_champion_of_other_classes_and_another_side_is_judged_alike(artifacts,
 
 # The candidate alone is right about seven photographs: p = 1 / 2^7 = 0.0078, at most 0.025 / (1 × 2), and not 0.025 / (2 × 3).
 @pytest.mark.parametrize(("challenge", "allowed", "takes_alias"), [(1, 0.0125, True), (2, 0.025 / 6, False)])
-def test_the_alias_moves_where_the_candidate_is_proven_to_be_better(artifacts, register, write_split, challenge, allowed, takes_alias):
-    shutil.rmtree(os.path.join(artifacts["examples"].uri, "Split-train"))
-    # Daisies and roses are exchanged, so that the champion's probe of today is right about the tulips alone.
-    write_split("examples/Split-train", TRAIN, np.array([1, 0, 2])[np.arange(12) % 3])
-    verdict = evaluate(artifacts, champion=json.dumps(register(3) | {"challenge": challenge}))
+def test_the_alias_moves_where_the_candidate_is_proven_to_be_better(artifacts, fitted, challenge, allowed, takes_alias):
+    verdict = evaluate(artifacts, champion=fitted(champion=version(3, POOR), challenge=challenge))
     assert verdict["metrics"]["champion"]["accuracy"] == 0.2 and verdict["blessed"]
     assert (verdict["challenge"], verdict["alias_significance"]) == (challenge, allowed)
     assert verdict["takes_alias"] is takes_alias
@@ -162,11 +182,9 @@ def test_the_alias_moves_where_the_candidate_is_proven_to_be_better(artifacts, r
     assert f"challenge {challenge} of this champion takes the alias with p up to " in verdict["reasons"][3]
 
 
-def test_the_best_version_so_far_is_measured_and_what_both_were_pretrained_on_is_counted(artifacts, save_probe, register, write_split):
+def test_the_best_version_so_far_is_measured_and_what_both_were_pretrained_on_is_counted(artifacts, save_probe, fitted):
     poor(artifacts, save_probe)
-    known = write_split("known", COLOURS[4:8], LABELS[4:8])  # three roses, which are one picture, and a tulip, which is three
-    champion = register(4, seen=known.files) | {"best": register(2, side=24, seen=None)}
-    verdict = evaluate(artifacts, champion=json.dumps(champion))
+    verdict = evaluate(artifacts, champion=fitted(champion=version(4, seen=6), best=version(2, seen=None)))
     assert (verdict["baseline_version"], verdict["best_version"]) == ("4", "2")
     assert verdict["metrics"]["best"]["accuracy"] == 0.9
     assert verdict["pretrained_on"] == {"champion": 6, "best": None}
@@ -175,9 +193,9 @@ def test_the_best_version_so_far_is_measured_and_what_both_were_pretrained_on_is
     assert verdict["reasons"][3].endswith("; whether it was pre-trained on any of these photographs is not known")
 
 
-def test_the_champion_is_measured_on_the_eval_split_of_now(artifacts, register, write_split):
+def test_the_champion_is_measured_on_the_eval_split_of_now(artifacts, fitted, write_split):
     """What the champion reached where it was registered does not count once the eval split has changed."""
-    champion = json.dumps(register(4))
+    champion = fitted(champion=version(4))
     on_old = evaluate(artifacts, champion=champion)
     shutil.rmtree(os.path.join(artifacts["examples"].uri, "Split-eval"))
     # Two of these four have another class's colour.
@@ -206,62 +224,46 @@ def test_a_probe_that_answers_nan_is_not_blessed_and_the_record_is_still_json(ar
     assert verdict["metrics"]["candidate"]["cross_entropy"] is None
 
 
-def test_a_deleted_champion_is_an_error_that_says_what_to_do(artifacts, tmp_path):
-    champion = json.dumps({"version": "2", "probe_uri": str(tmp_path / "gone"), "content_hash": "0" * 64})
-    with pytest.raises(EvaluationError, match=r"champion version 2 cannot be evaluated: there are no files .*registry verify"):
-        evaluate(artifacts, champion=champion)
-
-
-@pytest.mark.parametrize("damaged", ["probe/probe.json", "backbone/backbone.json"])
-def test_a_damaged_champion_is_an_error(artifacts, register, tmp_path, damaged):
-    champion = json.dumps(register(1))
-    with open(tmp_path / "version-1" / damaged, "a") as file:
-        file.write(" ")
-    with pytest.raises(EvaluationError, match="champion version 1 cannot be evaluated: .* registered was"):
-        evaluate(artifacts, champion=champion)
-
-
-def test_a_version_that_another_tool_registered_is_an_error(artifacts, save_probe):
-    probe = save_probe("probe_alone", GOOD)
-    with pytest.raises(EvaluationError, match="champion version 1 cannot be evaluated: .* does not say which backbone"):
-        evaluate(artifacts, champion=json.dumps({"version": "1", "probe_uri": probe, "content_hash": content_hash(probe)}))
+def test_a_version_that_linear_eval_fitted_no_probe_on_is_not_passed_over(artifacts, fitted):
+    fitted(champion=version(4))
+    for wanted, has in ((version(5), "has one on version 4"), (version(4) | {"content_hash": "another"}, "has one on version 4")):
+        with pytest.raises(EvaluationError, match=f"champion version {wanted['version']} .* needs a probe of LinearEval, and .* {has}"):
+            evaluate(artifacts, champion=champion_of(champion=wanted))
+    with pytest.raises(EvaluationError, match="the best version so far, version 2 .*has none: run LinearEval again"):
+        evaluate(artifacts, champion=champion_of(champion=version(4), best=version(2)))
 
 
 # On a disk it is what every whole run does; here it costs two more runs of TFMA.
 @pytest.fixture(params=[pytest.param("on a disk", marks=pytest.mark.slow), "in Vertex AI"])
-def registry(request, tmp_path, register):
+def registry(request, tmp_path):
     """The place of an empty registry, and a function that makes a version its champion."""
     place = request.getfixturevalue("new_place")() if request.param == "in Vertex AI" else str(tmp_path / "registry")
 
     def publish():
-        made = register(9)
-        backbone = str(tmp_path / "version-9" / "backbone")
-        return publishing.publish(
-            open_registry(place, NAME), backbone=backbone, probe=made["probe_uri"], backbone_hash=content_hash(backbone),
-            probe_hash=made["content_hash"], tags={}, judged_against=None, card="",
-        ).version  # fmt: skip
+        backbone, probe = (tmp_path / "version-9" / kind for kind in ("backbone", "probe"))
+        for folder in (backbone, probe):
+            folder.mkdir(parents=True)
+            (folder / "model").write_text(folder.name)
+        publishing.publish(
+            open_registry(place, NAME), backbone=str(backbone), probe=str(probe), backbone_hash=content_hash(str(backbone)),
+            probe_hash=content_hash(str(probe)), tags={RECIPE: "recipe of 9"}, judged_against=None, card="")  # fmt: skip
 
     return place, publish
 
 
-def test_the_champion_of_the_moment_is_found_when_the_gate_runs(artifacts, save_probe, registry):
+def test_a_champion_that_came_meanwhile_is_told_and_the_version_that_was_fitted_is_judged_against(artifacts, registry):
     place, publish = registry
-    assert evaluate(artifacts, registry=place, name=NAME)["baseline_version"] is None  # a first run: the floors alone decide
+    assert changed_meanwhile({}, place, NAME, "r") == ""
     publish()
-    poor(artifacts, save_probe)
-    verdict = evaluate(artifacts, registry=place, name=NAME)
-    assert (verdict["blessed"], verdict["baseline_version"]) == (False, "1")
-    assert verdict["metrics"]["champion"]["accuracy"] == 0.9
-    assert artifacts["blessing"].get_string_custom_property("baseline_version") == "1"
-
-
-def test_a_champion_whose_files_changed_since_it_was_registered_is_not_compared_with(artifacts, registry):
-    place, publish = registry
-    version = publish()
-    with tf.io.gfile.GFile(f"{version.path}/probe/probe.json", "a") as file:
-        file.write(" ")
-    with pytest.raises(EvaluationError, match="champion version 1 cannot be evaluated: .* registered was"):
-        evaluate(artifacts, registry=place, name=NAME)
+    verdict = evaluate(artifacts, registry=place, name=NAME, recipe="r")
+    assert verdict["reasons"][0] == ("judged against no champion, for which LinearEval fitted its probes; meanwhile the registry has "
+                                     "version 1, against which a run that starts now is judged")  # fmt: skip
+    assert len(verdict["reasons"]) == 4 and verdict["baseline_version"] is None
+    assert artifacts["blessing"].get_string_custom_property("baseline_version") == ""
+    assert changed_meanwhile(version(1), place, NAME, "r") == ""
+    assert "against version 2, for which" in changed_meanwhile(version(2), place, NAME, "r")
+    # A candidate of the champion's own recipe is compared with what that was judged against.
+    assert changed_meanwhile({}, place, NAME, "recipe of 9") == ""
 
 
 def test_a_registry_that_does_not_answer_is_not_one_without_a_champion(artifacts, new_place, model_server):
@@ -295,6 +297,7 @@ def test_evaluator_and_pusher_run_in_a_pipeline_and_an_unchanged_second_run_is_c
     for folder, name in (("report", "ingest_report"), ("pretrain_run", "pretrain"), ("probe_run", "linear_eval")):
         (tmp_path / folder).mkdir(exist_ok=True)
         (tmp_path / folder / f"{name}.json").write_text(json.dumps(REPORTS[name]))
+    (tmp_path / "probe_run" / "references.json").write_text("{}")
     registry = MlflowBackend(str(tmp_path / "registry"), "flowers-backbone")
     runner = tfx.orchestration.LocalDagRunner()
 
