@@ -4,7 +4,7 @@
     DIR/artifacts/             what the nodes wrote
     DIR/checkpoints/KEY/       of a pre-training, by what determines it
     DIR/datasets/              generated data sets
-    DIR/photographs/           which photographs a source had, by its fingerprint: 16 bytes each; known.json, what the last run read
+    DIR/photographs/           which photographs a source had, by its fingerprint: 16 bytes each; known-*.json, what was read of it
     DIR/registry/              registered versions
     DIR/runs/RUN_ID/           run.json and log.txt of a run
     DIR/latest                 link to the newest run
@@ -17,6 +17,7 @@ import contextlib
 import dataclasses
 import datetime
 import fcntl
+import hashlib
 import os
 import pathlib
 import secrets
@@ -65,9 +66,10 @@ class Layout:
     def photographs(self, fingerprint: str) -> pathlib.Path:
         return self.root / "photographs" / f"{fingerprint}.npy"
 
-    @property
-    def known_content(self) -> pathlib.Path:
-        return self.root / "photographs" / "known.json"
+    def known_content(self, *sources: str) -> pathlib.Path:
+        """What is known of the files of these sources: a file for each combination, so that those used in turn do not lose theirs."""
+        digest = hashlib.sha256("\0".join(sources).encode("utf-8", "surrogateescape")).hexdigest()
+        return self.root / "photographs" / f"known-{digest[:16]}.json"
 
     def run(self, run_id: str) -> pathlib.Path:
         return self.root / "runs" / run_id

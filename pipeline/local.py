@@ -69,7 +69,7 @@ def inspect_source(
     """
     devices.require_gpus(config.pretrain.min_gpus, config.pretrain.allow_cpu)
     replicas.require_shared(config.pretrain, devices.count())
-    known = KnownContent(layout.known_content, full_check)
+    known = KnownContent(layout.known_content(config.data.source, config.data.unlabelled), full_check)
     try:
         inspection = inspect(config.data, str(layout.datasets), known.content)
     except BaseException:

@@ -74,18 +74,16 @@ def run_fn(fn_args: FnArgs) -> None:
     log.info("Linear probe on %d photographs of %d classes, fitted on the frozen backbone", len(features[CANDIDATE].train_labels),
              len(classes))  # fmt: skip
 
-    curves = {name: [point["candidate"] for point in report["label_curve"]] for name in versions}
+    probes, curves = {}, {name: [point["candidate"] for point in report["label_curve"]] for name in versions}
     for name, one in others.items():
+        (its_network, its_record), probes[name] = networks[name], posixpath.join(REFERENCE_PROBES, name)
         fitted, curves[name] = references.fit(features[name], settings)
-        written = common | {"photograph_side": networks[name][1]["photograph_side"], "version": one.version}
-        directory = posixpath.join(fn_args.model_run_dir, REFERENCE_PROBES, name)
-        export_probe(networks[name][0], ingested_side(networks[name][1]), fitted, written, directory)
+        written = common | {"photograph_side": its_record["photograph_side"], "version": one.version}
+        export_probe(its_network, ingested_side(its_record), fitted, written, posixpath.join(fn_args.model_run_dir, probes[name]))
         log.info("The same probe on the backbone of %s %s", references.TITLES[name], one.version)
-    probes = {name: posixpath.join(REFERENCE_PROBES, name) for name in others}
     references.write_record(versions, probes, fn_args.eval_files, fn_args.model_run_dir)
-    if references.CHAMPION in curves:
-        for point, reached in zip(report["label_curve"], curves[references.CHAMPION], strict=True):
-            point["champion"] = reached
+    for point, reached in zip(report["label_curve"], curves.get(references.CHAMPION, ())):
+        point["champion"] = reached
 
     untrained_dir = posixpath.join(fn_args.model_run_dir, model_files.UNTRAINED_PROBE)
     export_probe(networks[UNTRAINED][0], ingested_side(record), random_init, common | {"untrained": True}, untrained_dir)

@@ -1,4 +1,6 @@
-"""What a run on this machine refuses before its first node."""
+"""What a run on this machine refuses before its first node, and what it does not read again."""
+
+import shutil
 
 import pytest
 
@@ -40,4 +42,14 @@ def test_photographs_that_have_not_changed_are_not_read_again_unless_all_are_ask
     count = len(found[0].photographs)
     assert said == [f"Read 0 of {count} files; the others are as they were when they were read before (--full-check reads all)",
                     f"Read all {count} files; none has changed that looked unchanged"]  # fmt: skip
-    assert layout.known_content.exists()
+
+
+def test_two_sources_in_turn_are_both_known(monkeypatch, tmp_path, small_folder):
+    monkeypatch.setattr(known_content, "GRANULARITY_NS", -60_000_000_000)
+    other = shutil.copytree(small_folder, tmp_path / "other")
+    for picture in sorted(other.rglob("*.jpg"))[::3]:
+        picture.write_bytes(picture.read_bytes() + b"\0")
+    layout, said = Layout.at(str(tmp_path / "DIR")), []
+    for source in (small_folder, other, small_folder, other):
+        local.inspect_source(configuration("cpu", [f"data.source={source}"]), layout, say=said.append)
+    assert [sentence.partition(" files")[0] for sentence in said] == ["Read 0 of 60", "Read 0 of 60"]

@@ -126,6 +126,10 @@ def test_the_first_rehearsal_finds_no_champion_and_the_next_starts_from_what_it_
     started = second["pretrain"]["warm_start"]
     assert (started["version"], started["content_hash"]) == ("1", content_hash(str(version)))
     assert "/StartingBackbone_" in started["backbone"]  # the copy among the outputs of this run
+    assert first["gate"]["baseline_version"] is None and second["gate"]["baseline_version"] == "1"
+    # LinearEval fitted the champion's probes, and the Evaluator measured the one of all labels by itself.
+    with_all = second["linear_eval"]["label_curve"][-1]["champion"]["mean"]
+    assert second["gate"]["metrics"]["champion"]["accuracy"] == pytest.approx(with_all)
 
 
 def test_a_rehearsal_whose_commands_are_started_does_what_one_whose_commands_are_forked_does(records, rehearse, tmp_path):
