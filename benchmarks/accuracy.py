@@ -12,7 +12,7 @@ import glob
 import os
 import tempfile
 
-from cli import settings
+from pipeline import settings
 from trainer.embedding_network import build_embedding_network, copy_weights
 from trainer.features import embedder, knn_accuracy
 from trainer.linear_eval import read_views

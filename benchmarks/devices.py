@@ -60,7 +60,7 @@ def row(arguments: argparse.Namespace) -> str:
     import numpy as np
     import tensorflow as tf
 
-    from cli.settings import configuration
+    from pipeline.settings import configuration
     from trainer import replicas
     from trainer.simsiam import build_simsiam, train_step
 

@@ -48,7 +48,7 @@ def main() -> None:
     import flower_records
     import numpy as np
 
-    from cli.settings import configuration
+    from pipeline.settings import configuration
 
     settings = configuration(arguments.preset, arguments.overrides)
     print(f"preset {arguments.preset} {' '.join(arguments.overrides)}, {arguments.steps} steps, {arguments.drawn} flowers of "
@@ -71,7 +71,7 @@ def row(arguments: argparse.Namespace) -> str:
     """Opens, trains, reads a whole epoch, and returns the figures."""
     import tensorflow as tf
 
-    from cli.settings import configuration
+    from pipeline.settings import configuration
     from trainer.photographs import Photographs, open_train_split
     from trainer.replicas import spread
     from trainer.simsiam import build_simsiam, train_step

@@ -39,7 +39,7 @@ def main() -> None:
     import flower_records
     import numpy as np
 
-    from cli.settings import configuration
+    from pipeline.settings import configuration
     from trainer import label_curve
     from trainer.export import folded
     from trainer.features import embedder, knn_accuracy

@@ -55,7 +55,7 @@ def row(arguments: argparse.Namespace) -> str:
     """Draws features, evaluates, and returns the figures."""
     import numpy as np
 
-    from cli.settings import configuration
+    from pipeline.settings import configuration
     from trainer.evaluation import Features, evaluate
     from trainer.probe import fit_probe
 

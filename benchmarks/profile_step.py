@@ -48,7 +48,7 @@ def main() -> None:
     import numpy as np
     import tensorflow as tf
 
-    from cli.settings import configuration
+    from pipeline.settings import configuration
     from trainer.simsiam import build_simsiam, train_step
 
     settings = configuration(arguments.preset, arguments.overrides).pretrain

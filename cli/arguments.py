@@ -10,8 +10,8 @@ import os
 import re
 
 import pipeline_config
-from cli import contradictions, preconditions, settings
 from contracts.layout import Layout
+from pipeline import contradictions, preconditions, settings
 from pipeline_config import require
 from registry import mlflow_backend
 from registry.backend import CHAMPION
@@ -77,11 +77,7 @@ def configuration(parsed: argparse.Namespace) -> pipeline_config.Config:
       ConfigurationError: an unknown preset or key, an invalid value, a setting that would have no effect, or no source where the
         preset needs one.
     """
-    preconditions.require_agreement(own_options(parsed), parsed.overrides)
-    config = settings.configuration(parsed.preset, overrides(parsed))
-    contradictions.require_none(config, overrides(parsed), way(parsed))
-    preconditions.require_data_named(config, overrides(parsed))
-    return settings.for_warm_start(config, overrides(parsed)) if way(parsed).warm_start else config
+    return preconditions.configuration(parsed.preset, own_options(parsed), parsed.overrides, way(parsed))
 
 
 def way(parsed: argparse.Namespace) -> contradictions.Way:

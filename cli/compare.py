@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import rich.progress
 
-from cli import arguments, settings
+from cli import arguments
 from cli.arguments import ExitStatus, add_root, examples
 from cli.recorded_run import LATEST, recorded_run
 from cli.tables import print_table
 from cli.terminal import mistakes, say, terminal
 from contracts.layout import Layout, run_lock
 from contracts.text import percent, points
+from pipeline import settings
 from pipeline_config import QUICK, ConfigurationError, Supervised
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 
 import pipeline_config
-from cli import arguments, doctor_libraries, doctor_machine, preconditions, settings, surroundings
+from cli import arguments, doctor_libraries, doctor_machine
 from cli.arguments import ExitStatus, add_configuration, add_root, examples
 from cli.doctor_machine import FAIL, OK, WARN, Finding, judge
 from cli.program import as_typed
@@ -17,7 +17,7 @@ from cli.terminal import say_loading
 from contracts import memory as limits
 from contracts.layout import Layout, active_run
 from contracts.text import visible
-from pipeline import run_record
+from pipeline import preconditions, run_record, settings, surroundings
 from pipeline_config import Config
 
 # ANSI colours by level, for terminals.

@@ -45,7 +45,7 @@ def ask(preset: str, overrides: list[str], datasets: str, registry: str) -> dict
 def main() -> None:
     """Answers the request on standard input."""
     request = json.load(sys.stdin)
-    from cli import settings
+    from pipeline import settings
 
     config = settings.with_absolute_paths(settings.configuration(request["preset"], request["overrides"]))
     questions: dict[str, Callable[[], dict]] = {name: lambda name=name: _version(name) for name in IMPORTED}

@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator
 
 from packaging.requirements import Requirement
 
-from cli import preconditions
 from contracts import memory as limits
 from contracts.cores import cores
 from contracts.layout import Layout, active_run
+from pipeline import preconditions
 from pipeline_config import ConfigurationError
 
 # What the pinned lists are made for (pyproject.toml), and what the prepared libraries need (environment/glibc_backport.py).

@@ -4,11 +4,12 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
-from cli import arguments, preconditions
+from cli import arguments
 from cli.arguments import ExitStatus, add_root, add_version, examples
 from cli.terminal import counting, list_unreadable, mistakes, say, terminal
 from contracts.layout import Layout
 from contracts.text import percent, points
+from pipeline import preconditions
 
 if TYPE_CHECKING:
     from inference.export import Exported

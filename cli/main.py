@@ -5,10 +5,9 @@ appear at once.
 """
 
 import argparse
-import contextlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from cli import (
     clean,
@@ -17,8 +16,6 @@ from cli import (
     doctor,
     embed,
     export,
-    full_disk,
-    preconditions,
     predict,
     registry,
     rehearse,
@@ -31,10 +28,10 @@ from cli import (
 )
 from cli.arguments import EXIT_STATUSES, ExitStatus
 from cli.program import as_typed, typed
-from cli.surroundings import leave_no_bytecode, open_standard_streams, require_working_directory
 from contracts import libraries
 from contracts.layout import AnotherRunIsActive
-from pipeline import __version__
+from pipeline import __version__, full_disk, preconditions
+from pipeline.surroundings import leave_no_bytecode, open_standard_streams, require_working_directory, without_arguments
 from pipeline_config import ConfigurationError
 from registry.backend import RegistryError
 from vertex import GoogleCloudError
@@ -59,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = whole.parse_args(given, argparse.Namespace(given=given))
     try:
         require_working_directory()
-        with _arguments_are_ours():
+        with without_arguments():
             return int(parsed.verb(parsed))
     except (ConfigurationError, AnotherRunIsActive, RegistryError) as error:
         print(as_typed(f"flowers: {error}"), file=sys.stderr)
@@ -87,17 +84,6 @@ def _written_to(parsed: argparse.Namespace) -> list[str]:
     output = getattr(parsed, "output", None)
     root = str(getattr(parsed, "root", None) or ".")
     return [root, os.path.dirname(os.path.abspath(output))] if isinstance(output, str) else [root]
-
-
-@contextlib.contextmanager
-def _arguments_are_ours() -> Iterator[None]:
-    """Hides the arguments from libraries during the block: TFX and Beam read sys.argv, where -v means something else to absl."""
-    given = sys.argv
-    sys.argv = given[:1]
-    try:
-        yield
-    finally:
-        sys.argv = given
 
 
 def parser() -> argparse.ArgumentParser:

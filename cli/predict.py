@@ -7,11 +7,12 @@ import rich.console
 import rich.text
 from rich.table import Table
 
-from cli import arguments, preconditions
+from cli import arguments
 from cli.arguments import ExitStatus, add_listing, add_root, add_version, examples, listing_of
 from cli.terminal import counting, list_unreadable, mistakes, say, say_left_out, terminal
 from contracts.layout import Layout
 from contracts.text import percent, visible
+from pipeline import preconditions
 
 if TYPE_CHECKING:
     from inference.prediction_files import Written

@@ -8,16 +8,16 @@ import time
 import traceback
 from typing import TYPE_CHECKING
 
-from cli import run
 from cli.arguments import EXIT_STATUSES, ExitStatus, add_root, examples
 from cli.console import Console, console, without_library_noise
-from cli.run import say_killed, show, write_page
+from cli.run import exit_status, show
 from cli.terminal import say_loading
 from contracts import files
 from contracts.layout import Layout, new_run_id, run_lock
 from pipeline import run_record
 from pipeline.identity import node_code
 from pipeline.run_record import Outcome, Start
+from pipeline.whole_run import paragraph, say_killed, status_of, write_page
 from pipeline_config import require
 
 if TYPE_CHECKING:
@@ -104,16 +104,17 @@ def _walk_and_record(found, job, start: Start, layout: Layout, shown: Console) -
     except (Exception, KeyboardInterrupt) as caught:
         traceback.print_exception(caught)  # to descriptor 2, which is the log file
         error = caught
-    status, exit_status, words, node = "finished", ExitStatus.FINISHED, None, None
+    status, words, node = "finished", None, None
     if error is not None:
-        (status, exit_status), words = run.classify(error), run.paragraph(error)
+        status, words = status_of(error), paragraph(error)
         node = getattr(error, "node", shown.node)
     outcome = Outcome(status, time.monotonic() - started, words, node)
     reports, because = run_record.read_reports(executions), {one.node: [NO_CACHE] for one in executions}
     record = run_record.build(start, outcome, executions, reports, shown.seconds, because)
     files.write_json(layout.run(start.run_id) / "run.json", record)
     write_page(record, executions, layout, shown)
-    show(record, exit_status, layout, shown)
-    if exit_status == ExitStatus.INTERRUPTED:
+    ended = exit_status(error)
+    show(record, ended, layout, shown)
+    if ended == ExitStatus.INTERRUPTED:
         shown.fail(f"Interrupted in {node}. A rehearsal has no cache: the next one starts from the beginning.")
-    return exit_status
+    return ended

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import rich.console
 
-from cli import crontab, last_run, preconditions, scheduled_command, settings
+from cli import crontab, last_run, scheduled_command
 from cli.arguments import (
     EXIT_STATUSES,
     ExitStatus,
@@ -32,6 +32,7 @@ from cli.terminal import say_loading
 from contracts.layout import Layout
 from contracts.source_code import PROJECT
 from contracts.text import visible
+from pipeline import preconditions, settings
 from pipeline_config import Config, require
 from vertex.target import Target, require_place
 

@@ -4,7 +4,6 @@ import argparse
 import json
 import os
 
-from cli import preconditions
 from cli.arguments import (
     EXIT_STATUSES,
     ExitStatus,
@@ -19,6 +18,7 @@ from cli.arguments import (
 from cli.console import without_library_noise
 from cli.terminal import say_loading
 from contracts import files
+from pipeline import preconditions
 from pipeline_config import Config, Worker, require
 from registry.backend import CHAMPION
 from vertex.target import DATAFLOW, Target

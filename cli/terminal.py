@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import rich.console
 import rich.progress
 
-from cli import full_disk
 from cli.arguments import ExitStatus
 from cli.console import without_library_noise
 from cli.program import as_typed
 from components.errors import DataRefused, SourceNotFound
 from contracts.text import visible
+from pipeline import full_disk
 from registry.backend import RegistryError
 
 if TYPE_CHECKING:

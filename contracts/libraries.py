@@ -56,6 +56,6 @@ def set_variables_or_check() -> None:
         others = found.items() - NEEDED.items()
         wrong = ", ".join(f"{name} {value!r} instead of {NEEDED[name]!r}" for name, value in sorted(others))
         raise WrongKerasSettings(
-            f"Keras was imported before, with {wrong}; import `inference` before Keras, which then has the right settings "
-            "whatever keras.json and KERAS_BACKEND say, or use it in a process of its own"
+            f"Keras was imported before, with {wrong}; import `inference`, or call `pipeline.run`, before Keras is imported, "
+            "which then has the right settings whatever keras.json and KERAS_BACKEND say, or use it in a process of its own"
         )

@@ -8,9 +8,10 @@ import sys
 import pytest
 from tiny import PROJECT
 
-from cli import doctor, surroundings
+from cli import doctor
 from cli.doctor import Finding, line
 from contracts.layout import Layout, point_latest_at, run_lock
+from pipeline import surroundings
 from pipeline_config import ConfigurationError
 
 

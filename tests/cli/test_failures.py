@@ -5,6 +5,7 @@ import pytest
 from cli import run
 from cli.arguments import ExitStatus
 from components.errors import DataRefused, SourceNotFound
+from pipeline.whole_run import paragraph, status_of
 from pipeline_config import ConfigurationError
 
 
@@ -16,7 +17,7 @@ from pipeline_config import ConfigurationError
     (KeyboardInterrupt(), "interrupted", 130),
 ])  # fmt: skip
 def test_each_kind_of_error_has_its_exit_status(error, status, number):
-    assert run.classify(error) == (status, number)
+    assert (status_of(error), run.exit_status(error)) == (status, number)
 
 
 def test_our_own_error_is_found_below_what_libraries_wrap_around_it():
@@ -28,11 +29,11 @@ def test_our_own_error_is_found_below_what_libraries_wrap_around_it():
             raise RuntimeError("while running 'Map'\n" * 50) from refused
     except RuntimeError as error:
         wrapped = error
-    assert run.classify(wrapped)[1] == ExitStatus.DATA_REFUSED
-    assert run.paragraph(wrapped) == "class 'rose' has no photograph"
+    assert run.exit_status(wrapped) == ExitStatus.DATA_REFUSED
+    assert paragraph(wrapped) == "class 'rose' has no photograph"
 
 
 def test_a_library_s_error_is_one_paragraph_with_its_type():
-    text = run.paragraph(ValueError("first line\n\n  second\tline\n" + "x" * 5000))
+    text = paragraph(ValueError("first line\n\n  second\tline\n" + "x" * 5000))
     assert text.startswith("ValueError: first line second line x") and "\n" not in text
     assert len(text) < 700

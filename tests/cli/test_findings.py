@@ -9,8 +9,8 @@ import pytest
 
 import pipeline_config
 from cli import doctor, doctor_libraries, doctor_machine
-from cli.settings import configuration
 from contracts.layout import Layout, run_lock
+from pipeline.settings import configuration
 
 
 @pytest.mark.parametrize(("version", "level"), [((3, 10, 14), "fail"), ((3, 11, 0), "ok"), ((3, 13, 9), "ok"), ((3, 14, 0), "fail")])

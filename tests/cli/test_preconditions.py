@@ -9,10 +9,11 @@ import sys
 import pytest
 
 import pipeline_config
-from cli import arguments, preconditions, settings
+from cli import arguments
 from cli.main import main, parser
 from cli.terminal import say_loading
 from contracts.layout import Layout
+from pipeline import preconditions, settings
 from pipeline_config import ConfigurationError
 
 CRON = ("schedule", "create", "w", "--local", "--cron", "0 3 * * 1")

@@ -11,6 +11,7 @@ folder whose `runs/` is that of a finished run, as a reader has it after `make r
     elsewhere      another program's command, for another machine: bash found its syntax right, nothing more
 """
 
+import inspect
 import os
 import pathlib
 import re
@@ -22,8 +23,11 @@ import types
 import pytest
 from tiny import PATIENCE_SECONDS
 
+import pipeline
 from cli import arguments, doctor_libraries
 from cli.main import main, parser
+from contracts.layout import Layout
+from pipeline import in_python, whole_run
 from tests.docs import documents
 
 PROJECT = documents.PROJECT
@@ -193,6 +197,22 @@ def test_python_blocks_run_in_their_order(document, workplace, forked):
     process = forked.run(["-c", code], cwd=folder, env={**os.environ, "PYTHONPATH": str(PROJECT)}, capture_output=True, text=True,
                          timeout=PATIENCE_SECONDS)  # fmt: skip
     assert process.returncode == 0, process.stderr[-3000:]
+
+
+def test_the_ten_lines_that_run_the_pipeline_run(workplace, finished_run, monkeypatch, capsys):
+    """All but the run itself, which takes minutes: its arguments are checked, and its result is that of the finished run."""
+    (block,) = documents.blocks("py")
+    called = inspect.signature(pipeline.run)
+
+    def checked(*arguments, **options):
+        bound = called.bind(*arguments, **options).arguments
+        in_python._configuration(bound["preset"], {"data.source": bound["data"]}, bound["settings"], whole_run.Options())
+        return in_python.result(finished_run.record(0), Layout.at(str(finished_run.root)))
+
+    monkeypatch.setattr(in_python, "run", checked)
+    assert len([line for line in block.text.splitlines() if line]) <= 10
+    exec(compile(substituted(block.text, workplace[1]), str(block), "exec"), {})
+    assert "is champion" in capsys.readouterr().out
 
 
 def test_the_code_of_a_model_card_runs_beside_it(finished_run, forked, tmp_path):

@@ -12,9 +12,9 @@ from google.cloud.aiplatform_v1.types import JobState
 from google_server import server as faults
 from tfx.extensions.google_cloud_ai_platform import runner, training_clients
 
-from cli.settings import configuration
 from pipeline import vertex
 from pipeline.rehearsal.custom_job import LocalJobService
+from pipeline.settings import configuration
 
 TARGET = vertex.Target("a-project", "europe-west4", "gs://a-bucket", "host/flowers:1")
 PARENT = "projects/a-project/locations/europe-west4"

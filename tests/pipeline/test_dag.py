@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from cli.settings import configuration
 from pipeline import dag
 from pipeline.identity import EXECUTED, Origin, recipe
+from pipeline.settings import configuration
 
 CODE = {node: {f"{node}.py": "0123456789ab"} for node in EXECUTED}
 ORIGIN = Origin(data_fingerprint="print", code=CODE, packages={})

@@ -11,10 +11,9 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from PIL import Image
 from tiny import OPEN_GATE, PATIENCE_SECONDS, PROJECT, TINY
 
-from cli import preconditions
 from components.example_gen import records
 from components.example_gen.folder import open_folder
-from pipeline import engine
+from pipeline import engine, preconditions
 
 # Beam's own job server with two workers; it ends with its standard input.
 JOB_SERVER = """

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 import pipeline_config
-from cli.settings import configuration
 from pipeline import __version__
 from pipeline.identity import (
     EXECUTED,
@@ -22,6 +21,7 @@ from pipeline.identity import (
     settings_and_code,
 )
 from pipeline.local import photographs_moved
+from pipeline.settings import configuration
 
 CODE = {node: {f"{node}.py": "0123456789ab"} for node in EXECUTED}
 ORIGIN = Origin(data_fingerprint="f", code=CODE, packages={})

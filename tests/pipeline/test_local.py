@@ -4,10 +4,10 @@ import shutil
 
 import pytest
 
-from cli.settings import configuration
 from components.example_gen import known_content
 from contracts.layout import Layout
 from pipeline import local
+from pipeline.settings import configuration
 from pipeline_config import ConfigurationError
 from trainer import devices
 

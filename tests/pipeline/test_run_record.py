@@ -12,11 +12,11 @@ import rich.console
 
 from cli import summary
 from cli.program import as_typed
-from cli.settings import configuration
 from contracts.layout import Layout, new_run_id, point_latest_at
 from pipeline import run_record
 from pipeline.metadata import Execution
 from pipeline.run_record import Outcome, Start
+from pipeline.settings import configuration
 
 START = Start("20260131-184502-3fa9", "2026-01-31T18:45:02+00:00", configuration("quick"))
 POINT = {"mean": 0.5, "deviation": 0.05, "draws": [0.45, 0.55]}

@@ -15,7 +15,6 @@ from kfp import dsl
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 import pipeline_config
-from cli.settings import configuration
 from cli.submit import as_text
 from components import exclusive_pretrain
 from components.pusher.component import PIPELINE_JOB_NAME
@@ -23,6 +22,7 @@ from components.report import entry_point
 from contracts import how_to_run
 from pipeline import vertex
 from pipeline.identity import node_code
+from pipeline.settings import configuration
 from pipeline_config import ConfigurationError
 from registry.opening import open_registry
 from trainer import pretrain

@@ -5,10 +5,10 @@ import pathlib
 
 import pytest
 
-from cli.settings import configuration
 from contracts.content_hash import content_hash
 from contracts.layout import Layout
 from pipeline.local import with_warm_start
+from pipeline.settings import configuration
 from pipeline_config import ConfigurationError
 from registry import publishing
 from registry.mlflow_backend import MlflowBackend

@@ -7,7 +7,7 @@ import typing
 
 import pytest
 
-from cli import settings
+from pipeline import settings
 from pipeline_config import PRESETS, ConfigurationError
 
 

@@ -10,12 +10,12 @@ import tempfile
 import pytest
 from tiny import OPEN_GATE, PATIENCE_SECONDS, PROJECT, TINY
 
-from cli import surroundings
+from pipeline import surroundings
 from pipeline_config import ConfigurationError
 
 OPENS = """
 import sys
-from cli.surroundings import open_standard_streams
+from pipeline.surroundings import open_standard_streams
 open_standard_streams()
 file = open(sys.argv[1], "w")
 assert file.fileno() > 2

@@ -6,12 +6,14 @@ names what was there on another machine, a sandbox has no shared memory.
 
 import atexit
 import contextlib
+import functools
 import io
 import multiprocessing
 import os
 import pathlib
 import sys
 import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TextIO
 
 from pipeline_config import ConfigurationError
@@ -35,6 +37,20 @@ def open_standard_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # the lowest free number, which is this one
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, "w" if number else "r", closefd=False))
+
+
+@contextlib.contextmanager
+def without_arguments() -> Iterator[None]:
+    """Hides the arguments from libraries during the block: TFX and Beam read sys.argv, where -v means something else to absl.
+
+    A notebook's process has arguments of its own, such as -f.
+    """
+    given = sys.argv
+    sys.argv = given[:1]
+    try:
+        yield
+    finally:
+        sys.argv = given
 
 
 def require_working_directory() -> None:
@@ -69,6 +85,7 @@ def require_temporary_folder() -> str:
 CONVERTED = "__autograph_generated_file"
 
 
+@functools.cache  # once a process
 def leave_no_bytecode() -> None:
     """Removes at the end of the process what Python keeps beside those modules, of which TensorFlow then removes the source alone."""
     # What is registered first is called last: TensorFlow registers its own when it converts.
@@ -94,6 +111,28 @@ def require_semaphores() -> None:
             f"there are no semaphores ({error.strerror}), as /dev/shm is missing, full or closed to this user; mount a tmpfs "
             "there, and give a container its own shared memory (--shm-size)"
         ) from None
+
+
+@contextlib.contextmanager
+def descriptors_to(file: pathlib.Path, numbers: Sequence[int] = (1, 2)) -> Iterator[None]:
+    """For the block, lets descriptors (1: standard output, 2: error) write at the end of `file`, whoever writes to them."""
+    with contextlib.ExitStack() as kept, open(file, "ab", buffering=0) as log:
+        before = {number: os.dup(number) for number in numbers}
+        for copy in before.values():
+            kept.callback(os.close, copy)
+        _point({number: log.fileno() for number in numbers})
+        try:
+            yield
+        finally:
+            _point(before)
+
+
+def _point(targets: Mapping[int, int]) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):  # a log on a full disk must not keep the terminal from its owner
+            stream.flush()
+    for number, target in targets.items():
+        os.dup2(target, number)
 
 
 class _MayGoAway(io.FileIO):

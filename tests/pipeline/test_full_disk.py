@@ -11,10 +11,10 @@ import pytest
 from tiny import OPEN_GATE, PATIENCE_SECONDS, PROJECT, TINY
 
 import pipeline_config
-from cli import full_disk, main, preconditions, run
+from cli import main, run
 from contracts import files
 from contracts.layout import Layout
-from pipeline import local, run_record
+from pipeline import full_disk, local, preconditions, run_record
 
 ROOM = "200m"  # of the small file system; a tiny run takes some 20
 
@@ -55,7 +55,7 @@ def test_a_verb_ends_in_one_line(tmp_path, monkeypatch, capsys):
     def fails(*arguments):
         raise full()
 
-    monkeypatch.setattr(main, "_arguments_are_ours", fails)
+    monkeypatch.setattr(main, "without_arguments", fails)
     assert main.main(["registry", "list", "--root", str(tmp_path)]) == 1
     said = capsys.readouterr().err
     assert said.startswith("flowers: the disk is full: ") and said.count("\n") == 1
@@ -76,7 +76,7 @@ def test_a_run_that_finds_no_room_leaves_no_trace_of_having_begun(tmp_path, monk
 
     monkeypatch.setattr(full_disk.pathlib.Path, "write_bytes", fails)
     with pytest.raises(OSError, match="No space left"):
-        run.run(pipeline_config.QUICK, Layout.at(str(tmp_path)), run.Options(output=run.Output.QUIET))
+        run.run(pipeline_config.QUICK, Layout.at(str(tmp_path)), output=run.Output.QUIET)
     assert not list((tmp_path / "runs").iterdir()) and not (tmp_path / "latest").exists()
 
 
@@ -88,7 +88,7 @@ def test_a_run_whose_disk_is_full_is_recorded_as_failed_in_the_room_that_was_kep
         raise wrapped()
 
     monkeypatch.setattr(local, "prepare", fails)
-    assert run.run(pipeline_config.QUICK, layout, run.Options(output=run.Output.QUIET)) == 1
+    assert run.run(pipeline_config.QUICK, layout, output=run.Output.QUIET) == 1
     record = files.read_json(layout.latest / "run.json")
     assert record["status"] == "failed" and record["error"].startswith("the disk is full: ")
     assert len(seen) == 1 and not list(layout.root.rglob(".reserve"))
@@ -104,7 +104,7 @@ def test_the_reserve_of_a_run_that_was_killed_is_given_back_by_the_next(tmp_path
         raise ValueError("x")
 
     monkeypatch.setattr(local, "prepare", fails)
-    assert run.run(pipeline_config.QUICK, layout, run.Options(output=run.Output.QUIET)) == 1
+    assert run.run(pipeline_config.QUICK, layout, output=run.Output.QUIET) == 1
     assert files.read_json(layout.run("20260101-000000-0000") / "run.json")["status"] == "killed"
     assert not list(layout.root.rglob(".reserve"))
 

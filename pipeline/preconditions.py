@@ -11,12 +11,14 @@ import os
 import pathlib
 import socket
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from cli.full_disk import NUMBERS
 from components.example_gen import names
 from contracts.layout import Layout
 from contracts.text import visible
+from pipeline import contradictions, settings
+from pipeline.contradictions import Way
+from pipeline.full_disk import NUMBERS
 from pipeline_config import Config, ConfigurationError, Data
 
 # The presets for photographs of one's own. Without --data they would train for up to hours on flowers that the project draws
@@ -32,6 +34,27 @@ HIDING = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
 JOB_SERVER_SECONDS = 5
 # gRPC is spoken over HTTP/2, whose client begins with these and whose server with settings too (RFC 9113, sections 3.4 and 6.5).
 HTTP_2_PREFACE, SETTINGS_FRAME = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+
+
+def configuration(preset: str, options: Mapping[str, str | None], overrides: Sequence[str], way: Way) -> Config:
+    """The configuration that was asked for, in which every setting that was given counts.
+
+    Args:
+      preset: its name.
+      options: value by setting, of those that have an option of their own; None where it was not given.
+      overrides: KEY=VALUE of all others.
+      way: how it is to be run.
+
+    Raises:
+      ConfigurationError: an unknown preset or key, an invalid value, a setting that would have no effect or is given twice, or no
+        source where the preset needs one.
+    """
+    require_agreement(options, overrides)
+    given = [*(f"{key}={value}" for key, value in options.items() if value is not None), *overrides]
+    config = settings.configuration(preset, given)
+    contradictions.require_none(config, given, way)
+    require_data_named(config, given)
+    return settings.for_warm_start(config, given) if way.warm_start else config
 
 
 def require_data_named(config: Config, overrides: Iterable[str]) -> None:

@@ -4,9 +4,10 @@ import fnmatch
 
 import pytest
 
-from cli import arguments, settings
-from cli.contradictions import RULES, Way, require_none
+from cli import arguments
 from cli.main import parser
+from pipeline import settings
+from pipeline.contradictions import RULES, Way, require_none
 from pipeline_config import ConfigurationError
 
 PLACE = ("--project", "p", "--region", "r", "--bucket", "gs://b", "--image", "i")
