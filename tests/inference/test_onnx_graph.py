@@ -11,7 +11,8 @@ onnxruntime = pytest.importorskip("onnxruntime", reason="the format onnx needs o
 import keras
 
 from inference import onnx_graph
-from pipeline_config import Embedding
+from inference.export import EQUAL, difference_of
+from pipeline_config import GPU, Embedding
 from trainer.export import convertible, untrained_network
 
 EVERYTHING = Embedding(resolution=16, photograph_side=24, stages=2, pooling=("mean", "deviation", "maximum"), mirrored=True)
@@ -35,6 +36,27 @@ def test_every_architecture_computes_the_same(backbone, stem):
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
     assert np.ptp(expected) > 0.01
     assert session.get_modelmeta().custom_metadata_map["classes"] == "a\nb"
+
+
+@pytest.mark.slow
+def test_the_network_of_the_gpu_preset_computes_the_same_as_it_is():
+    """ResNet-50 at its full width and 224 pixels, which is of bottlenecks; batches of one and of two."""
+    settings = GPU.pretrain
+    record = {"backbone": settings.backbone, "width": settings.width, "stem": settings.stem, "seed": 3, "embedding": dataclasses.asdict(GPU.embedding)}
+    network = untrained_network(record)
+    random = np.random.default_rng(0)
+    # Only those of normalisations, of which the last of each block is 0 at first: with all weights moved it would overflow.
+    network.set_weights([weight + random.uniform(0.05, 0.2, weight.shape).astype(np.float32) if weight.ndim == 1 else weight
+                         for weight in network.get_weights()])  # fmt: skip
+    assert settings.backbone == "resnet50" and network.output_shape == (None, 2048)
+    graph = onnx_graph.convert(convertible(network, record), takes="pixels", gives="embedding", properties={})
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    photographs = random.random((2, 224, 224, 3), np.float32)
+    expected = np.asarray(network(photographs))
+    for count in (1, 2):
+        (found,) = session.run(["embedding"], {"pixels": photographs[:count]})
+        assert difference_of(found, expected[:count]) <= EQUAL
+    assert np.ptp(expected) > 0.01 and np.abs(expected[0] - expected[1]).max() > 0.01
 
 
 def test_an_unknown_layer_is_named():
