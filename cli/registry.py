@@ -12,7 +12,7 @@ from cli.registry_versions import wrong
 from contracts.layout import Layout
 from contracts.text import visible
 from pipeline_config import require
-from registry import lifecycle, reading
+from registry import lifecycle, mlflow_backend, reading
 from registry.backend import Backend, RegistryError
 from registry.champions import ChampionChange
 from vertex.target import BUCKET, require_place
@@ -51,7 +51,10 @@ def add(verbs) -> None:
     pruning.add_argument("--dry-run", action="store_true", help="only print what would be deleted")
     pruning.set_defaults(verb=lambda parsed: prune(_open(parsed), parsed.keep, parsed.dry_run))
 
-    for action in (listing, showing, verifying, promoting, rolling_back, pruning):
+    repairing = actions.add_parser("repair", help="complete what a crash, a move of DIR or an earlier release left, as a run does")
+    repairing.set_defaults(verb=lambda parsed: repair(_open(parsed)))
+
+    for action in (listing, showing, verifying, promoting, rolling_back, pruning, repairing):
         _add_place(action)
 
     page = actions.add_parser("ui", help="serve MLflow's page of the registry, to this machine only")
@@ -81,7 +84,10 @@ def _open(parsed: argparse.Namespace) -> Backend:
     name = pipeline_config.Registry(name=parsed.name).name  # checked as the setting is
     from registry.opening import open_registry
 
-    return open_registry(_place(parsed), name)
+    opened = open_registry(_place(parsed), name)
+    if not parsed.vertex:
+        mlflow_backend.relocate(opened.place)
+    return opened
 
 
 def _place(parsed: argparse.Namespace) -> str:
@@ -159,6 +165,16 @@ def prune(registry: Backend, keep: int, dry_run: bool) -> ExitStatus:
         print(f"version {version.version}: {'would be deleted' if dry_run else 'deleted'} ({version.path})")
     if not pruning.pruned:
         print("nothing to delete")
+    return ExitStatus.FINISHED
+
+
+def repair(registry: Backend) -> ExitStatus:
+    """Completes what is unfinished, and gives versions of earlier releases what makes them models of MLflow."""
+    with without_library_noise():
+        completed = lifecycle.repair(registry)
+    for version in completed:
+        print(f"version {version.version}: is a model of MLflow now ({version.path})")
+    print(f"{registry.name} at {registry.place} is in order; `flowers registry verify` compares its files")
     return ExitStatus.FINISHED
 
 

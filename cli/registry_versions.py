@@ -20,6 +20,7 @@ from registry.backend import (
     CONTENT_HASH,
     EVAL_SPLIT,
     FIGURE,
+    MLMODEL_HASH,
     PROBE_CONTENT_HASH,
     RUN_ID,
     WITHHELD,
@@ -49,6 +50,8 @@ def lines(version: Version, history: list[ChampionChange]) -> Iterator[str]:
     yield f"  registered    {version.created:%Y-%m-%d %H:%M:%S} UTC"
     yield f"  files         {version.path}"
     yield f"  model card    {posixpath.join(version.path, 'MODEL_CARD.md')}"
+    if not version.tags.get(MLMODEL_HASH):
+        yield "  with MLflow   not loadable yet, as an earlier release registered it: `flowers registry repair` changes that"
     yield "Lineage"
     for title, tags in LINEAGE:
         known = [f"{name} {version.tags[tag]}".strip() for name, tag in tags if version.tags.get(tag)]

@@ -26,6 +26,7 @@ CONTENT_HASH = "content_hash"  # of the backbone directory, by contracts.content
 PROBE_CONTENT_HASH = "probe_content_hash"  # of the probe directory
 BASELINE_VERSION = "baseline_version"  # the champion that this version was judged against; empty: there was none
 CARD_HASH = "card_sha256"  # SHA-256 of MODEL_CARD.md
+MLMODEL_HASH = "mlmodel_sha256"  # of the files that make it a model of MLflow; missing in versions without them
 WITHHELD = "champion_withheld"  # why a blessed version did not become champion when it was published; empty: it did
 ACCURACY = "accuracy"  # of the probe on the eval split, in [0, 1], as the gate measured it
 FIGURE = "figure"  # by which the gate judged it (gate.metric), in [0, 1]; missing in earlier versions: ACCURACY

@@ -6,13 +6,14 @@ tf.io.gfile, without renaming directories, so that object stores work too.
 
 import logging
 import posixpath
+from collections.abc import Mapping
 
 import tensorflow as tf
 
 from contracts import model_files
 from contracts.content_hash import content_hash
-from contracts.files import read_json, size_and_sha256, write_json, write_text
-from registry.backend import CARD_HASH, CONTENT_HASH, PROBE_CONTENT_HASH, RegistryError
+from contracts.files import UNFINISHED, json_sha256, read_json, size_and_sha256, write_json, written
+from registry.backend import CARD_HASH, CONTENT_HASH, MLMODEL_HASH, PROBE_CONTENT_HASH, RegistryError
 
 logger = logging.getLogger(__name__)
 
@@ -20,20 +21,29 @@ MANIFEST = "manifest.json"
 BACKBONE = "backbone"
 PROBE = "probe"
 MODEL_CARD = "MODEL_CARD.md"
+# What makes a version a model of MLflow (mlflow_model): MLmodel, and what it names.
+MLFLOW_CODE, MLFLOW_ENVIRONMENT, MLFLOW_EXAMPLE = "mlflow_code.zip", "python_env.yaml", "input_example.json"
+MLFLOW_FILES = ("MLmodel", "requirements.txt", MLFLOW_ENVIRONMENT, MLFLOW_EXAMPLE, MLFLOW_CODE)
+# MLflow's client writes this file, the name and the number of the version, into each model that it loads from a local disk, and
+# nobody reads it.
+WRITTEN_BY_MLFLOW = "registered_model_meta"
 
 
-def publish_files(target: str, backbone: str, probe: str, identity: dict[str, str], card: str) -> str:
-    """Copies the two directories to target/backbone and target/probe, writes target/MODEL_CARD.md, then target/manifest.json.
+def publish_files(
+    target: str, backbone: str, probe: str, identity: dict[str, str], card: str, model: Mapping[str, bytes] | None = None
+) -> dict[str, str]:
+    """Copies the two directories to target/backbone and target/probe, writes the other files, and then target/manifest.json.
 
     A complete and undamaged copy at `target` is left alone, its card included; anything else there is replaced.
 
     Args:
       target, backbone, probe: directories.
-      identity: the directories' content hashes, see `differences`; with CARD_HASH where the registry has one.
+      identity: the directories' content hashes, see `differences`; with CARD_HASH and MLMODEL_HASH where the registry has them.
       card: text of the model card.
+      model: content of MLFLOW_FILES by name; None for none.
 
     Returns:
-      SHA-256 (hex) of the card that is in place now.
+      CARD_HASH and, if there are MLFLOW_FILES, MLMODEL_HASH of what is in place now.
 
     Raises:
       RegistryError: what was copied does not have the given content hashes (`contracts.content_hash`); nothing is published.
@@ -41,7 +51,7 @@ def publish_files(target: str, backbone: str, probe: str, identity: dict[str, st
     if tf.io.gfile.exists(target):
         problems = differences(target, identity) or _without_card(target)
         if not problems:
-            return _manifest(target)["files"][MODEL_CARD]["sha256"]
+            return _hashes(_manifest(target)["files"])
         logger.info("Replacing an incomplete or damaged copy at %s (%s: %s).", target, *problems[0])
         remove(target)
     files = {}
@@ -53,13 +63,23 @@ def publish_files(target: str, backbone: str, probe: str, identity: dict[str, st
             raise RegistryError(
                 f"the {folder} at {source} changed while it was copied: content hash {copied}, expected {expected}; run again"
             )
-    write_text(posixpath.join(target, MODEL_CARD), card)
-    size, digest = size_and_sha256(posixpath.join(target, MODEL_CARD))
-    files[MODEL_CARD] = {"bytes": size, "sha256": digest}
+    for name, content in {MODEL_CARD: card.encode(), **(model or {})}.items():
+        files[name] = _write(target, name, content)
     hashes = {key: identity[key] for key in (CONTENT_HASH, PROBE_CONTENT_HASH)}
     manifest = {"schema_version": 1, **hashes, "files": files}
     write_json(posixpath.join(target, MANIFEST), manifest)
-    return digest
+    return _hashes(files)
+
+
+def add_model(target: str, model: Mapping[str, bytes]) -> str:
+    """Adds MLFLOW_FILES to a version that was published without them, and then to its manifest; returns MLMODEL_HASH of them.
+
+    Until the registry has that hash they do not count (`differences`), so that after a crash this can be done again.
+    """
+    manifest = _manifest(target)
+    manifest["files"] |= {name: _write(target, name, content) for name, content in model.items()}
+    write_json(posixpath.join(target, MANIFEST), manifest)
+    return _hashes(manifest["files"])[MLMODEL_HASH]
 
 
 def differences(target: str, identity: dict[str, str]) -> list[tuple[str, str]]:
@@ -68,8 +88,8 @@ def differences(target: str, identity: dict[str, str]) -> list[tuple[str, str]]:
     Args:
       target: a version's directory.
       identity: the content hashes that the registry has, under CONTENT_HASH, PROBE_CONTENT_HASH and, unless the version is older
-        than model cards, CARD_HASH. They are compared with the manifest and with the files, so that files and manifest changed
-        together are noticed too.
+        than them, CARD_HASH and MLMODEL_HASH. They are compared with the manifest and with the files, so that files and manifest
+        changed together are noticed too.
     """
     if not tf.io.gfile.exists(target):
         return [(".", "the directory is missing")]
@@ -81,7 +101,9 @@ def differences(target: str, identity: dict[str, str]) -> list[tuple[str, str]]:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         return [(MANIFEST, f"not a manifest ({error})")]
 
-    present = set(_walk(target)) - {MANIFEST}
+    present = set(_walk(target)) - {MANIFEST, WRITTEN_BY_MLFLOW}
+    if not identity.get(MLMODEL_HASH):  # an addition that was interrupted, which the next one replaces
+        present -= {name + end for name in (*MLFLOW_FILES, MANIFEST) for end in ("", UNFINISHED)} - listed.keys()
     problems = [(path, "missing") for path in sorted(listed.keys() - present)]
     problems += [(path, "not part of what was registered") for path in sorted(present - listed.keys())]
     for path in sorted(present & listed.keys()):
@@ -98,9 +120,10 @@ def differences(target: str, identity: dict[str, str]) -> list[tuple[str, str]]:
         # Where a file differs, the hash of the directory says nothing new.
         if not any(path.startswith(folder + "/") for path, _ in problems) and content_hash(directory) != identity[key]:
             problems.append((folder, f"content hash {content_hash(directory)}, the registry has {identity[key]}"))
-    card, registered = listed.get(MODEL_CARD, (0, ""))[1], identity.get(CARD_HASH)
-    if registered and card != registered:
-        problems.append((MODEL_CARD, f"SHA-256 {card or 'missing'} in the manifest, the registry has {registered}"))
+    hashes = _hashes(manifest["files"])
+    for name, key in ((MODEL_CARD, CARD_HASH), (MLFLOW_FILES[0], MLMODEL_HASH)):
+        if identity.get(key) and hashes.get(key) != identity[key]:
+            problems.append((name, f"SHA-256 {hashes.get(key, 'missing')} in the manifest, the registry has {identity[key]}"))
     return problems
 
 
@@ -132,6 +155,22 @@ def remove(directory: str) -> None:
 
 def _manifest(target: str) -> dict:
     return read_json(posixpath.join(target, MANIFEST))
+
+
+def _hashes(files: Mapping[str, Mapping]) -> dict[str, str]:
+    """What the registry keeps of the files in a manifest besides the content hashes: CARD_HASH and MLMODEL_HASH, if it has them."""
+    model = {name: files[name]["sha256"] for name in MLFLOW_FILES if name in files}
+    card = {CARD_HASH: files[MODEL_CARD]["sha256"]} if MODEL_CARD in files else {}
+    return card | ({MLMODEL_HASH: json_sha256(model)} if model else {})
+
+
+def _write(target: str, name: str, content: bytes) -> dict:
+    """Writes a file, and returns its entry in the manifest."""
+    path = posixpath.join(target, name)
+    with written(path) as file:
+        file.write(content)
+    size, digest = size_and_sha256(path)
+    return {"bytes": size, "sha256": digest}
 
 
 def _without_card(target: str) -> list[tuple[str, str]]:

@@ -90,12 +90,19 @@ def prune(registry: Backend, keep: int, dry_run: bool = False) -> Pruning:
         return pruning
 
 
-def repair(registry: Backend) -> None:
-    """Completes what a crash left: enters a champion whose alias had moved, deletes files that belong to no version."""
-    if registry.versions():
-        with registry.writing():
-            champions.reconcile(registry)
-            _remove_leftovers(registry)
+def repair(registry: Backend) -> list[Version]:
+    """Completes what a crash left: enters a champion whose alias had moved, deletes files that belong to no version.
+
+    Versions of earlier releases get the files that make them models of MLflow; those that did are returned.
+    """
+    if not registry.versions():
+        return []
+    from registry import older_versions  # imports TensorFlow
+
+    with registry.writing():
+        champions.reconcile(registry)
+        _remove_leftovers(registry)
+        return older_versions.complete(registry)
 
 
 def _chosen(versions: list[Version], history: Sequence[ChampionChange], keep: int) -> Pruning:

@@ -1,10 +1,10 @@
 """The backend for one machine: MLflow's model registry on SQLite, the files beside it.
 
-    DIR/registry/mlflow.db                      names, versions, tags, the alias `champion`
-    DIR/registry/versions/CONTENT_HASH/         backbone/, probe/, MODEL_CARD.md and, written last, manifest.json
+    DIR/registry/mlflow.db                      names, versions, tags, the alias `champion`; runs (mlflow_runs)
+    DIR/registry/versions/CONTENT_HASH/         backbone/, probe/, MODEL_CARD.md, MLmodel and its like; written last, manifest.json
     DIR/registry/lock                           held by the writer
 
-Paths are stored relative to DIR/registry, so that DIR can be moved or restored elsewhere as a whole. MLflow numbers the versions
+DIR can be moved or restored elsewhere as a whole (`mlflow_places`). MLflow numbers the versions
 of a name from 1 and keeps the row of a deleted one, so that no number comes twice. MLflow is imported on first use (it takes
 seconds), never with this module, and its telemetry stays off.
 """
@@ -18,7 +18,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from contracts import files
-from registry.backend import RegistryError, Version
+from registry import mlflow_places
+from registry.backend import RUN_ID, RegistryError, Version
+from registry.mlflow_places import VERSIONS
 from registry.schema import require_usable, uri
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 DATABASE = "mlflow.db"
+RUN_TAG = "flowers.run_id"  # of a run of MLflow: the run of the pipeline that it is
 LOCK = "lock"
 OFFERED = "versions.json"
 
@@ -77,7 +80,7 @@ def create(directory: str) -> None:
     for leftover in os.listdir(registry_path(directory)):
         if leftover.startswith(DATABASE) and ".unfinished" in leftover:
             os.remove(os.path.join(registry_path(directory), leftover))
-    _prepare_import()
+    prepare_import()
     from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 
     SqlAlchemyStore(uri(unfinished)).engine.dispose()
@@ -111,21 +114,26 @@ def offered(directory: str) -> dict[str, list[str]]:
     return {}
 
 
+def relocate(directory: str) -> None:
+    """Lets MLflow's own client find the files of versions after DIR was moved: `mlflow_places.relocate`, where there is a registry."""
+    if exists(directory):
+        require_usable(database := os.path.join(registry_path(directory), DATABASE))
+        mlflow_places.relocate(directory, database)
+
+
 def _client(database: str) -> "MlflowClient":
-    _prepare_import()
+    prepare_import()
     from mlflow import MlflowClient
 
     return MlflowClient(tracking_uri=uri(database), registry_uri=uri(database))
 
 
-def _prepare_import() -> None:
+def prepare_import() -> None:
+    """To be called before MLflow is imported."""
     # Both are read when mlflow is imported: usage reports are not ours to send, and its own stderr handler would break into
     # the run's display.
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["MLFLOW_CONFIGURE_LOGGING"] = "false"
-
-
-VERSIONS = "versions"  # directory below DIR/registry
 
 
 @dataclass(frozen=True)
@@ -167,6 +175,7 @@ class MlflowBackend:
     def writing(self) -> Iterator[None]:
         with lock(self.directory):
             create(self.directory)
+            relocate(self.directory)
             client = connect(self.directory)
             if not client.search_registered_models(f"name = '{self.name}'"):
                 client.create_registered_model(self.name)
@@ -174,11 +183,14 @@ class MlflowBackend:
             yield
 
     def files_path(self, content_hash: str) -> str:
-        return os.path.join(registry_path(self.directory), VERSIONS, content_hash)
+        return mlflow_places.version_files(self.directory, content_hash)
 
     def create_version(self, content_hash: str, tags: Mapping[str, str]) -> str:
         # One transaction: no reader sees the version without its tags.
-        made = connect(self.directory).create_model_version(self.name, f"{VERSIONS}/{content_hash}", tags=dict(tags))
+        client = connect(self.directory)
+        made = client.create_model_version(
+            self.name, mlflow_places.version_address(self.directory, content_hash), run_id=_run(client, tags.get(RUN_ID, "")),
+            tags=dict(tags))  # fmt: skip
         self._offer()
         return str(made.version)
 
@@ -198,7 +210,7 @@ class MlflowBackend:
 
     def leftovers(self) -> list[str]:
         # Of all names: two registered models that hold the same backbone share its files.
-        used = {os.path.basename(entry.source) for entry in _all_entries(connect(self.directory), "")}
+        used = {os.path.basename(entry.source.rstrip("/")) for entry in _all_entries(connect(self.directory), "")}
         versions = os.path.join(registry_path(self.directory), VERSIONS)
         present = os.listdir(versions) if os.path.isdir(versions) else []
         return [os.path.join(versions, folder) for folder in sorted(set(present) - used)]
@@ -220,9 +232,16 @@ class MlflowBackend:
             version=str(entry.version),
             aliases=tuple(sorted(alias for alias, version in aliases.items() if version == str(entry.version))),
             tags=dict(entry.tags),
-            path=os.path.join(registry_path(self.directory), entry.source),
+            path=mlflow_places.files_of(self.directory, entry.source),
             created=datetime.datetime.fromtimestamp(entry.creation_timestamp / 1000, datetime.UTC),
         )
+
+
+def _run(client: "MlflowClient", run_id: str) -> str | None:
+    """MLflow's id of the run that a run of the pipeline is in the same database; None if it is not there."""
+    experiments = [one.experiment_id for one in client.search_experiments()]
+    found = client.search_runs(experiments, f"tags.`{RUN_TAG}` = '{run_id}'", max_results=1) if run_id and experiments else []
+    return found[0].info.run_id if found else None
 
 
 def _all_entries(client: "MlflowClient", condition: str) -> "list[ModelVersion]":

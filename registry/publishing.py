@@ -4,7 +4,7 @@ One writer at a time. A crash anywhere leaves the former champion readable, and 
 """
 
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from contracts.text import percent
@@ -17,6 +17,7 @@ from registry.backend import (
     CONTENT_HASH,
     EVAL_SPLIT,
     FIGURE,
+    MLMODEL_HASH,
     PROBE_CONTENT_HASH,
     RUN_ID,
     WITHHELD,
@@ -46,6 +47,7 @@ def publish(
     tags: dict[str, str],
     judged_against: str | None,
     card: str,
+    model: Mapping[str, bytes] | None = None,
     withheld: str = "",
 ) -> Publication:
     """Registers a blessed backbone with its probe and makes it champion, unless the gate withholds that.
@@ -62,7 +64,9 @@ def publish(
       tags: names to text, besides those that the registry sets itself; FIGURE (or ACCURACY), EVAL_SPLIT and RUN_ID are read here.
       judged_against: version that was champion when the gate judged; None if there was none.
       withheld: the gate's sentence that says that the candidate is not proven to be better than that version; empty if it is.
-      card: text of the model card. A registered version that is undamaged keeps its own card.
+      card: text of the model card.
+      model: what makes the version a model of MLflow, as `mlflow_model.model_documents` returns it; None for nothing. A registered
+        version that is undamaged keeps its own files.
 
     Raises:
       RegistryError: the directories changed while they were copied.
@@ -82,15 +86,17 @@ def publish(
                                f"probe{', and is the champion' if is_champion else '; the alias was not moved'}")  # fmt: skip
 
         identity = {CONTENT_HASH: backbone_hash, PROBE_CONTENT_HASH: probe_hash}
-        registered = {CARD_HASH: existing.tags[CARD_HASH]} if existing and CARD_HASH in existing.tags else {}
-        card_hash = files.publish_files(registry.files_path(backbone_hash), backbone, probe, identity | registered, card)
+        registered = {key: existing.tags[key] for key in (CARD_HASH, MLMODEL_HASH) if key in existing.tags} if existing else {}
+        hashes = files.publish_files(registry.files_path(backbone_hash), backbone, probe, identity | registered, card, model)
+        if existing and MLMODEL_HASH not in existing.tags:
+            hashes.pop(MLMODEL_HASH, None)  # nothing proves that the files there are ours: `older_versions` writes them anew
         if existing and CHAMPION in existing.aliases:
-            _write_version(registry, backbone_hash, {CARD_HASH: card_hash}, existing)
+            _write_version(registry, backbone_hash, hashes, existing)
             return Publication(existing, False, True, f"this backbone is already version {existing.version}, the champion")
 
         becomes_champion, reason = _decide(tags, judged_against, withheld, current, existing, history)
         tags = {
-            **tags, **identity, CARD_HASH: card_hash, BASELINE_VERSION: judged_against or "",
+            **tags, **identity, **hashes, BASELINE_VERSION: judged_against or "",
             WITHHELD: "" if becomes_champion else reason,
         }  # fmt: skip
         number = _write_version(registry, backbone_hash, tags, existing)

@@ -7,6 +7,7 @@ from registry.backend import (
     CARD_HASH,
     CHAMPION,
     CONTENT_HASH,
+    MLMODEL_HASH,
     PROBE_CONTENT_HASH,
     Backend,
     Difference,
@@ -45,6 +46,6 @@ def verify(*versions: Version) -> list[Difference]:
 
     found = []
     for version in versions:
-        identity = {key: version.tags.get(key, "") for key in (CONTENT_HASH, PROBE_CONTENT_HASH, CARD_HASH)}
+        identity = {key: version.tags.get(key, "") for key in (CONTENT_HASH, PROBE_CONTENT_HASH, CARD_HASH, MLMODEL_HASH)}
         found += [Difference(version.version, path, problem) for path, problem in files.differences(version.path, identity)]
     return found

@@ -121,6 +121,17 @@ def finished_run(small_folder, forked, tmp_path_factory):
                        subprocess.CompletedProcess(*second[:-1]), (first[-1], second[-1]), folder / "temporary")  # fmt: skip
 
 
+@pytest.fixture(scope="session")
+def empty_registry(tmp_path_factory):
+    """An empty database, made once: MLflow's migrations take seconds."""
+    from registry import mlflow_backend
+
+    directory = tmp_path_factory.mktemp("template") / "registry"
+    with mlflow_backend.lock(str(directory)):
+        mlflow_backend.create(str(directory))
+    return directory
+
+
 @pytest.fixture
 def google(monkeypatch):
     """A local server in Google's place, for one test: google_server.server.Server, with the services as attributes."""

@@ -20,7 +20,7 @@ from components.pusher import chain
 from components.pusher.model_card import Facts, model_card
 from contracts import files, model_files
 from contracts.content_hash import content_hash
-from registry import publishing
+from registry import mlflow_model, publishing
 from registry.backend import ACCURACY, BEST_VERSION, CHAMPION, EVAL_SPLIT, FIGURE, RECIPE, RUN_ID, whole_recipe
 from registry.opening import open_registry
 
@@ -165,7 +165,9 @@ def push(
     publication = publishing.publish(
         open_registry(registry_dir, name), backbone=backbone_dir, probe=probe_dir,
         backbone_hash=judged_backbone.content_hash, probe_hash=judged_probe.content_hash,
-        judged_against=blessed.baseline_version or None, card=card, withheld="" if blessed.takes_alias else verdict["reasons"][-1],
+        judged_against=blessed.baseline_version or None, card=card,
+        model=mlflow_model.model_documents(backbone_record, judged_backbone.content_hash, judged_probe.content_hash),
+        withheld="" if blessed.takes_alias else verdict["reasons"][-1],
         tags={
             ACCURACY: repr(verdict["metrics"]["candidate"]["accuracy"]),
             FIGURE: repr(verdict["figure"]),

@@ -8,17 +8,7 @@ import pytest
 from google_server.fixtures import model_server, models, new_place, operations  # noqa: F401
 
 from contracts.content_hash import content_hash
-from registry import mlflow_backend
 from registry.mlflow_backend import MlflowBackend
-
-
-@pytest.fixture(scope="session")
-def empty_registry(tmp_path_factory):
-    """An empty database, made once: MLflow's migrations take seconds."""
-    directory = tmp_path_factory.mktemp("template") / "registry"
-    with mlflow_backend.lock(str(directory)):
-        mlflow_backend.create(str(directory))
-    return directory
 
 
 @pytest.fixture
@@ -57,7 +47,18 @@ def candidate(tmp_path):
         return {
             "backbone": backbone, "probe": probe, "backbone_hash": content_hash(backbone), "probe_hash": content_hash(probe),
             "tags": {"accuracy": accuracy, "recipe": recipe, "run_id": f"run-{text}", **tags}, "judged_against": judged_against,
-            "card": f"# Card of {text}\n",
+            "card": f"# Card of {text}\n", "model": {"MLmodel": f"flavors of {text}\n".encode()},
         }  # fmt: skip
 
     return make
+
+
+@pytest.fixture
+def older_candidate(candidate):
+    """As candidate("a") of an earlier release, whose versions had no files of MLflow."""
+    arguments = candidate("a") | {"model": None}
+    for kind, name, content in (("backbone", "backbone.json", '{"embedding_size": 96, "photograph_side": 64}'), ("probe", "probe.npz", "arrays")):
+        with open(os.path.join(arguments[kind], name), "w") as file:
+            file.write(content)
+        arguments[f"{kind}_hash"] = content_hash(arguments[kind])
+    return arguments

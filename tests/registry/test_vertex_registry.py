@@ -16,8 +16,8 @@ from google_server.service import Refusal
 from google_server.storage import Storage
 
 import contracts.files
-from registry import files, publishing, reading
-from registry.backend import WITHHELD, RegistryError
+from registry import files, lifecycle, publishing, reading
+from registry.backend import MLMODEL_HASH, WITHHELD, RegistryError
 from registry.opening import open_registry
 from registry.vertex_backend import RECORD_MISSING, VertexBackend, vertex_place
 from vertex import GoogleCloudError
@@ -142,7 +142,7 @@ def crash_at(monkeypatch, number):
         return call
 
     monkeypatch.setattr(Connection, "once", fragile(Connection.once))
-    for module, name in ((files, "_copy"), (files, "write_text"), (contracts.files, "write_text")):
+    for module, name in ((files, "_copy"), (files, "_write"), (contracts.files, "write_text")):
         monkeypatch.setattr(module, name, fragile(getattr(module, name)))
 
 
@@ -262,9 +262,18 @@ def test_a_lost_record_is_told_and_a_damaged_one_refused(registry, candidate):
     (version,) = registry.versions()
     assert version.tags[RECORD_MISSING] == record
     assert reading.verify(version) == []  # what identifies it is not in the record
-    files.write_text(record, "[]")
+    contracts.files.write_text(record, "[]")
     with pytest.raises(RegistryError, match="must be a record of tags"):
         registry.versions()
+
+
+def test_a_version_of_an_earlier_release_becomes_a_model_of_mlflow(registry, older_candidate):
+    before = publishing.publish(registry, **older_candidate).version
+    assert [one.version for one in lifecycle.repair(registry)] == ["1"]
+    (after,) = registry.versions()
+    assert after.tags == before.tags | {MLMODEL_HASH: after.tags[MLMODEL_HASH]}
+    assert reading.verify(after) == []
+    assert tf.io.gfile.exists(posixpath.join(after.path, "MLmodel"))
 
 
 def test_a_model_that_somebody_else_uploaded_is_listed_without_tags(registry, candidate, models):

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 
 import pytest
@@ -129,7 +130,10 @@ def test_a_blessed_backbone_is_registered_with_its_whole_lineage(run, registry_d
     with open(os.path.join(version.path, "MODEL_CARD.md")) as file:
         card = file.read()
     assert "CC BY 4.0" in card and content_hash(backbone_dir) in card
+    # tests/registry/test_mlflow_model.py has what it covers.
+    assert re.fullmatch("[0-9a-f]{64}", version.tags["mlmodel_sha256"])
     assert version.tags == {
+        "mlmodel_sha256": version.tags["mlmodel_sha256"],
         "accuracy": "0.61",
         "figure": "0.61",
         "best_version": "",
