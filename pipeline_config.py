@@ -425,6 +425,26 @@ class Registry:
 
 
 @dataclass(frozen=True)
+class Tracking:
+    """Where the runs of this machine are recorded for MLflow, which draws and compares them. Changes no result."""
+
+    # Empty: the registry's own database, which `flowers registry ui` shows. http(s)://HOST:PORT: MLflow's tracking server there.
+    # off: nowhere.
+    place: str = ""
+    # Name of the experiment of MLflow that the runs belong to.
+    experiment: str = PIPELINE_NAME
+    # Seconds for which a run waits at its end until all is written: a page is written in a second, and a server that needs longer
+    # than this is out of order.
+    patience_seconds: float = 20.0
+
+    def __post_init__(self):
+        require(re.fullmatch(r"(https?://[^/?#\s]+/?|off)?", self.place) is not None, "tracking.place",
+                "http(s)://HOST:PORT of MLflow's tracking server, off, or empty", self.place)  # fmt: skip
+        require(bool(self.experiment.strip()), "tracking.experiment", "a name", self.experiment)
+        require_ranges(self, "tracking", patience_seconds="[0, 3600]")
+
+
+@dataclass(frozen=True)
 class Worker:
     """The machine of a Vertex AI custom job. `vertex.target` knows which combinations exist."""
 
@@ -515,6 +535,7 @@ class Config:
     registry: Registry = field(default_factory=Registry)
     # What SimSiam is compared with, after a run.
     supervised: Supervised = field(default_factory=Supervised, metadata={"how_to_run": True})
+    tracking: Tracking = field(default_factory=Tracking, metadata={"how_to_run": True})
     # Where and as whom, never what.
     vertex: Vertex = field(default_factory=Vertex, metadata={"how_to_run": True})
 

@@ -62,6 +62,8 @@ RULES = (
          "only on this machine", "set vertex.pretrain.accelerators, which says how many GPUs the machine on Vertex AI has"),
     Rule("supervised.*", lambda config, way, given: False,
          "only where a network is trained from scratch", "give it to `flowers compare`"),
+    Rule("tracking.*", lambda config, way, given: way.here, "only on this machine",
+         "leave it out: MLflow's tracking is not written on Vertex AI (docs/registry.md)"),
     Rule("vertex.*", lambda config, way, given: not way.here,
          "only on Vertex AI", "use it with `flowers compile`, `submit` or `schedule create` without --local"),
     Rule("vertex.dataflow_max_workers", lambda config, way, given: way.dataflow,

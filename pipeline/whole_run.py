@@ -19,7 +19,7 @@ from components.errors import DataRefused, SourceNotFound
 from contracts import files, interruption
 from contracts.layout import Layout, new_run_id, run_lock
 from contracts.model_files import RUN_PAGE
-from pipeline import full_disk, preconditions, run_record, surroundings
+from pipeline import full_disk, preconditions, run_record, surroundings, tracking
 from pipeline.events import Lines
 from pipeline.run_record import Outcome, Start
 from pipeline_config import Config, ConfigurationError
@@ -134,6 +134,13 @@ def conduct(start: Start, layout: Layout, options: Options, shown: Lines, say_lo
     Raises:
       RecordNotWritten: the record could not be written.
     """
+    with tracking.tracked(start.config, layout) as tracked:
+        return _conduct(start, layout, options, shown, say_loading, tracked)
+
+
+def _conduct(
+    start: Start, layout: Layout, options: Options, shown: Lines, say_loading: Callable[[], None], tracked: tracking.Tracking | None
+) -> Ended:
     started = time.monotonic()
     error: BaseException | None = None
     shown.begins = lambda node: run_record.write_started(start, layout, node, time.monotonic() - started)
@@ -157,6 +164,8 @@ def conduct(start: Start, layout: Layout, options: Options, shown: Lines, say_lo
                 shown.say(f"{said}, {why}" if why else said)
             prepared = local.prepare(start.config, inspection, layout)
             start = dataclasses.replace(start, origin=prepared.origin, recipe=prepared.recipe)
+            if tracked is not None:
+                tracked.begin(start)
             local.run(start.config, prepared, layout, start.run_id, shown.expect, options.beam_endpoint)
     except (Exception, KeyboardInterrupt) as caught:
         full_disk.release(layout.run(start.run_id))
@@ -168,13 +177,16 @@ def conduct(start: Start, layout: Layout, options: Options, shown: Lines, say_lo
             error = KeyboardInterrupt(interruption.requested())
     # From here on signals are deferred: the record is always written.
     try:
-        return Ended(_record(start, error, time.monotonic() - started, layout, shown), error)
+        record = _record(start, error, time.monotonic() - started, layout, shown)
     except Exception as caught:
         if not full_disk.is_full(caught):
             raise
         raise RecordNotWritten(
             f"{full_disk.sentence(layout.root)}; there was no room for the record of the run either, so it counts as killed"
         ) from caught
+    if tracked is not None:
+        tracked.end(record)
+    return Ended(record, error)
 
 
 def _warm(config: Config, version: str, layout: Layout) -> Config:

@@ -103,7 +103,7 @@ def finished_run(small_folder, forked, tmp_path_factory):
     """A first run below a new DIR, and the same command again."""
 
     def make(folder):
-        sets = [argument for setting in (*TINY, *OPEN_GATE) for argument in ("--set", setting)]
+        sets = [argument for setting in (*TINY, *OPEN_GATE, "tracking.place=") for argument in ("--set", setting)]
         command = ["-m", "pipeline", "run", "--data", str(small_folder), "--root", str(folder / "DIR"), *sets]
         (folder / "temporary").mkdir()
         ended, environment = [], {**os.environ, "TMPDIR": str(folder / "temporary")}

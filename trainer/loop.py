@@ -240,6 +240,7 @@ def pretrain(
             entry["knn_train_top1"] = train_knn(embed, photographs, settings, neighbours, clock)
         checkpoints.history.append(entry)
         write_scalars(writer, entry)
+        log.debug("Epoch %d has ended", epoch + 1, extra={"figures": entry})
         clock.report(entry, force=last or entry["knn_train_top1"] is not None)
         clock.save(force=last)
         clock.stop_if_asked()

@@ -20,7 +20,7 @@ HELD = pathlib.Path(__file__).with_name("held_run.py")
 SETTINGS = ["pretrain.epochs=300", "pretrain.batch_size=16", "pretrain.width=4", "pretrain.resolution=16", "pretrain.knn_images=8",
             "pretrain.projector_width=16", "pretrain.predictor_width=8", "pretrain.views.min_area=1", "embedding.resolution=16",
             "pretrain.min_effective_rank=0", "linear_eval.folds=2", "linear_eval.neighbours=3", "gate.min_accuracy=0",
-            "gate.min_gain_over_random=-1", "data.min_eval=0"]  # fmt: skip
+            "gate.min_gain_over_random=-1", "data.min_eval=0", "tracking.place=off"]  # fmt: skip
 STEPS = 300 * 3  # 51 of 60 photographs in batches of 16 (near-duplicates, if any, change nothing)
 CTRL_C = b"\x03"
 
