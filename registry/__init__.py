@@ -3,5 +3,5 @@
 `opening` finds the backend of a place; `backend` is the interface of backends. `mlflow_backend` is the one for a local disk,
 `vertex_backend` the one on Google Cloud. All else works on any backend: `reading` finds and verifies versions, `publishing` adds
 them, `lifecycle` promotes, rolls back and prunes, `champions` keeps the history of champions and moves the alias, `files` copies
-and compares.
+and compares. `mlflow_model` makes a version a model of MLflow, which runs `mlflow_loader`; `mlflow_runs` keeps runs in MLflow.
 """
