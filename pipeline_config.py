@@ -418,6 +418,9 @@ class Registry:
 
     # Name of the registered model; its versions count from 1.
     name: str = "flowers-backbone"
+    # File, or address in a bucket, of the private key that signs versions; empty: DIR/keys/signing.pem, which the first push makes.
+    # Versions on Vertex AI are signed only with a key of the user's own, as a bucket is no place to make one.
+    signing_key: str = ""
 
     def __post_init__(self):
         valid = bool(self.name) and all(c.isalnum() or c in "-_." for c in self.name)

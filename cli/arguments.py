@@ -25,6 +25,8 @@ class ExitStatus(enum.IntEnum):
     BAD_ARGUMENTS = 2  # or an invalid configuration or source
     DATA_REFUSED = 3
     NOT_PUSHED = 4  # with --require-push only
+    UNSIGNED = 5  # of `registry verify` only: nothing differs, and a version is not signed
+    ANOTHER_KEY = 6  # of `registry verify` only: nothing differs, and a version is signed by a key that is not trusted
     INTERRUPTED = 130  # by Ctrl-C, as shells report it, SIGTERM or SIGHUP
 
 
@@ -151,10 +153,18 @@ def listing_of(parsed: argparse.Namespace) -> dict[str, object]:
 
 
 def add_version(parser: argparse.ArgumentParser) -> None:
-    """Adds --version and --name, which together name a registered version: `parsed.registered_version` and `parsed.name`."""
+    """Adds --version and --name, which together name a registered version, `parsed.registered_version` and `parsed.name`; and
+    --unverified."""
     parser.add_argument("--version", default="champion", metavar="VERSION", dest="registered_version",
                         help="registered version, a number or an alias (default: %(default)s)").completer = versions  # fmt: skip
     parser.add_argument("--name", default=pipeline_config.Registry().name, help="registered model (default: %(default)s)")
+    add_unverified(parser)
+
+
+def add_unverified(parser: argparse.ArgumentParser) -> None:
+    """Adds --unverified."""
+    parser.add_argument("--unverified", action="store_true",
+                        help="use a registered version even if it was changed, or signed by a key that is not trusted; it is said")
 
 
 def add_target(parser: argparse.ArgumentParser, required: bool = True) -> None:

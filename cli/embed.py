@@ -56,7 +56,7 @@ def _embed(parsed: argparse.Namespace) -> ExitStatus:
         task = progress.add_task("", total=None)
         done = inference.embed(
             parsed.source, parsed.output, root=parsed.root, version=parsed.registered_version, name=parsed.name,
-            **listing_of(parsed), update=parsed.update, on_unreadable=lambda one: list_unreadable(progress, one),
+            unverified=parsed.unverified, **listing_of(parsed), update=parsed.update, on_unreadable=lambda one: list_unreadable(progress, one),
             on_progress=lambda count: progress.update(task, completed=count))  # fmt: skip
         say(out, f"{done.images:,} images embedded by version {done.version}, {done.embedding_size:,} numbers each: "
                  f"{parsed.output}")  # fmt: skip
@@ -77,8 +77,8 @@ def _search(parsed: argparse.Namespace) -> ExitStatus:
 
         opened = inference.open_index(parsed.index)
         matches = inference.search(
-            parsed.queries, opened, top=parsed.top, root=parsed.root, version=parsed.registered_version,
-            name=parsed.name)  # fmt: skip
+            parsed.queries, opened, top=parsed.top, root=parsed.root, version=parsed.registered_version, name=parsed.name,
+            unverified=parsed.unverified)  # fmt: skip
         for query, found in zip(parsed.queries, matches, strict=True):
             table = Table(title=rich.text.Text(visible(query)), title_justify="left")
             table.add_column("", justify="right")

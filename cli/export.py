@@ -51,7 +51,7 @@ def _export(parsed: argparse.Namespace) -> ExitStatus:
 
         done = export(
             parsed.format, parsed.output.rstrip(os.sep), root=parsed.root, version=parsed.registered_version, name=parsed.name,
-            probe=parsed.probe, photographs=parsed.photographs, quantize=parsed.quantize or "",
+            unverified=parsed.unverified, probe=parsed.probe, photographs=parsed.photographs, quantize=parsed.quantize or "",
             on_unreadable=lambda one: list_unreadable(progress, one))  # fmt: skip
         for line in _about(done):
             say(out, line)

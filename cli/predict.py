@@ -60,7 +60,7 @@ def _predict(parsed: argparse.Namespace) -> ExitStatus:
         task = progress.add_task("", total=None)
         done = prediction_files.write_predictions(
             parsed.source, parsed.output, page=parsed.page, root=parsed.root, version=parsed.registered_version, name=parsed.name,
-            threshold=parsed.threshold, **listing_of(parsed),
+            unverified=parsed.unverified, threshold=parsed.threshold, **listing_of(parsed),
             on_unreadable=lambda one: list_unreadable(progress, one),
             on_progress=lambda count: progress.update(task, completed=count))  # fmt: skip
         out.print(_classes(done))

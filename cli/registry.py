@@ -3,18 +3,21 @@
 import argparse
 import getpass
 import re
+from collections.abc import Iterator
 
 import pipeline_config
 from cli import arguments, registry_page, registry_versions
 from cli.arguments import ExitStatus, add_root, examples
 from cli.console import without_library_noise
+from cli.program import as_typed
 from cli.registry_versions import wrong
 from contracts.layout import Layout
 from contracts.text import visible
 from pipeline_config import require
-from registry import lifecycle, mlflow_backend, reading
+from registry import keys, lifecycle, mlflow_backend, reading, trust
 from registry.backend import Backend, RegistryError
 from registry.champions import ChampionChange
+from registry.trust import Finding, Standing
 from vertex.target import BUCKET, require_place
 
 
@@ -32,10 +35,20 @@ def add(verbs) -> None:
     _add_version(showing)
     showing.set_defaults(verb=lambda parsed: registry_versions.show(_open(parsed), parsed.version))
 
-    verifying = actions.add_parser("verify", help="recompute the hashes of versions; exit status 1 if anything differs")
+    verifying = actions.add_parser(
+        "verify", help="recompute the hashes of versions and check their signatures",
+        description="Recomputes the hash of every file, and checks signatures. Exit status: 0 if all is as registered and signed by a "
+        "trusted key, 1 if anything differs, 6 if a version is signed by a key that is not trusted, 5 if one is not signed.",
+    )  # fmt: skip
     verifying.add_argument("versions", metavar="VERSION", nargs="*", help="numbers or aliases (default: all)").completer = (
         arguments.versions)
-    verifying.set_defaults(verb=lambda parsed: verify(_open(parsed), parsed.versions))
+    verifying.add_argument("--key", metavar="FILE", help="the only public key whose signature counts (default: those in DIR/keys/trusted)")
+    verifying.set_defaults(verb=lambda parsed: verify(_open(parsed), parsed.versions, parsed.key))
+
+    signing = actions.add_parser("sign", help="sign a version that is registered already: vouch for it as it is")
+    _add_version(signing)
+    signing.add_argument("--key", default="", metavar="FILE", help="private key (default: DIR/keys/signing.pem, made if it is missing)")
+    signing.set_defaults(verb=lambda parsed: sign(_open(parsed), parsed.version, parsed.key))
 
     promoting = actions.add_parser("promote", help="make a version champion by hand")
     _add_version(promoting)
@@ -54,7 +67,7 @@ def add(verbs) -> None:
     repairing = actions.add_parser("repair", help="complete what a crash, a move of DIR or an earlier release left, as a run does")
     repairing.set_defaults(verb=lambda parsed: repair(_open(parsed)))
 
-    for action in (listing, showing, verifying, promoting, rolling_back, pruning, repairing):
+    for action in (listing, showing, verifying, signing, promoting, rolling_back, pruning, repairing):
         _add_place(action)
 
     page = actions.add_parser("ui", help="serve MLflow's page of the registry, to this machine only")
@@ -109,27 +122,68 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def verify(registry: Backend, wanted: list[str]) -> ExitStatus:
-    """Recomputes the hashes of the given versions, or of all, and prints every difference.
+def verify(registry: Backend, wanted: list[str], key: str | None) -> ExitStatus:
+    """Recomputes the hashes of the given versions, or of all, checks their signatures, and prints every difference.
+
+    Args:
+      key: file of the only public key whose signature counts; by default those that the registry trusts.
 
     Returns:
-      FINISHED if nothing differs, NODE_FAILED (1) otherwise.
+      FINISHED if all are as they were registered and signed. Otherwise the worst: NODE_FAILED (1) where anything differs, ANOTHER_KEY,
+      UNSIGNED.
     """
+    findings = []
     try:
-        chosen = [reading.get_version(registry, one) for one in wanted] or registry.versions()
+        trusted = dict([keys.read_public(key)]) if key else None
+        for version in [reading.get_version(registry, one) for one in wanted] or registry.versions():
+            with without_library_noise():
+                findings.append(trust.standing(registry, version, trusted))
+            for line in _about(findings[-1], registry):
+                print(line)
     except RegistryError as error:
         return wrong(error)
-    damaged = 0
-    for version in chosen:
+    counts = {standing: sum(one.standing is standing for one in findings) for standing in Standing}
+    further = [f", {counts[standing]} {words}" for standing, words in
+               ((Standing.ANOTHER_KEY, "signed by another key"), (Standing.UNSIGNED, "not signed")) if counts[standing]]  # fmt: skip
+    print(f"{len(findings)} version{'s' if len(findings) != 1 else ''} of {registry.name} checked, {counts[Standing.TAMPERED]} damaged"
+          f"{''.join(further)}")  # fmt: skip
+    return next((status for standing, status in STATUS.items() if counts[standing]), ExitStatus.FINISHED)
+
+
+# Of `verify`, the worst first.
+STATUS = {
+    Standing.TAMPERED: ExitStatus.NODE_FAILED,
+    Standing.ANOTHER_KEY: ExitStatus.ANOTHER_KEY,
+    Standing.UNSIGNED: ExitStatus.UNSIGNED,
+}
+
+
+def _about(finding: Finding, registry: Backend) -> Iterator[str]:
+    number = finding.version.version
+    verdict = {
+        Standing.VERIFIED: f"as registered, signed by key {finding.key}",
+        Standing.UNSIGNED: "as registered, NOT SIGNED",
+        Standing.ANOTHER_KEY: f"as registered, SIGNED BY ANOTHER KEY, {finding.key}",
+        Standing.TAMPERED: "DIFFERS from what was registered",
+    }
+    yield f"version {number}: {verdict[finding.standing]} ({finding.version.path})"
+    for difference in finding.differences:
+        yield f"  {visible(difference.path)}: {visible(difference.problem)}"
+    if finding.standing is Standing.UNSIGNED:
+        yield as_typed(f"  registered before versions were signed, or without a key; `flowers registry sign {number}` signs it")
+    if finding.standing is Standing.ANOTHER_KEY:
+        yield f"  if you trust who has that key, copy its public half into {registry.keys}/{keys.TRUSTED}"
+
+
+def sign(registry: Backend, wanted: str, key: str) -> ExitStatus:
+    """Signs a version, whose files must be as registered, with a private key; "" for that of the registry's DIR."""
+    try:
         with without_library_noise():
-            differences = reading.verify(version)
-        damaged += bool(differences)
-        verdict = "DIFFERS from what was registered" if differences else "as registered"
-        print(f"version {version.version}: {verdict} ({version.path})")
-        for difference in differences:
-            print(f"  {visible(difference.path)}: {visible(difference.problem)}")
-    print(f"{len(chosen)} version{'s' if len(chosen) != 1 else ''} of {registry.name} checked, {damaged} damaged")
-    return ExitStatus.NODE_FAILED if damaged else ExitStatus.FINISHED
+            before, now = trust.sign_version(registry, wanted, key, _by("sign"))
+    except RegistryError as error:
+        return wrong(error)
+    print(f"version {now.version.version} was {before.standing.value}; it is signed by key {now.key} now")
+    return ExitStatus.FINISHED
 
 
 def promote(registry: Backend, wanted: str, reason: str) -> ExitStatus:

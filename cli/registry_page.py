@@ -31,7 +31,7 @@ def command(directory: pathlib.Path, port: int) -> list[str]:
     require(mlflow_backend.exists(str(directory)), "--root", "a directory with a registry; `flowers run` makes one",
             str(directory.parent))  # fmt: skip
     mlflow_backend.relocate(str(directory))
-    database = str(directory / mlflow_backend.DATABASE)
+    database = schema.usable(str(directory / mlflow_backend.DATABASE))
     require(0 < port < 65536 and _is_free(port), "--port", "a free port, 1 to 65535", port)
     return [
         sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1",

@@ -23,12 +23,14 @@ from registry.backend import (
     MLMODEL_HASH,
     PROBE_CONTENT_HASH,
     RUN_ID,
+    SIGNED_BY,
     WITHHELD,
     Backend,
     RegistryError,
     Version,
 )
 from registry.champions import ChampionChange
+from registry.keys import SHOWN as SHOWN_DIGITS
 
 # The lineage, from the data to the version: title, and the tags that identify it, each with its name.
 LINEAGE = (
@@ -41,7 +43,7 @@ LINEAGE = (
 # Figures on the eval split: title, its tag, and the tag of its random-init baseline.
 FIGURES = (("linear top-1", ACCURACY, "floor"), ("kNN top-1", "knn", "knn_floor"))
 SHOWN = {tag for _, tags in LINEAGE for _, tag in tags} | {tag for _, *tags in FIGURES for tag in tags}
-SHOWN |= {"reasons", "gate", BASELINE_VERSION, BEST_VERSION, FIGURE, WITHHELD, "eval_examples"}
+SHOWN |= {"reasons", "gate", BASELINE_VERSION, BEST_VERSION, FIGURE, SIGNED_BY, WITHHELD, "eval_examples"}
 
 
 def lines(version: Version, history: list[ChampionChange]) -> Iterator[str]:
@@ -52,6 +54,8 @@ def lines(version: Version, history: list[ChampionChange]) -> Iterator[str]:
     yield f"  model card    {posixpath.join(version.path, 'MODEL_CARD.md')}"
     if not version.tags.get(MLMODEL_HASH):
         yield "  with MLflow   not loadable yet, as an earlier release registered it: `flowers registry repair` changes that"
+    signer = version.tags.get(SIGNED_BY, "")[:SHOWN_DIGITS]
+    yield f"  signature     {f'by key {signer}, as recorded; `flowers registry verify` checks it' if signer else 'none recorded'}"
     yield "Lineage"
     for title, tags in LINEAGE:
         known = [f"{name} {version.tags[tag]}".strip() for name, tag in tags if version.tags.get(tag)]

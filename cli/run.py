@@ -24,6 +24,7 @@ def add(verbs) -> None:
     add_root(run)
     arguments.add_warm_start(run)
     arguments.add_full_check(run)
+    arguments.add_unverified(run)
     run.add_argument("--schedule", metavar="NAME", help="the schedule that starts the run, which run.json then names; without a "
                      "champion yet, its run with --warm-start champion starts from random weights")  # fmt: skip
     run.add_argument("--beam-endpoint", default="", metavar="HOST:PORT", help="let the job server there (of Flink, Spark, or Beam's own) "
@@ -43,6 +44,7 @@ def _run(parsed: argparse.Namespace) -> ExitStatus:
         schedule=parsed.schedule,
         from_scratch_every=parsed.from_scratch_every,
         full_check=parsed.full_check,
+        unverified=parsed.unverified,
         beam_endpoint=parsed.beam_endpoint,
     )
     whole_run.require(config, layout, options)

@@ -69,7 +69,8 @@ def _select(parsed: argparse.Namespace) -> ExitStatus:
         task = progress.add_task("", total=None)
         chosen = select(
             parsed.source, parsed.count, labels=parsed.labels, unlabelled=parsed.unlabelled, root=parsed.root,
-            **listing_of(parsed), version=parsed.registered_version, name=parsed.name, backbone=parsed.run and backbone_of_run(parsed.root, parsed.run),
+            **listing_of(parsed), version=parsed.registered_version, name=parsed.name, unverified=parsed.unverified,
+            backbone=parsed.run and backbone_of_run(parsed.root, parsed.run),
             seed=parsed.seed, on_unreadable=lambda one: list_unreadable(progress, one),
             on_progress=lambda count: progress.update(task, completed=count))  # fmt: skip
         interface = selection_files.write(chosen, parsed.output)

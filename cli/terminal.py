@@ -1,6 +1,7 @@
 """The terminal of the verbs that use a registered version: consoles, errors in one line, a count of images, those left out."""
 
 import contextlib
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -42,7 +43,26 @@ def terminal() -> Iterator[tuple[rich.console.Console, rich.console.Console]]:
     """
     say_loading()
     with os.fdopen(os.dup(1), "w") as out, os.fdopen(os.dup(2), "w") as err, without_library_noise():
-        yield tuple(rich.console.Console(file=file, width=None if file.isatty() else WIDTH_OF_FILES) for file in (out, err))
+        shown, listed = (rich.console.Console(file=file, width=None if file.isatty() else WIDTH_OF_FILES) for file in (out, err))
+        logger, warnings = logging.getLogger("registry"), _Warnings(listed)
+        logger.addHandler(warnings)
+        try:
+            yield shown, listed
+        finally:
+            logger.removeHandler(warnings)
+
+
+class _Warnings(logging.Handler):
+    """Prints what a logger warns of, such as that a version is not signed: each sentence once."""
+
+    def __init__(self, err: rich.console.Console):
+        super().__init__(logging.WARNING)
+        self._err, self._said = err, set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if (sentence := record.getMessage()) not in self._said:
+            self._said.add(sentence)
+            say(self._err, f"flowers: {sentence}")
 
 
 @contextlib.contextmanager

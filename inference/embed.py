@@ -209,6 +209,7 @@ def embed(
     root: str = "runs",
     version: str = CHAMPION,
     name: str = pipeline_config.Registry.name,
+    unverified: bool = False,
     exclude: Sequence[str] = (),
     follow_links: bool = False,
     update: bool = False,
@@ -222,6 +223,7 @@ def embed(
       output: FILE.parquet or FILE.npy; replaced if it exists, once the new one is complete.
       root: where the registry is, as `--root`.
       version: number or alias of the registered backbone; `name` is the registered model.
+      unverified: use it even if it is not as it was registered, or not signed by a trusted key; that is logged as a warning.
       exclude, follow_links: as `data.exclude` and `data.follow_links` of a run.
       update: take the vectors of unchanged files from `output`, if it exists. The result is the same, byte for byte; memory grows
         by 50 bytes a photograph.
@@ -230,13 +232,13 @@ def embed(
 
     Raises:
       IndexFileError: nothing can be written at `output`; or it is to be updated, and is no index or of another backbone.
-      RegistryError: there is no such version, or its files were changed.
+      RegistryError: there is no such version, or it may not be used.
       ConfigurationError: `exclude` or `follow_links` for a source that is no folder.
       SourceNotFound: there is no such source.
       DataRefused: no image of the source can be used.
     """
     index.check_name(output)
-    registered = find(root, version, name)
+    registered = find(root, version, name, unverified=unverified)
     former = Former(output, registered, root, source) if update and os.path.exists(output) else None
     images = images_of(source, root, exclude, follow_links)
     network = Backbone(registered)

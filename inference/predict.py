@@ -14,9 +14,8 @@ import pipeline_config
 from components.example_gen.photograph import Encoded
 from contracts import files, model_files
 from inference.embed import Backbone, Described, batches, images_of, log_unreadable
-from inference.registered import find, require_unchanged
+from inference.registered import find_both, require_unchanged
 from registry.backend import CHAMPION, RegistryError
-from registry.files import PROBE
 from trainer.probe import load_probe
 
 
@@ -49,18 +48,17 @@ class Classifier:
       threshold: probability below which a prediction is unsure, in [0, 1]; None: all are.
     """
 
-    def __init__(self, root: str, version: str, name: str, threshold: float | None = None):
+    def __init__(self, root: str, version: str, name: str, threshold: float | None = None, unverified: bool = False):
         """Loads a version; nothing in its files is executed.
 
         Args:
-          root, version, name: as in `predict`.
+          root, version, name, unverified: as in `predict`.
           threshold: instead of the version's own.
 
         Raises:
-          RegistryError: there is no such version, its files were changed, or its probe has no calibration.
+          RegistryError: there is no such version, it may not be used (`registered.find`), or its probe has no calibration.
         """
-        registered = find(root, version, name)
-        probe = find(root, registered.version, name, PROBE)  # by number: an alias may have moved meanwhile
+        registered, probe = find_both(root, version, name, unverified)
         require_unchanged(probe)
         record = files.read_json(f"{probe.directory}/{model_files.PROBE_RECORD}")
         if "calibration" not in record:
@@ -124,6 +122,7 @@ def predict(
     root: str = "runs",
     version: str = CHAMPION,
     name: str = pipeline_config.Registry.name,
+    unverified: bool = False,
     threshold: float | None = None,
     exclude: Sequence[str] = (),
     follow_links: bool = False,
@@ -135,17 +134,18 @@ def predict(
       source: a folder of any layout, an image file, `tfds:NAME` or `synthetic`.
       root: where the registry is, as `--root`.
       version: number or alias of the registered version; `name` is the registered model.
+      unverified: use it in any case, as in inference.embed.embed.
       threshold: probability below which a prediction is unsure, in [0, 1]; None for the version's own.
       exclude, follow_links: as `data.exclude` and `data.follow_links` of a run.
       on_unreadable: called with each image that is left out; by default they are logged.
 
     Raises:
-      RegistryError: there is no such version, its files were changed, or its probe has no calibration.
+      RegistryError: there is no such version, it may not be used, or its probe has no calibration.
       ConfigurationError: `exclude` or `follow_links` for a source that is no folder.
       SourceNotFound: there is no such source.
     """
     images = images_of(source, root, exclude, follow_links)
-    return _one_by_one(Classifier(root, version, name, threshold), images, on_unreadable)
+    return _one_by_one(Classifier(root, version, name, threshold, unverified), images, on_unreadable)
 
 
 def _one_by_one(

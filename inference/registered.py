@@ -7,7 +7,7 @@ import pipeline_config
 from contracts.content_hash import content_hash
 from contracts.layout import Layout
 from inference.index import Index
-from registry import reading
+from registry import reading, trust
 from registry.backend import CONTENT_HASH, PROBE_CONTENT_HASH, NoSuchVersion, RegistryError
 from registry.files import BACKBONE, PROBE
 from registry.opening import open_registry
@@ -15,32 +15,52 @@ from registry.opening import open_registry
 
 @dataclass(frozen=True)
 class Registered:
-    """A version's backbone or probe: registered model, version number, directory, and its `contracts.content_hash`."""
+    """A version's backbone or probe: registered model, version number, directory, and its `contracts.content_hash`.
+
+    unverified: it is used whatever its content.
+    """
 
     name: str
     version: str
     directory: str
     content_hash: str
+    unverified: bool = False
 
 
-def find(root: str, version: str, name: str, part: str = BACKBONE) -> Registered:
-    """The backbone of a version (number or alias) in the registry below `root`, or its probe. Its files are not read yet.
+def find(root: str, version: str, name: str, part: str = BACKBONE, unverified: bool = False) -> Registered:
+    """The backbone of a version (number or alias) in the registry below `root`, or its probe. The version has been compared with what was
+    registered and signed; that nobody signed it is logged as a warning.
 
     Args:
       part: registry.files.BACKBONE or PROBE.
+      unverified: use it in any case; what is wrong with it is logged as a warning.
 
     Raises:
-      RegistryError: there is no such version (NoSuchVersion), or the registry cannot be read.
+      RegistryError: there is no such version (NoSuchVersion), it may not be used, or the registry cannot be read.
     """
+    backbone, probe = find_both(root, version, name, unverified)
+    return {BACKBONE: backbone, PROBE: probe}[part]
+
+
+def find_both(root: str, version: str, name: str, unverified: bool = False) -> tuple[Registered, Registered]:
+    """Backbone and probe of a version; see `find`."""
+    registry = open_registry(str(Layout.at(root).registry), name)
     try:
-        found = reading.get_version(open_registry(str(Layout.at(root).registry), name), version)
+        found = reading.get_version(registry, version)
     except NoSuchVersion as error:
         raise NoSuchVersion(
             f"{error}; choose one with --version, or another registry with --root; `flowers run` registers a "
             "backbone if labels prove it good"
         ) from error
-    key = {BACKBONE: CONTENT_HASH, PROBE: PROBE_CONTENT_HASH}[part]
-    return Registered(found.name, found.version, os.path.join(found.path, part), found.tags.get(key, ""))
+    try:
+        trust.require_usable(registry, found, unverified)
+    except RegistryError as error:
+        raise RegistryError(f"{error}, choose another with --version, or use it all the same with --unverified") from error
+    backbone, probe = (
+        Registered(found.name, found.version, os.path.join(found.path, part), found.tags.get(key, ""), unverified)
+        for part, key in ((BACKBONE, CONTENT_HASH), (PROBE, PROBE_CONTENT_HASH))
+    )
+    return backbone, probe
 
 
 def version_of(root: str, name: str, backbone_content_hash: str) -> str | None:
@@ -71,11 +91,13 @@ def another_backbone(opened: Index, registered: Registered, root: str) -> str:
 
 
 def require_unchanged(registered: Registered) -> None:
-    """Returns if the files are those that were registered.
+    """Returns if the files are those that were registered, or may be any.
 
     Raises:
       RegistryError: they are not.
     """
+    if registered.unverified:
+        return
     try:
         found = content_hash(registered.directory)
     except FileNotFoundError:

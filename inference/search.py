@@ -109,6 +109,7 @@ def search(
     root: str = "runs",
     version: str = CHAMPION,
     name: str = pipeline_config.Registry.name,
+    unverified: bool = False,
 ) -> list[list[Match]]:
     """The photographs of an index that are most similar to each query, by the exact cosine of centred vectors.
 
@@ -117,6 +118,7 @@ def search(
       index: what `embed` wrote, or `open_index` opened: `open_index(FILE).in_memory()` answers many searches fastest.
       top: matches a query, at least 1; fewer if the index is smaller.
       root, version, name: the registered backbone, which must be the one that made the index.
+      unverified: use it in any case, as in inference.embed.embed.
 
     Returns:
       For each query, in order, its matches, most similar first.
@@ -124,12 +126,12 @@ def search(
     Raises:
       IndexFileError: `index` cannot be opened.
       SearchRefused: another backbone made the index, or a query cannot be read.
-      RegistryError: there is no such version, or its files were changed.
+      RegistryError: there is no such version, or it may not be used.
     """
     if top < 1:
         raise SearchRefused(f"the number of matches must be at least 1, got {top}")
     opened = open_index(index) if isinstance(index, str) else index
-    registered = find(root, version, name)
+    registered = find(root, version, name, unverified=unverified)
     if registered.content_hash != opened.header.backbone_content_hash:
         raise SearchRefused(f"{another_backbone(opened, registered, root)}, and vectors of two backbones cannot be compared; "
                             f"{_ways_out(opened, registered, root)}")  # fmt: skip

@@ -200,6 +200,7 @@ def create_pipeline(config: Config, origin: Origin, champion: str | None, places
         code=code_line({node: origin.code[node] for node in (*MAKERS, "Evaluator", "Pusher")}),
         code_version=code["Pusher"],
         licence=config.data.licence,
+        signing_key=config.registry.signing_key,
     ).with_id("Pusher")
     nodes = [example_gen, statistics_gen, schema_gen, example_validator, data_gate, pretrain, *champions, linear_eval, evaluator, pusher]
     by_id = {node.id: node for node in nodes}

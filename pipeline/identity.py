@@ -44,7 +44,7 @@ PRESET = "preset."
 # Why a node runs if no execution of it has finished yet.
 FIRST = "it has not finished here before"
 # Parameters that are one setting each, with the setting's section.
-SECTIONS = {"max_bad_fraction": "data", "licence": "data", "name": "registry"}
+SECTIONS = {"max_bad_fraction": "data", "licence": "data", "name": "registry", "signing_key": "registry"}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -82,6 +82,7 @@ def run(
     allow_cpu: bool | None = None,
     warm_start: str | int | None = None,
     full_check: bool = False,
+    unverified: bool = False,
     beam_endpoint: str = "",
     say: Callable[[str], None] = print,
 ) -> Result:
@@ -95,7 +96,7 @@ def run(
       preset: `quick`, `cpu` or `gpu`.
       root: the folder for runs and registry, DIR of the command line.
       settings: value by dotted key, such as {"pretrain.epochs": 5}, as with --set: numbers, text, true and false, or a sequence.
-      labels, unlabelled, allow_cpu, warm_start, full_check, beam_endpoint: as the options of `flowers run`.
+      labels, unlabelled, allow_cpu, warm_start, full_check, unverified, beam_endpoint: as the options of `flowers run`.
       say: called with each line that a run prints.
 
     Raises:
@@ -111,7 +112,8 @@ def run(
     surroundings.leave_no_bytecode()
     layout = Layout.at(os.fspath(root))
     own = {"data.source": data, "data.labels": labels, "data.unlabelled": unlabelled, "pretrain.allow_cpu": allow_cpu}
-    options = whole_run.Options(None if warm_start is None else str(warm_start), full_check=full_check, beam_endpoint=beam_endpoint)
+    options = whole_run.Options(
+        None if warm_start is None else str(warm_start), full_check=full_check, unverified=unverified, beam_endpoint=beam_endpoint)
     config = _configuration(preset, own, settings or {}, options)
     whole_run.require(config, layout, options)
     with (

@@ -84,13 +84,20 @@ def inspect_source(
     return inspection
 
 
-def prepare(config: Config, inspection: Inspection, layout: Layout) -> Prepared:
-    """Looks into the registry, and repairs what an interrupted run or command left there."""
+def prepare(config: Config, inspection: Inspection, layout: Layout, unverified: bool = False) -> Prepared:
+    """Looks into the registry, and repairs what an interrupted run or command left there.
+
+    Args:
+      unverified: compare with registered versions in any case, see `registry.trust.require_usable`.
+
+    Raises:
+      RegistryError: the champion may not be used.
+    """
     origin = Origin(data_fingerprint=inspection.fingerprint, code=node_code(), packages=package_versions())
     determined_by = recipe(config, origin)
     registry = open_registry(str(layout.registry), config.registry.name)
     lifecycle.repair(registry)
-    champion = comparison.champion_for_gate(registry, determined_by)
+    champion = comparison.champion_for_gate(registry, determined_by, unverified)
     return Prepared(
         origin=origin,
         recipe=determined_by,
@@ -212,7 +219,7 @@ def finished_runs(records: Sequence[dict], schedule: str) -> list[Finished]:
             if one.get("schedule") == schedule and one["status"] == "finished" and one.get("data")]  # fmt: skip
 
 
-def with_warm_start(config: Config, layout: Layout, wanted: str) -> Config:
+def with_warm_start(config: Config, layout: Layout, wanted: str, unverified: bool = False) -> Config:
     """`config` with the version as pretrain.warm_start, and the epochs and rate of a warm start.
 
     Path and content hash become settings of pre-training, so that cache, checkpoints and recipe depend on them.
@@ -221,10 +228,11 @@ def with_warm_start(config: Config, layout: Layout, wanted: str) -> Config:
       config: the settings.
       layout: where the registry is.
       wanted: number or alias of a version.
+      unverified: start from it in any case, see `registry.trust.require_usable`.
 
     Raises:
       ConfigurationError: as `starting_point.warm_start`.
     """
     registry = open_registry(str(layout.registry), config.registry.name)
-    start = starting_point.warm_start(registry, wanted, pipeline_config.to_dict(config.pretrain))
+    start = starting_point.warm_start(registry, wanted, pipeline_config.to_dict(config.pretrain), unverified)
     return dataclasses.replace(config, pretrain=dataclasses.replace(config.pretrain, warm_start=start, **of_warm_start(config)))

@@ -20,6 +20,8 @@ from pipeline import contradictions, settings
 from pipeline.contradictions import Way
 from pipeline.full_disk import NUMBERS
 from pipeline_config import Config, ConfigurationError, Data
+from registry import keys
+from registry.backend import RegistryError
 
 # The presets for photographs of one's own. Without --data they would train for up to hours on flowers that the project draws
 # itself, which `quick` is made for.
@@ -213,6 +215,16 @@ def _exists_until(path: str) -> str:
     if nearest:
         return f"; did you mean {visible(folders[nearest[0]])}?"
     return f" ({visible(str(missing.parent))} exists)" if missing.parent != missing.parent.parent else ""
+
+
+def require_signing_key(layout: Layout, setting: str) -> None:
+    """Whether the key that would sign a version can be used; `setting` is registry.signing_key. One in a bucket is read when it signs."""
+    if "://" in setting:
+        return
+    try:
+        keys.require_usable(str(layout.keys), setting)
+    except RegistryError as error:
+        raise ConfigurationError(str(error)) from error
 
 
 def require_writable(layout: Layout) -> None:

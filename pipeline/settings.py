@@ -143,9 +143,10 @@ PATHS = ("source", "labels", "unlabelled")
 
 
 def with_absolute_paths(config: Config) -> Config:
-    """`config` with local paths in the section `data` made absolute, so that they mean the same from any working directory."""
-    return dataclasses.replace(config, data=dataclasses.replace(
-        config.data, **{name: _absolute(getattr(config.data, name)) for name in PATHS}))  # fmt: skip
+    """`config` with local paths of data and key made absolute, so that they mean the same from any working directory."""
+    data = dataclasses.replace(config.data, **{name: _absolute(getattr(config.data, name)) for name in PATHS})
+    registry = dataclasses.replace(config.registry, signing_key=_absolute(config.registry.signing_key))
+    return dataclasses.replace(config, data=data, registry=registry)
 
 
 def _absolute(source: str) -> str:

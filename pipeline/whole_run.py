@@ -23,6 +23,7 @@ from pipeline import full_disk, preconditions, run_record, surroundings, trackin
 from pipeline.events import Lines
 from pipeline.run_record import Outcome, Start
 from pipeline_config import Config, ConfigurationError
+from registry.backend import RegistryError
 
 if TYPE_CHECKING:
     from pipeline.metadata import Execution
@@ -37,6 +38,7 @@ class Options:
       schedule: name of the schedule that starts the run.
       from_scratch_every: each run of the schedule of this number starts from random weights all the same; 0: none.
       full_check: whether photographs are read that look as they did when they were read before.
+      unverified: whether registered versions are used that were changed or signed by a key that is not trusted.
       beam_endpoint: HOST:PORT of the job server that runs what uses Beam; "": this process does.
     """
 
@@ -44,6 +46,7 @@ class Options:
     schedule: str | None = None
     from_scratch_every: int = 0
     full_check: bool = False
+    unverified: bool = False
     beam_endpoint: str = ""
 
 
@@ -70,6 +73,7 @@ def require(config: Config, layout: Layout, options: Options) -> None:
     preconditions.require_a_batch(config)
     preconditions.require_gpu_driver(config, os.environ)
     preconditions.require_writable(layout)
+    preconditions.require_signing_key(layout, config.registry.signing_key)
     preconditions.require_job_server(options.beam_endpoint)
 
 
@@ -153,16 +157,16 @@ def _conduct(
             shown.why = lambda node: local.because(layout, start.run_id).get(node, [])
             version, why = options.warm_start or "", ""
             if version and not options.schedule:  # looked up before the photographs are read, as it may be mistyped
-                start = dataclasses.replace(start, config=_warm(start.config, version, layout))
+                start = dataclasses.replace(start, config=_warm(start.config, version, layout, options.unverified))
             inspection = local.inspect_source(start.config, layout, options.full_check, shown.say)
             if version and options.schedule:
                 version, why = local.starting_version(
                     start.config, layout, options.schedule, version, options.from_scratch_every, inspection.fingerprint)  # fmt: skip
-                start = dataclasses.replace(start, config=_warm(start.config, version, layout))
+                start = dataclasses.replace(start, config=_warm(start.config, version, layout, options.unverified))
             if options.warm_start:
                 said = f"Warm start from version {start.config.pretrain.warm_start.version}" if version else "Start from random weights"
                 shown.say(f"{said}, {why}" if why else said)
-            prepared = local.prepare(start.config, inspection, layout)
+            prepared = local.prepare(start.config, inspection, layout, options.unverified)
             start = dataclasses.replace(start, origin=prepared.origin, recipe=prepared.recipe)
             if tracked is not None:
                 tracked.begin(start)
@@ -189,11 +193,11 @@ def _conduct(
     return Ended(record, error)
 
 
-def _warm(config: Config, version: str, layout: Layout) -> Config:
+def _warm(config: Config, version: str, layout: Layout, unverified: bool) -> Config:
     """`config` with a warm start from `version`; unchanged for "", which means random weights."""
     from pipeline import local
 
-    return local.with_warm_start(config, layout, version) if version else config
+    return local.with_warm_start(config, layout, version, unverified) if version else config
 
 
 def say_killed(former: dict | None, shown: Lines) -> None:
@@ -242,7 +246,8 @@ def where(record: dict, layout: Layout) -> dict[str, str]:
 LONGEST = 600
 
 # Our own errors, and run.json's `status` for each.
-STATUS = {DataRefused: "refused", SourceNotFound: "failed", ConfigurationError: "failed", KeyboardInterrupt: "interrupted"}
+STATUS = {DataRefused: "refused", SourceNotFound: "failed", ConfigurationError: "failed", RegistryError: "failed",
+          KeyboardInterrupt: "interrupted"}  # fmt: skip
 
 
 def status_of(error: BaseException) -> str:

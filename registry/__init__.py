@@ -4,4 +4,5 @@
 `vertex_backend` the one on Google Cloud. All else works on any backend: `reading` finds and verifies versions, `publishing` adds
 them, `lifecycle` promotes, rolls back and prunes, `champions` keeps the history of champions and moves the alias, `files` copies
 and compares. `mlflow_model` makes a version a model of MLflow, which runs `mlflow_loader`; `mlflow_runs` keeps runs in MLflow.
+`trust` says whether a version may be used, by its files and its signature; `signatures` and `keys` make and read them.
 """

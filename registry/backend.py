@@ -33,6 +33,7 @@ FIGURE = "figure"  # by which the gate judged it (gate.metric), in [0, 1]; missi
 BEST_VERSION = "best_version"  # the best version so far, to which it was compared besides; empty: that was the champion
 EVAL_SPLIT = "eval_split"  # SHA-256 of the eval split's content: accuracies on the same one can be compared
 RUN_ID = "run_id"  # the run that published it last
+SIGNED_BY = "signed_by_key"  # id of the key that signed it, by registry.keys; missing where none did
 RECIPE = "recipe"  # SHA-256 of everything that determines a candidate
 
 
@@ -92,10 +93,13 @@ class Backend(Protocol):
     Attributes:
       name: the registered model.
       place: where it is kept, for messages.
+      keys: directory, local or remote, of the keys with which versions are signed, see registry.keys. It stands beside that of the
+        files, not in it; "" while nothing says where they are.
     """
 
     name: str
     place: str
+    keys: str
 
     def versions(self) -> list[Version]:
         """All versions, oldest first, with their aliases and tags; empty if nothing was registered yet. Creates nothing."""

@@ -3,7 +3,7 @@
 import posixpath
 from collections.abc import Sequence
 
-from registry import champions, reading
+from registry import champions, reading, trust
 from registry.backend import (
     ACCURACY,
     BASELINE_VERSION,
@@ -13,19 +13,26 @@ from registry.backend import (
     PROBE_CONTENT_HASH,
     RECIPE,
     Backend,
+    RegistryError,
     Version,
 )
 
 
-def champion_for_gate(registry: Backend, recipe: str | None = None) -> dict | None:
+def champion_for_gate(registry: Backend, recipe: str | None = None, unverified: bool = False) -> dict | None:
     """What the gate compares a candidate of this recipe with, or None: what trainer.references.Reference has, and "challenge".
 
     That is the champion; `challenge` counts the versions that were registered after it, and this candidate. Where another version is
-    better by the figure that was registered, `best` has the same of that one, without `challenge`. A version that is damaged, that
-    was rolled back from, or that came from this recipe is not the best so far.
+    better by the figure that was registered, `best` has the same of that one, without `challenge`. A version that may not be used
+    (`trust.is_usable`), that was rolled back from, or that came from this recipe is not the best so far.
 
     If the champion itself came from this recipe, it is the version that the champion was judged against, and the one that was best
     then, so that an unchanged run is served from the cache. Without a recipe it is always the champion.
+
+    Args:
+      unverified: compare with it in any case, see `trust.require_usable`.
+
+    Raises:
+      RegistryError: it may not be used. Without it any backbone that beats the random-init baseline would pass.
     """
     versions = registry.versions()
     by_number = {version.version: version for version in versions}
@@ -38,9 +45,11 @@ def champion_for_gate(registry: Backend, recipe: str | None = None) -> dict | No
             return None
         former = by_number.get(judged_against, champion)
         then = by_number.get(champion.tags.get(BEST_VERSION, ""))
-        best = _first_undamaged([then] if then and then != former else [])
+        best = _first_usable(registry, [then] if then and then != former else [])
+        _require_usable(registry, former, unverified)
         return _reference(former) | _challenge(former, int(champion.version)) | _best(best)
-    best = best_so_far(versions, champions.history_of(registry.model_tags(), champion), champion, recipe)
+    _require_usable(registry, champion, unverified)
+    best = best_so_far(registry, versions, champions.history_of(registry.model_tags(), champion), champion, recipe)
     # A candidate that challenged this champion before keeps its number, so that an unchanged run is served from the cache.
     later = [int(version.version) for version in versions if int(version.version) > int(champion.version)
              and recipe is not None and version.tags.get(RECIPE) == recipe]  # fmt: skip
@@ -54,18 +63,19 @@ def compared(found: dict | None) -> dict:
 
 
 def best_so_far(
-    versions: Sequence[Version], history: Sequence[champions.ChampionChange], champion: Version, recipe: str | None = None
-) -> Version | None:
+    registry: Backend, versions: Sequence[Version], history: Sequence[champions.ChampionChange], champion: Version,
+    recipe: str | None = None,
+) -> Version | None:  # fmt: skip
     """The version with the best registered figure; None if that is the champion. The newest one of equal figures.
 
-    Without those that are damaged, that were rolled back from, or that came from `recipe`.
+    Without those that may not be used, that were rolled back from, or that came from `recipe`.
     """
     others = [
         version for version in reversed(versions)
         if figure(version) > figure(champion) and not _rolled_back(history, version)
         and (recipe is None or version.tags.get(RECIPE) != recipe)
     ]  # fmt: skip
-    return _first_undamaged(sorted(others, key=figure, reverse=True))
+    return _first_usable(registry, sorted(others, key=figure, reverse=True))
 
 
 def figure(version: Version) -> float:
@@ -87,8 +97,18 @@ def _challenge(champion: Version, number: int) -> dict[str, int]:
     return {"challenge": max(1, number - int(champion.version))}
 
 
-def _first_undamaged(versions: Sequence[Version]) -> Version | None:
-    return next((version for version in versions if not reading.verify(version)), None)
+def _require_usable(registry: Backend, version: Version, unverified: bool) -> None:
+    try:
+        trust.require_usable(registry, version, unverified)
+    except RegistryError as error:
+        raise RegistryError(
+            f"the candidate would be compared with a version that may not be used: {error}, or give another --root to start a registry "
+            "without a champion"
+        ) from error
+
+
+def _first_usable(registry: Backend, versions: Sequence[Version]) -> Version | None:
+    return next((version for version in versions if trust.is_usable(registry, version)), None)
 
 
 def _best(version: Version | None) -> dict:

@@ -6,7 +6,7 @@ tf.io.gfile, without renaming directories, so that object stores work too.
 
 import logging
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
@@ -14,33 +14,36 @@ from contracts import model_files
 from contracts.content_hash import content_hash
 from contracts.files import UNFINISHED, json_sha256, read_json, size_and_sha256, write_json, written
 from registry.backend import CARD_HASH, CONTENT_HASH, MLMODEL_HASH, PROBE_CONTENT_HASH, RegistryError
+from registry.signatures import MANIFEST, PROVENANCE, SIGNATURE
 
 logger = logging.getLogger(__name__)
 
-MANIFEST = "manifest.json"
 BACKBONE = "backbone"
 PROBE = "probe"
 MODEL_CARD = "MODEL_CARD.md"
+SBOM = "sbom.cdx.json"  # the packages of the environment that made the version, as CycloneDX
 # What makes a version a model of MLflow (mlflow_model): MLmodel, and what it names.
 MLFLOW_CODE, MLFLOW_ENVIRONMENT, MLFLOW_EXAMPLE = "mlflow_code.zip", "python_env.yaml", "input_example.json"
 MLFLOW_FILES = ("MLmodel", "requirements.txt", MLFLOW_ENVIRONMENT, MLFLOW_EXAMPLE, MLFLOW_CODE)
-# MLflow's client writes this file, the name and the number of the version, into each model that it loads from a local disk, and
-# nobody reads it.
-WRITTEN_BY_MLFLOW = "registered_model_meta"
+# They speak of the files that the manifest lists, and can be replaced; a kill leaves what was being written. MLflow's client writes
+# the last one, the name and the number of the version, into each model that it loads from a local disk, and nobody reads it.
+BESIDE = {MANIFEST, *(name + suffix for name in (PROVENANCE, SIGNATURE) for suffix in ("", UNFINISHED)), "registered_model_meta"}
 
 
 def publish_files(
-    target: str, backbone: str, probe: str, identity: dict[str, str], card: str, model: Mapping[str, bytes] | None = None
-) -> dict[str, str]:
-    """Copies the two directories to target/backbone and target/probe, writes the other files, and then target/manifest.json.
+    target: str, backbone: str, probe: str, identity: dict[str, str], documents: Mapping[str, bytes],
+    seal: Callable[[Mapping[str, str], bool], None],
+) -> dict[str, str]:  # fmt: skip
+    """Copies the two directories to target/backbone and target/probe, writes the documents beside them, then target/manifest.json.
 
-    A complete and undamaged copy at `target` is left alone, its card included; anything else there is replaced.
+    A complete and undamaged copy at `target` is left alone, its texts included; anything else there is replaced.
 
     Args:
       target, backbone, probe: directories.
       identity: the directories' content hashes, see `differences`; with CARD_HASH and MLMODEL_HASH where the registry has them.
-      card: text of the model card.
-      model: content of MLFLOW_FILES by name; None for none.
+      documents: content by name, MODEL_CARD among them, and MLFLOW_FILES if it is to be a model of MLflow.
+      seal: signs the files, of which it gets the SHA-256 (hex) by path, before the manifest is there; and whether the copy was
+        complete already.
 
     Returns:
       CARD_HASH and, if there are MLFLOW_FILES, MLMODEL_HASH of what is in place now.
@@ -51,6 +54,7 @@ def publish_files(
     if tf.io.gfile.exists(target):
         problems = differences(target, identity) or _without_card(target)
         if not problems:
+            seal(listed(target), True)
             return _hashes(_manifest(target)["files"])
         logger.info("Replacing an incomplete or damaged copy at %s (%s: %s).", target, *problems[0])
         remove(target)
@@ -63,8 +67,9 @@ def publish_files(
             raise RegistryError(
                 f"the {folder} at {source} changed while it was copied: content hash {copied}, expected {expected}; run again"
             )
-    for name, content in {MODEL_CARD: card.encode(), **(model or {})}.items():
+    for name, content in documents.items():
         files[name] = _write(target, name, content)
+    seal({path: one["sha256"] for path, one in files.items()}, False)
     hashes = {key: identity[key] for key in (CONTENT_HASH, PROBE_CONTENT_HASH)}
     manifest = {"schema_version": 1, **hashes, "files": files}
     write_json(posixpath.join(target, MANIFEST), manifest)
@@ -82,6 +87,11 @@ def add_model(target: str, model: Mapping[str, bytes]) -> str:
     return _hashes(manifest["files"])[MLMODEL_HASH]
 
 
+def listed(target: str) -> dict[str, str]:
+    """SHA-256 (hex) by path of the files that the manifest at `target` lists."""
+    return {path: one["sha256"] for path, one in _manifest(target)["files"].items()}
+
+
 def differences(target: str, identity: dict[str, str]) -> list[tuple[str, str]]:
     """Every (path, problem) in which the files at `target` differ from the manifest and from `identity`.
 
@@ -95,23 +105,23 @@ def differences(target: str, identity: dict[str, str]) -> list[tuple[str, str]]:
         return [(".", "the directory is missing")]
     try:
         manifest = _manifest(target)
-        listed = {str(path): (int(entry["bytes"]), str(entry["sha256"])) for path, entry in manifest["files"].items()}
+        registered = {str(path): (int(entry["bytes"]), str(entry["sha256"])) for path, entry in manifest["files"].items()}
     except FileNotFoundError:
         return [(MANIFEST, "missing: the copy was never finished, or the file was removed")]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         return [(MANIFEST, f"not a manifest ({error})")]
 
-    present = set(_walk(target)) - {MANIFEST, WRITTEN_BY_MLFLOW}
+    present = set(_walk(target)) - BESIDE
     if not identity.get(MLMODEL_HASH):  # an addition that was interrupted, which the next one replaces
-        present -= {name + end for name in (*MLFLOW_FILES, MANIFEST) for end in ("", UNFINISHED)} - listed.keys()
-    problems = [(path, "missing") for path in sorted(listed.keys() - present)]
-    problems += [(path, "not part of what was registered") for path in sorted(present - listed.keys())]
-    for path in sorted(present & listed.keys()):
+        present -= {name + end for name in (*MLFLOW_FILES, MANIFEST) for end in ("", UNFINISHED)} - registered.keys()
+    problems = [(path, "missing") for path in sorted(registered.keys() - present)]
+    problems += [(path, "not part of what was registered") for path in sorted(present - registered.keys())]
+    for path in sorted(present & registered.keys()):
         size, digest = size_and_sha256(posixpath.join(target, path))
-        if size != listed[path][0]:
-            problems.append((path, f"{size} bytes, registered with {listed[path][0]}"))
-        elif digest != listed[path][1]:
-            problems.append((path, f"changed: SHA-256 {digest}, registered with {listed[path][1]}"))
+        if size != registered[path][0]:
+            problems.append((path, f"{size} bytes, registered with {registered[path][0]}"))
+        elif digest != registered[path][1]:
+            problems.append((path, f"changed: SHA-256 {digest}, registered with {registered[path][1]}"))
 
     for folder, key in ((BACKBONE, CONTENT_HASH), (PROBE, PROBE_CONTENT_HASH)):
         if manifest.get(key) != identity[key]:

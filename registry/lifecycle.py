@@ -6,7 +6,7 @@ The champion stays readable throughout, and an interrupted function can be calle
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from registry import champions, comparison, reading
+from registry import champions, comparison, reading, trust
 from registry.backend import CHAMPION, Backend, RegistryError, Version
 from registry.champions import ChampionChange
 
@@ -26,7 +26,7 @@ def promote(registry: Backend, wanted: str, by: str, reason: str) -> ChampionCha
     """Makes the version with the number or alias `wanted` champion. Returns None if it is champion already.
 
     Raises:
-      RegistryError: no such version, its files are damaged, or the reason is too long. Nothing was changed.
+      RegistryError: no such version, one that may not be used (`trust.require_usable`), or the reason is too long. Nothing was changed.
     """
     _require_reason(reason)
     reading.get_version(registry, wanted)  # before `writing`, which would make an empty registry
@@ -35,7 +35,7 @@ def promote(registry: Backend, wanted: str, by: str, reason: str) -> ChampionCha
         version = reading.get_version(registry, wanted)
         if CHAMPION in version.aliases:
             return None
-        _require_undamaged(version)
+        trust.require_usable(registry, version)
         return champions.make_champion(registry, history, version.version, champions.PROMOTED, by, reason)
 
 
@@ -45,8 +45,8 @@ def rollback(registry: Backend, by: str, reason: str) -> ChampionChange:
     If a rollback was killed after it had moved the alias, the next one completes it and goes no further back.
 
     Raises:
-      RegistryError: there is no champion, or none before it; its files are damaged; the reason is empty or too long. Nothing
-        was changed.
+      RegistryError: there is no champion, or none before it; that one may not be used (`trust.require_usable`); the reason is empty
+        or too long. Nothing was changed.
     """
     _require_reason(reason)
     if not reason.strip():
@@ -64,7 +64,7 @@ def rollback(registry: Backend, by: str, reason: str) -> ChampionChange:
                 f"{registry.name} at {registry.place} has no champion before version {history[-1].version}; "
                 "`flowers registry promote VERSION` makes another version champion"
             )
-        _require_undamaged(former)
+        trust.require_usable(registry, former)
         return champions.make_champion(registry, history, former.version, champions.ROLLED_BACK, by, reason)
 
 
@@ -80,10 +80,10 @@ def prune(registry: Backend, keep: int, dry_run: bool = False) -> Pruning:
     if not registry.versions():
         return Pruning((), {})
     if dry_run:
-        return _chosen(registry.versions(), _history(registry), keep)
+        return _chosen(registry, _history(registry), keep)
     with registry.writing():
         history, _ = champions.reconcile(registry)
-        pruning = _chosen(registry.versions(), history, keep)
+        pruning = _chosen(registry, history, keep)
         for version in pruning.pruned:
             registry.delete_version(version.version)
         _remove_leftovers(registry)
@@ -105,9 +105,10 @@ def repair(registry: Backend) -> list[Version]:
         return older_versions.complete(registry)
 
 
-def _chosen(versions: list[Version], history: Sequence[ChampionChange], keep: int) -> Pruning:
+def _chosen(registry: Backend, history: Sequence[ChampionChange], keep: int) -> Pruning:
+    versions = registry.versions()
     former, champion = champions.predecessor(history, versions), reading.champion_of(versions)
-    best = comparison.best_so_far(versions, history, champion) if champion else None
+    best = comparison.best_so_far(registry, versions, history, champion) if champion else None
     newest = {version.version for version in versions[len(versions) - min(keep, len(versions)):]}
     kept = {}
     for version in versions:
@@ -131,15 +132,6 @@ def _remove_leftovers(registry: Backend) -> None:
 
     for directory in registry.leftovers():
         files.remove(directory)
-
-
-def _require_undamaged(version: Version) -> None:
-    differences = reading.verify(version)
-    if differences:
-        raise RegistryError(
-            f"version {version.version} at {version.path} is not as it was registered ({differences[0].path}: "
-            f"{differences[0].problem}) and cannot become champion; `flowers registry verify` lists what differs"
-        )
 
 
 def _require_reason(reason: str) -> None:

@@ -21,7 +21,7 @@ from contracts import files
 from registry import mlflow_places
 from registry.backend import RUN_ID, RegistryError, Version
 from registry.mlflow_places import VERSIONS
-from registry.schema import require_usable, uri
+from registry.schema import uri, usable
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -63,8 +63,7 @@ def connect(directory: str) -> "MlflowClient":
     database = os.path.join(registry_path(directory), DATABASE)
     if not os.path.exists(database):
         raise FileNotFoundError(f"no registry: {database} is missing; `flowers run` makes it with the first version")
-    require_usable(database)
-    return _client(database)
+    return _client(usable(database))
 
 
 def create(directory: str) -> None:
@@ -117,8 +116,7 @@ def offered(directory: str) -> dict[str, list[str]]:
 def relocate(directory: str) -> None:
     """Lets MLflow's own client find the files of versions after DIR was moved: `mlflow_places.relocate`, where there is a registry."""
     if exists(directory):
-        require_usable(database := os.path.join(registry_path(directory), DATABASE))
-        mlflow_places.relocate(directory, database)
+        mlflow_places.relocate(directory, usable(os.path.join(registry_path(directory), DATABASE)))
 
 
 def _client(database: str) -> "MlflowClient":
@@ -134,6 +132,9 @@ def prepare_import() -> None:
     # the run's display.
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["MLFLOW_CONFIGURE_LOGGING"] = "false"
+
+
+KEYS = "keys"  # directory beside DIR/registry
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,10 @@ class MlflowBackend:
     @property
     def place(self) -> str:
         return self.directory
+
+    @property
+    def keys(self) -> str:
+        return os.path.join(os.path.dirname(registry_path(self.directory)), KEYS)
 
     def versions(self) -> list[Version]:
         if not exists(self.directory):

@@ -8,7 +8,7 @@ import tensorflow as tf
 from contracts import files as contents
 from contracts import model_files
 from registry import files, mlflow_model, reading
-from registry.backend import CONTENT_HASH, MLMODEL_HASH, PROBE_CONTENT_HASH, Backend, Version
+from registry.backend import CONTENT_HASH, MLMODEL_HASH, PROBE_CONTENT_HASH, SIGNED_BY, Backend, Version
 
 logger = logging.getLogger(__name__)
 
@@ -17,7 +17,8 @@ def complete(registry: Backend) -> list[Version]:
     """Adds MLflow's files to the versions that have none, for use inside `writing()`; returns those versions.
 
     Backbone, probe and their content hashes stay as they are. A version stays without, and a line is logged, if its files are not as
-    they were registered, or if it is from before probes were kept as arrays (contracts.model_files.PROBE_ARRAYS).
+    they were registered, if somebody has signed them, or if it is from before probes were kept as arrays
+    (contracts.model_files.PROBE_ARRAYS).
     """
     return [version for version in registry.versions() if not version.tags.get(MLMODEL_HASH) and _complete(registry, version)]
 
@@ -27,6 +28,9 @@ def _complete(registry: Backend, version: Version) -> bool:
     arrays = posixpath.join(version.path, files.PROBE, model_files.PROBE_ARRAYS)
     if not all(map(tf.io.gfile.exists, (record, arrays))):
         logger.info("Version %s is too old to become a model of MLflow.", version.version)
+        return False
+    if version.tags.get(SIGNED_BY):
+        logger.info("Version %s does not become a model of MLflow, as more files than are there now were not signed.", version.version)
         return False
     if problems := reading.verify(version):
         logger.warning("Version %s does not become a model of MLflow, as its files are not those that were registered (%s: %s).",

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from contracts.text import percent
-from registry import champions, files, reading
+from registry import champions, files, keys, reading, trust
 from registry.backend import (
     ACCURACY,
     BASELINE_VERSION,
@@ -20,6 +20,7 @@ from registry.backend import (
     MLMODEL_HASH,
     PROBE_CONTENT_HASH,
     RUN_ID,
+    SIGNED_BY,
     WITHHELD,
     Backend,
     Version,
@@ -47,8 +48,10 @@ def publish(
     tags: dict[str, str],
     judged_against: str | None,
     card: str,
+    sbom: str = "",
     model: Mapping[str, bytes] | None = None,
     withheld: str = "",
+    signing_key: str = "",
 ) -> Publication:
     """Registers a blessed backbone with its probe and makes it champion, unless the gate withholds that.
 
@@ -64,12 +67,14 @@ def publish(
       tags: names to text, besides those that the registry sets itself; FIGURE (or ACCURACY), EVAL_SPLIT and RUN_ID are read here.
       judged_against: version that was champion when the gate judged; None if there was none.
       withheld: the gate's sentence that says that the candidate is not proven to be better than that version; empty if it is.
-      card: text of the model card.
+      card, sbom: texts of the model card and of the bill of materials, "" for none.
       model: what makes the version a model of MLflow, as `mlflow_model.model_documents` returns it; None for nothing. A registered
-        version that is undamaged keeps its own files.
+        version that is undamaged keeps its own documents.
+      signing_key: pipeline_config.Registry.signing_key. Files and tags are signed before the version is there. A champion that is
+        undamaged keeps its signature, and stays unsigned if it has none.
 
     Raises:
-      RegistryError: the directories changed while they were copied.
+      RegistryError: the directories changed while they were copied, or the key cannot be used.
     """
     with registry.writing():
         history, _ = champions.reconcile(registry)
@@ -87,18 +92,25 @@ def publish(
 
         identity = {CONTENT_HASH: backbone_hash, PROBE_CONTENT_HASH: probe_hash}
         registered = {key: existing.tags[key] for key in (CARD_HASH, MLMODEL_HASH) if key in existing.tags} if existing else {}
-        hashes = files.publish_files(registry.files_path(backbone_hash), backbone, probe, identity | registered, card, model)
+        target, key = registry.files_path(backbone_hash), keys.signing_key(registry.keys, signing_key)
+        is_champion = existing is not None and CHAMPION in existing.aliases
+        tags = {**tags, **identity, BASELINE_VERSION: judged_against or ""}
+
+        def seal(hashes: Mapping[str, str], is_kept: bool) -> None:
+            if not (is_kept and is_champion):  # whose tags stay too
+                stated = existing.tags if is_champion else tags
+                trust.sign_files(target, hashes, trust.provenance(registry.name, stated, f"run {tags.get(RUN_ID, '')}"), key)
+
+        documents = {files.MODEL_CARD: card.encode()} | ({files.SBOM: sbom.encode()} if sbom else {}) | dict(model or {})
+        hashes = files.publish_files(target, backbone, probe, identity | registered, documents, seal)
         if existing and MLMODEL_HASH not in existing.tags:
             hashes.pop(MLMODEL_HASH, None)  # nothing proves that the files there are ours: `older_versions` writes them anew
-        if existing and CHAMPION in existing.aliases:
+        if is_champion:
             _write_version(registry, backbone_hash, hashes, existing)
             return Publication(existing, False, True, f"this backbone is already version {existing.version}, the champion")
 
         becomes_champion, reason = _decide(tags, judged_against, withheld, current, existing, history)
-        tags = {
-            **tags, **identity, **hashes, BASELINE_VERSION: judged_against or "",
-            WITHHELD: "" if becomes_champion else reason,
-        }  # fmt: skip
+        tags |= {**hashes, SIGNED_BY: key.id if key else "", WITHHELD: "" if becomes_champion else reason}
         number = _write_version(registry, backbone_hash, tags, existing)
         if becomes_champion:
             champions.make_champion(registry, history, number, champions.PUBLISHED, f"run {tags.get(RUN_ID, '')}", reason)

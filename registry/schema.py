@@ -9,8 +9,10 @@ import importlib.util
 import os
 import pathlib
 import shlex
+import shutil
 import sqlite3
 import sys
+import tempfile
 import urllib.parse
 
 from registry.backend import RegistryError
@@ -21,21 +23,66 @@ def uri(database: str) -> str:
     return "sqlite:///" + urllib.parse.quote(os.path.abspath(database))
 
 
-def require_usable(database: str) -> None:
-    """Returns if `database`, an SQLite file, has the schema of this environment's MLflow. Only reads.
+def usable(database: str) -> str:
+    """The path of `database`, an SQLite file with the schema of this environment's MLflow. Where it lies in a folder that may only be
+    read, and SQLite would have to repair it first, as after a crash, it is that of a repaired copy. Only reads.
 
     Raises:
-      RegistryError: its schema is older or newer, or it is no database of MLflow.
+      RegistryError: its schema is older or newer, it is no database of MLflow, or this user may not read it.
     """
+    if not os.access(database, os.R_OK):
+        raise RegistryError(f"the registry {database} may not be read by this user; ask its owner for that permission")
     try:
-        # As a URI, because an ordinary connection would make a file that is missing.
-        address = pathlib.Path(os.path.abspath(database)).as_uri() + "?mode=ro"
-        with contextlib.closing(sqlite3.connect(address, uri=True)) as opened:
-            found = [revision for (revision,) in opened.execute("SELECT version_num FROM alembic_version")]
+        found = _schema_of(database)
+    except sqlite3.OperationalError as error:
+        if os.access(os.path.dirname(os.path.abspath(database)), os.W_OK):
+            raise _unreadable(database, error) from error
+        try:
+            found = _schema_of(copy := _repaired_copy(database, os.stat(database).st_mtime_ns))
+        except sqlite3.DatabaseError as broken:
+            raise _unreadable(database, broken) from broken
+        _require_current(database, found)
+        return copy
     except sqlite3.DatabaseError as error:
-        raise RegistryError(
-            f"the registry {database} cannot be read ({error}); restore its folder from a back-up (docs/operations.md)"
-        ) from error
+        raise _unreadable(database, error) from error
+    _require_current(database, found)
+    return database
+
+
+def _schema_of(database: str) -> list[str]:
+    # As a URI, because an ordinary connection would make a file that is missing.
+    address = pathlib.Path(os.path.abspath(database)).as_uri() + "?mode=ro"
+    with contextlib.closing(sqlite3.connect(address, uri=True)) as opened:
+        return [revision for (revision,) in opened.execute("SELECT version_num FROM alembic_version")]
+
+
+def _unreadable(database: str, error: Exception) -> RegistryError:
+    return RegistryError(f"the registry {database} cannot be read ({error}); restore its folder from a back-up (docs/operations.md)")
+
+
+# A reader asks several times, and SQLite repairs the copy when it is first opened.
+@functools.lru_cache(maxsize=1)
+def _copies() -> tempfile.TemporaryDirectory:
+    return tempfile.TemporaryDirectory(prefix="registry_")  # removed when the process ends
+
+
+@functools.lru_cache(maxsize=8)
+def _repaired_copy(database: str, changed: int) -> str:
+    """A copy with the journals beside the file, from which SQLite completes or takes back what a writer had begun.
+
+    changed: when the file was changed last, in nanoseconds, as another moment needs another copy.
+    """
+    folder = tempfile.mkdtemp(dir=_copies().name)
+    for suffix in ("", "-journal", "-wal"):
+        if os.path.exists(database + suffix):
+            shutil.copyfile(database + suffix, os.path.join(folder, os.path.basename(database) + suffix))
+    copy = os.path.join(folder, os.path.basename(database))
+    with contextlib.suppress(sqlite3.DatabaseError), contextlib.closing(sqlite3.connect(copy)) as opened:
+        opened.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    return copy
+
+
+def _require_current(database: str, found: list[str]) -> None:
     known = _revisions()
     if tuple(found) == known[:1]:
         return

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from contracts import files, model_files
 from pipeline_config import ConfigurationError, WarmStart
-from registry import reading
+from registry import reading, trust
 from registry.backend import CHAMPION, CONTENT_HASH, Backend, RegistryError
 from registry.files import BACKBONE
 
@@ -56,28 +56,26 @@ def registered_names(registry: Backend) -> list[str]:
 SAME = ("backbone", "width", "stem", "resolution")
 
 
-def warm_start(registry: Backend, wanted: str, network: Mapping[str, object]) -> WarmStart:
-    """The backbone of a registered version, whose files have been compared with what was registered.
+def warm_start(registry: Backend, wanted: str, network: Mapping[str, object], unverified: bool = False) -> WarmStart:
+    """The backbone of a registered version, which has been compared with what was registered and signed.
 
     Args:
       registry: what `opening.open_registry` returned.
       wanted: number or alias of a version.
       network: the settings of SAME in the section `pretrain`.
+      unverified: start from it in any case, see `trust.require_usable`.
 
     Raises:
-      ConfigurationError: no such version, a damaged one, or one whose network differs from the configured one.
+      ConfigurationError: no such version, one that may not be used, or one whose network differs from the configured one.
     """
     try:
         version = reading.get_version(registry, wanted)
     except RegistryError as error:
         raise ConfigurationError(f"--warm-start {wanted}: {error}; a run without --warm-start makes a first one") from error
-    differences = reading.verify(version)
-    if differences:
-        first = differences[0]
-        raise ConfigurationError(
-            f"--warm-start {wanted}: version {version.version} at {version.path} is not as it was registered ({first.path}: "
-            f"{first.problem}); restore its files, or choose another version (`flowers registry list`)"
-        )
+    try:
+        trust.require_usable(registry, version, unverified)
+    except RegistryError as error:
+        raise ConfigurationError(f"--warm-start {wanted}: {error}, or choose another (`flowers registry list`)") from error
     backbone = posixpath.join(version.path, BACKBONE)
     record = files.read_json(posixpath.join(backbone, model_files.BACKBONE_RECORD))
     for field in SAME:

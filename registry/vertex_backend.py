@@ -1,7 +1,9 @@
 """The backend on Google Cloud: the Vertex AI Model Registry, with the files in a bucket.
 
     Vertex AI model NAME                          versions with labels and description, the alias `champion`
-    FOLDER/versions/CONTENT_HASH/                 backbone/ (a version's artifact_uri), probe/ and, written last, manifest.json
+    FOLDER/versions/CONTENT_HASH/                 backbone/ (a version's artifact_uri), probe/, the texts and the signature, and,
+                                                  written last, manifest.json
+    FOLDER/../keys/trusted/                       public keys whose signatures count
     FOLDER/records/PROJECT/REGION/NAME/           CONTENT_HASH.json: all tags of a version; model.json: those of the model; lock:
                                                   there while somebody writes
 
@@ -143,6 +145,11 @@ class VertexBackend:
     @property
     def place(self) -> str:
         return f"Vertex AI in project {self.connection.project}, {self.connection.region}"
+
+    @property
+    def keys(self) -> str:
+        folder = self._folder()
+        return posixpath.join(posixpath.dirname(folder), "keys") if folder else ""
 
     def versions(self) -> list[Version]:
         models = self._all_versions()

@@ -18,6 +18,7 @@ from tfx.utils import path_utils
 from components.artifacts import IngestReport
 from components.pusher import chain
 from components.pusher.model_card import Facts, model_card
+from components.pusher.sbom import bill_of_materials
 from contracts import files, model_files
 from contracts.content_hash import content_hash
 from registry import mlflow_model, publishing
@@ -42,6 +43,7 @@ class RegistryPusherSpec(ComponentSpec):
         "code": ExecutionParameter(type=str),
         "code_version": ExecutionParameter(type=str),
         "licence": ExecutionParameter(type=str),
+        "signing_key": ExecutionParameter(type=str),
     }
     INPUTS = {
         "backbone": ChannelParameter(type=standard_artifacts.Model),
@@ -103,6 +105,7 @@ class RegistryPusher(base_component.BaseComponent):
         code: str,
         code_version: str,
         licence: str,
+        signing_key: str,
     ):
         """The channels are outputs of Pretrain and LinearEval (model, model_run), the Evaluator (both) and ExampleGen.
 
@@ -114,12 +117,13 @@ class RegistryPusher(base_component.BaseComponent):
           code: the versions of the code that made and judged the candidate, in one line, for the version's tags.
           code_version: hashes of the files that this component runs; the cache follows them.
           licence: of the data as the user stated it (pipeline_config.Data.licence), for the model card.
+          signing_key: pipeline_config.Registry.signing_key.
         """
         pushed_model: channel.Channel = channel_utils.as_channel([standard_artifacts.PushedModel()])
         super().__init__(RegistryPusherSpec(
             backbone=backbone, probe=probe, blessing=blessing, evaluation=evaluation, ingest_report=ingest_report,
             pretrain_run=pretrain_run, probe_run=probe_run, registry_dir=registry_dir, name=name, recipe=recipe, run_id=run_id,
-            code=code, code_version=code_version, licence=licence, pushed_model=pushed_model))  # fmt: skip
+            code=code, code_version=code_version, licence=licence, signing_key=signing_key, pushed_model=pushed_model))  # fmt: skip
 
 
 def push(
@@ -136,6 +140,7 @@ def push(
     code: str,
     run_id: str,
     licence: str,
+    signing_key: str,
 ) -> dict:
     """Verifies, registers and returns the content of push.json.
 
@@ -165,7 +170,7 @@ def push(
     publication = publishing.publish(
         open_registry(registry_dir, name), backbone=backbone_dir, probe=probe_dir,
         backbone_hash=judged_backbone.content_hash, probe_hash=judged_probe.content_hash,
-        judged_against=blessed.baseline_version or None, card=card,
+        judged_against=blessed.baseline_version or None, card=card, sbom=bill_of_materials(), signing_key=signing_key,
         model=mlflow_model.model_documents(backbone_record, judged_backbone.content_hash, judged_probe.content_hash),
         withheld="" if blessed.takes_alias else verdict["reasons"][-1],
         tags={

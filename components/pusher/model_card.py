@@ -254,7 +254,8 @@ vectors = model.{signature}({model_files.IMAGE_BYTES}=files)["embedding"]  # [1,
 network = keras.models.load_model("backbone/backbone.keras")  # stock layers: [batch, {side}, {side}, 3] in [0, 1] -> vectors
 ```
 
-`manifest.json` has the SHA-256 of every file; `flowers registry verify` compares them."""
+`manifest.json` has the SHA-256 of every file, and `model.sig` is a signature of them; `flowers registry verify` checks both.
+`sbom.cdx.json` lists the packages of the environment that made the version."""
 
 
 def _serving(facts: Facts) -> str:

@@ -193,6 +193,14 @@ def test_a_DIR_of_which_another_user_owns_a_part_is_refused(tmp_path, monkeypatc
         preconditions.require_writable(Layout(tmp_path))
 
 
+def test_a_key_that_cannot_sign_is_refused_before_anything_is_read(flowers, tmp_path):
+    (tmp_path / "note.pem").write_text("no key")
+    for name, message in (("note.pem", "must be a private key in PEM"), ("none.pem", "there is no key at")):
+        status, (line,) = flowers("run", "--set", f"registry.signing_key={name}")
+        assert status == 2 and message in line and str(tmp_path / name) in line
+    assert os.listdir() == ["note.pem"]
+
+
 def test_an_error_of_the_system_later_is_one_line_too(flowers, monkeypatch):
     def refuses(parsed):
         raise PermissionError(errno.EACCES, "Permission denied", "/secret/file")

@@ -128,6 +128,51 @@ def test_prune_says_what_goes_and_what_stays(root, capsys):
     assert "nothing to delete" in capsys.readouterr().out
 
 
+def test_verify_tells_unsigned_wrongly_signed_and_changed_apart_with_an_exit_status_each(root, tmp_path, capsys):
+    opened = MlflowBackend(str(root / "registry"), "flowers-backbone")
+    path = {version.version: pathlib.Path(version.path) for version in opened.versions()}
+    registry(root, "verify")
+    assert re.findall(r"version (\d): as registered, signed by key [0-9a-f]{16} ", capsys.readouterr().out) == ["1", "2", "3"]
+
+    before = {one.name for one in (root / "keys" / "trusted").iterdir()}
+    (root / "keys" / "signing.pem").rename(tmp_path / "mine.pem")
+    registry(root, "sign", "1")  # by a new key, which is trusted from then on
+    (new,) = {one.name for one in (root / "keys" / "trusted").iterdir()} - before
+    (root / "keys" / "trusted" / new).rename(tmp_path / "new.pem")
+    registry(root, "verify", "1", "2", status=6)
+    shown = capsys.readouterr().out
+    assert f"version 1: as registered, SIGNED BY ANOTHER KEY, {new[:-4]} (" in shown
+    assert f"copy its public half into {root}/keys/trusted" in shown
+    assert "2 versions of flowers-backbone checked, 0 damaged, 1 signed by another key" in shown
+    registry(root, "verify", "1", "--key", str(tmp_path / "new.pem"))
+
+    (path["3"] / "provenance.json").unlink()
+    registry(root, "verify", status=1)  # the worst counts
+    assert "version 3: DIFFERS from what was registered" in capsys.readouterr().out
+    registry(root, "sign", "3", "--key", str(tmp_path / "mine.pem"))
+    assert "version 3 was not as it was registered or signed; it is signed by key" in capsys.readouterr().out
+
+    opened.set_version_tag("2", "signed_by_key", "")
+    (path["2"] / "model.sig").unlink()
+    registry(root, "verify", "2", "3", status=5)
+    shown = capsys.readouterr().out
+    assert "version 2: as registered, NOT SIGNED (" in shown and "`flowers registry sign 2` signs it" in shown
+    registry(root, "show", "2")
+    assert "signature     none recorded" in capsys.readouterr().out
+
+
+def test_what_cannot_be_signed_or_verified_with_is_said(root, tmp_path, capsys):
+    (tmp_path / "note.pem").write_text("no key")
+    registry(root, "sign", "1", "--key", str(tmp_path / "note.pem"), status=2)
+    assert "note.pem (registry.signing_key) must be a private key in PEM" in capsys.readouterr().err
+    registry(root, "verify", "--key", str(tmp_path / "note.pem"), status=2)
+    assert "note.pem must be a public key in PEM" in capsys.readouterr().err
+    registry(root, "verify", "--key", str(tmp_path / "none.pem"), status=2)
+    assert "there is no key at" in capsys.readouterr().err
+    registry(tmp_path / "nowhere", "sign", "1", status=2)
+    assert "no version or alias '1'" in capsys.readouterr().err and not (tmp_path / "nowhere").exists()
+
+
 def test_text_for_a_terminal_is_one_line_without_control():
     assert visible("a\x1b[2J\nb\u202e✿") == "a\\x1b[2J\\nb\\u202e✿"
 

@@ -1,5 +1,6 @@
 """`flowers registry … --vertex`: the verbs as a user types them, on the wire to a local server."""
 
+import os
 import re
 
 import pytest
@@ -7,7 +8,7 @@ import tensorflow as tf
 from google_server import server as faults
 
 from cli.main import main
-from registry import publishing
+from registry import keys, publishing
 from registry.opening import open_registry
 from tests.registry.conftest import candidate  # noqa: F401
 
@@ -41,11 +42,21 @@ def test_versions_are_listed_shown_and_verified(registry, flowers):
     assert re.search(r"3\s.*champion", out)
     status, out, _ = flowers("registry show champion")
     assert status == 0 and registry.versions()[2].path in out
-    assert flowers("registry verify")[0] == 0
+    status, out, _ = flowers("registry verify")
+    assert status == 5 and "3 versions of flowers-backbone checked, 0 damaged, 3 not signed" in out
     with tf.io.gfile.GFile(f"{registry.versions()[1].path}/backbone/saved_model.pb", "a") as file:
         file.write("x")
     status, out, _ = flowers("registry verify")
     assert status == 1 and "backbone/saved_model.pb" in out and "1 damaged" in out
+
+
+def test_a_version_is_signed_with_a_key_of_the_user_s_own_alone(registry, flowers, tmp_path):
+    status, _, err = flowers("registry sign 1")
+    assert status == 2 and "there is no key to sign with for Vertex AI in project a-project, europe-west4: give one with --key" in err
+    key = keys.signing_key(str(tmp_path), "").path
+    assert flowers("registry sign 1", "--key", key)[0] == 0
+    assert flowers("registry verify 1")[0] == 0
+    assert tf.io.gfile.listdir(f"{registry.keys}/trusted") == os.listdir(tmp_path / "trusted")
 
 
 def test_champions_are_chosen_and_old_versions_pruned(registry, flowers):

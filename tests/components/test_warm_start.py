@@ -131,7 +131,7 @@ def test_a_damaged_champion_is_refused_and_is_not_no_champion(start, register):
 
     with tf.io.gfile.GFile(f"{register(1).path}/backbone/variables/data", "w") as file:
         file.write("backbone X")
-    with pytest.raises(ConfigurationError, match="version 1 at ram://.* is not as it was registered .backbone/variables/data: "):
+    with pytest.raises(ConfigurationError, match="version 1 of flowers is not as it was registered: backbone/variables/data: "):
         start("one")
 
 

@@ -37,7 +37,7 @@ RUN = (("registry", "list"), ("registry", "show"), ("registry", "verify"), ("doc
        ("search",), ("predict",), ("report",), ("runs",))  # fmt: skip
 # Programs whose commands are for other machines, or for an administrator of this one.
 ELSEWHERE = ("apt-get", "buildah", "cd", "cp", "curl", "debootstrap", "docker", "du", "export", "find", "gcloud", "git",
-             "label-studio", "mkdir", "mlflow", "podman", "rm", "rsync", "sqlite3")  # fmt: skip
+             "label-studio", "mkdir", "mlflow", "model_signing", "openssl", "podman", "rm", "rsync", "sqlite3")  # fmt: skip
 PLACEHOLDERS = {"PROJECT": "a-project", "PROJECT_ID": "a-project", "REGION": "europe-west4", "REPOSITORY": "images",
                 "BUCKET": "a-bucket", "PHOTOGRAPHS": "photographs", "TAG": "1", "VERSION": "1", "N": "3", "MODULE": "x"}  # fmt: skip
 

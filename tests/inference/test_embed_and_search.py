@@ -5,6 +5,7 @@ import html.parser
 import itertools
 import os
 import pathlib
+import re
 import shlex
 import shutil
 
@@ -198,6 +199,23 @@ def test_a_changed_version_is_not_used(root, photographs, tmp_path, capfd):
     finally:
         record.write_text(original)
     assert "is not as it was registered" in (error := capfd.readouterr().err) and "flowers registry verify" in error
+
+
+def test_a_version_that_another_key_signed_is_used_only_unverified_and_that_is_said(root, photographs, tmp_path, capfd):
+    trusted = pathlib.Path(root) / "keys" / "trusted"
+    command = ["embed", str(photographs / "large.png"), "-o", str(tmp_path / "i.npy"), "--root", root]
+    shutil.move(trusted, tmp_path / "trusted")
+    try:
+        assert main(command) == 2
+        assert re.search(r"version 2 of flowers-backbone is signed by key [0-9a-f]{16}, .*copy .*keys/trusted.*--unverified",
+                         capfd.readouterr().err)  # fmt: skip
+        assert not (tmp_path / "i.npy").exists()
+        assert main([*command, "--unverified"]) == 0
+    finally:
+        shutil.move(tmp_path / "trusted", trusted)
+    assert capfd.readouterr().err.count("flowers: Used unverified, as asked: version 2 of flowers-backbone is signed by key") == 1
+    assert main(command) == 0
+    assert "flowers:" not in capfd.readouterr().err
 
 
 class Page(html.parser.HTMLParser):

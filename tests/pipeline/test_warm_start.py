@@ -82,7 +82,7 @@ def test_a_damaged_version_is_refused(layout):
     original = record.read_text()
     record.write_text(original.replace("1", "3"))
     try:
-        with pytest.raises(ConfigurationError, match="version 1 at .* is not as it was registered .backbone/backbone.json"):
+        with pytest.raises(ConfigurationError, match="version 1 of .* is not as it was registered: backbone/backbone.json"):
             warm(layout, "1")
     finally:
         record.write_text(original)

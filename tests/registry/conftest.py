@@ -47,7 +47,7 @@ def candidate(tmp_path):
         return {
             "backbone": backbone, "probe": probe, "backbone_hash": content_hash(backbone), "probe_hash": content_hash(probe),
             "tags": {"accuracy": accuracy, "recipe": recipe, "run_id": f"run-{text}", **tags}, "judged_against": judged_against,
-            "card": f"# Card of {text}\n", "model": {"MLmodel": f"flavors of {text}\n".encode()},
+            "card": f"# Card of {text}\n", "sbom": "{}\n", "model": {"MLmodel": f"flavors of {text}\n".encode()},
         }  # fmt: skip
 
     return make

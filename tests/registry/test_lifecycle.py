@@ -114,7 +114,7 @@ def test_a_damaged_version_does_not_become_champion(registry, publish, change):
     path = publish("a").version.path
     publish("b")
     os.remove(os.path.join(path, "backbone", "saved_model.pb"))
-    with pytest.raises(RegistryError, match="version 1 at .* is not as it was registered .backbone/saved_model.pb: missing"):
+    with pytest.raises(RegistryError, match="version 1 of .* is not as it was registered: backbone/saved_model.pb: missing"):
         change(registry)
     assert reading.champion(registry).version == "2"
 

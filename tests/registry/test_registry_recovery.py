@@ -106,20 +106,23 @@ def test_offers_that_cannot_be_written_stop_nothing(registry, candidate):
     assert mlflow_backend.offered(registry.directory) == {}
 
 
+CARD = {files.MODEL_CARD: "# Card\n"}
+
+
 def test_files_are_published_by_the_manifest(tmp_path, candidate):
     arguments = candidate("a")
     target = str(tmp_path / "target")
-    files.publish_files(target, arguments["backbone"], arguments["probe"], identity_of(arguments), arguments["card"])
+    files.publish_files(target, arguments["backbone"], arguments["probe"], identity_of(arguments), CARD, lambda *_: None)
     stamp = os.stat(os.path.join(target, "manifest.json")).st_mtime_ns
-    files.publish_files(target, arguments["backbone"], arguments["probe"], identity_of(arguments), arguments["card"])
+    files.publish_files(target, arguments["backbone"], arguments["probe"], identity_of(arguments), CARD, lambda *_: None)
     assert os.stat(os.path.join(target, "manifest.json")).st_mtime_ns == stamp  # a good copy is left alone
 
 
 def test_files_can_be_copied_to_and_from_remote_file_systems(candidate):
     arguments = candidate("a")
     identity = identity_of(arguments)
-    files.publish_files("ram://source", arguments["backbone"], arguments["probe"], identity, arguments["card"])
-    files.publish_files("ram://target", "ram://source/backbone", "ram://source/probe", identity, arguments["card"])
+    files.publish_files("ram://source", arguments["backbone"], arguments["probe"], identity, CARD, lambda *_: None)
+    files.publish_files("ram://target", "ram://source/backbone", "ram://source/probe", identity, CARD, lambda *_: None)
     assert files.differences("ram://target", identity) == []
 
 

@@ -17,7 +17,7 @@ def published(candidate, tmp_path, monkeypatch):
     workplace.mkdir()
     monkeypatch.chdir(workplace)
     one = candidate("one")
-    files.publish_files(TARGET, one["backbone"], one["probe"], identity_of(one), one["card"])
+    publish(TARGET, one)
     yield one, identity_of(one)
     assert list(workplace.iterdir()) == []
     tf.io.gfile.rmtree(TARGET)
@@ -31,7 +31,7 @@ def test_a_remote_copy_without_its_manifest_is_unfinished_and_is_completed(publi
     one, identity = published
     tf.io.gfile.remove(f"{TARGET}/{files.MANIFEST}")
     assert files.differences(TARGET, identity)[0][0] == files.MANIFEST
-    files.publish_files(TARGET, one["backbone"], one["probe"], identity_of(one), one["card"])
+    publish(TARGET, one)
     assert files.differences(TARGET, identity) == []
 
 
@@ -46,7 +46,7 @@ def test_a_copy_that_breaks_off_leaves_no_manifest(candidate, monkeypatch):
 
     monkeypatch.setattr(files, "_copy", copy)
     with pytest.raises(OSError, match="connection"):
-        files.publish_files("ram://registry/versions/two", one["backbone"], one["probe"], identity_of(one), one["card"])
+        publish("ram://registry/versions/two", one)
     assert not tf.io.gfile.exists(f"ram://registry/versions/two/{files.MANIFEST}")
 
 
@@ -62,6 +62,10 @@ def test_a_version_is_registered_from_remote_models(registry, candidate):
 def test_a_remote_registry_is_refused_in_words():
     with pytest.raises(RegistryError, match="cannot be kept at gs://bucket/registry: SQLite"):
         open_registry("gs://bucket/registry", "flowers-backbone")
+
+
+def publish(target, one):
+    files.publish_files(target, one["backbone"], one["probe"], identity_of(one), {files.MODEL_CARD: one["card"]}, lambda *_: None)
 
 
 def identity_of(one):

@@ -334,7 +334,7 @@ def _pipeline(root, registry_dir):
     pusher = RegistryPusher(
         backbone=backbone.outputs["result"], probe=probe.outputs["result"], blessing=evaluator.outputs["blessing"],
         evaluation=evaluator.outputs["evaluation"], ingest_report=report.outputs["result"],
-        pretrain_run=pretrain_run.outputs["result"], probe_run=probe_run.outputs["result"], licence="",
+        pretrain_run=pretrain_run.outputs["result"], probe_run=probe_run.outputs["result"], licence="", signing_key="",
         registry_dir=registry_dir, name="flowers-backbone", recipe="recipe", run_id=PIPELINE_JOB_NAME, code="c 1", code_version="{}",
     ).with_id("Pusher")  # fmt: skip
     return tfx.dsl.Pipeline(

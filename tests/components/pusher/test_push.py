@@ -17,7 +17,7 @@ from components.artifacts import IngestReport
 from components.pusher.chain import ChainBroken
 from components.pusher.component import PIPELINE_JOB_NAME, RegistryPusherExecutor, push
 from contracts.content_hash import content_hash
-from registry import mlflow_backend, reading
+from registry import keys, mlflow_backend, reading, trust
 from registry.mlflow_backend import MlflowBackend
 from registry.opening import open_registry
 from vertex import GoogleCloudError
@@ -114,6 +114,7 @@ def run(tmp_path, registry_dir):
         return artifacts | {
             "registry_dir": registry_dir, "name": NAME, "recipe": recipe, "code": "Pretrain 0123456789ab", "run_id": f"run-{number}",
             "licence": "CC BY 4.0",
+            "signing_key": "",
         }  # fmt: skip
 
     return make
@@ -129,6 +130,7 @@ def test_a_blessed_backbone_is_registered_with_its_whole_lineage(run, registry_d
     backbone_dir, probe_dir = (run_dir(registry_dir, 1, name) for name in ("backbone", "probe"))
     with open(os.path.join(version.path, "MODEL_CARD.md")) as file:
         card = file.read()
+    (key,) = keys.trusted(os.path.join(os.path.dirname(registry_dir), "keys"))
     assert "CC BY 4.0" in card and content_hash(backbone_dir) in card
     # tests/registry/test_mlflow_model.py has what it covers.
     assert re.fullmatch("[0-9a-f]{64}", version.tags["mlmodel_sha256"])
@@ -151,6 +153,7 @@ def test_a_blessed_backbone_is_registered_with_its_whole_lineage(run, registry_d
         "content_hash": content_hash(backbone_dir),
         "probe_content_hash": content_hash(probe_dir),
         "card_sha256": hashlib.sha256(card.encode()).hexdigest(),
+        "signed_by_key": key,
         "knn": "0.5",
         "knn_floor": "0.4",
         "eval_examples": "100",
@@ -209,6 +212,7 @@ def test_a_version_in_vertex_ai_has_the_tags_that_one_on_a_disk_has(run, new_pla
     local, remote = push(**arguments), push(**arguments | {"registry_dir": new_place()})
     assert remote == local
     (uploaded,) = models.models[f"projects/123456789012/locations/europe-west4/models/{NAME}"].values()
+    assert "signed_by_key" not in uploaded.labels  # no key is made in a bucket
     assert uploaded.labels["run_id"] == "run-1" and uploaded.labels["data_source"] == "synthetic"
     assert uploaded.version_description.startswith("Flower backbone, linear top-1 61.0 %, random-init 52.0 %. judged without a ")
 
@@ -234,11 +238,13 @@ def test_a_remote_run_is_pushed_from_bucket_to_bucket_and_nothing_lands_on_this_
     workplace.mkdir()
     monkeypatch.chdir(workplace)
     place = new_place()
+    arguments["signing_key"] = keys.signing_key(str(tmp_path / "mine"), "").path
     assert push(**arguments | {"registry_dir": place})["alias"] == "champion"
     assert list(workplace.iterdir()) == []
-    version = reading.champion(open_registry(place, NAME))
+    registry = open_registry(place, NAME)
+    version = reading.champion(registry)
     assert version.path.startswith("ram://")
-    assert reading.verify(version) == []
+    assert trust.standing(registry, version).standing is trust.Standing.VERIFIED
 
 
 def rewrite(path, **changes):
@@ -278,7 +284,7 @@ def test_a_byte_changed_after_the_blessing_is_refused(run, registry_dir, model, 
     assert MlflowBackend(registry_dir, NAME).versions() == []
 
 
-PARAMETERS = ("registry_dir", "name", "recipe", "run_id", "code", "code_version", "licence")
+PARAMETERS = ("registry_dir", "name", "recipe", "run_id", "code", "code_version", "licence", "signing_key")
 
 
 @pytest.mark.parametrize(("given", "expected"), [(PIPELINE_JOB_NAME, "the run"), ("job-1", "job-1")])
