@@ -4,9 +4,8 @@
                         |                                                              :
                         +----------> Pretrain   (SimSiam, no labels)  <................+
                         |                | backbone                                    :
-                        +----------> LinearEval (the same probe on the frozen backbones  <..+
-                        |                |       of candidate, random-init network and champion)
-                        |                | probes
+                        +----------> LinearEval (the same probe on frozen  <...........+
+                        |                | probes    backbones: candidate, random-init, champion)
                         +----------> Evaluator  (measures and compares them)
                                          | blessing
                                      Pusher     (blessing <-> probe <-> backbone, then the registry)
@@ -150,13 +149,13 @@ def create_pipeline(config: Config, origin: Origin, champion: str | None, places
             **jobs["Pretrain"],
         },
     ).with_id("Pretrain")
-    found, candidate, champions = champion, "", []
+    found, judged_recipe, champions = champion, "", []
     if champion is None:
-        start_of_all = looked_up[0].outputs["start"].future()[0].value if looked_up else as_json(config.pretrain.warm_start)
-        champions = champion_nodes(config, settings_and_code(config, origin, warm), fingerprint, start_of_all, places, code)
+        beginning = looked_up[0].outputs["start"].future()[0].value if looked_up else as_json(config.pretrain.warm_start)
+        champions = champion_nodes(config, settings_and_code(config, origin, warm), fingerprint, beginning, places, code)
         # As late as can be: pre-training takes hours.
         champions[0].add_upstream_node(pretrain)
-        found, candidate = (champions[0].outputs[name].future()[0].value for name in ("champion", "candidate_recipe"))
+        found, judged_recipe = (champions[0].outputs[name].future()[0].value for name in ("champion", "candidate_recipe"))
     linear_eval = trainer(
         examples=examples,
         base_model=pretrain.outputs["model"],
@@ -181,7 +180,7 @@ def create_pipeline(config: Config, origin: Origin, champion: str | None, places
         champion=found,
         registry=places.registry,
         name=config.registry.name,
-        recipe=candidate or recipe(config, origin),
+        recipe=judged_recipe or recipe(config, origin),
         code_version=code["Evaluator"],
     ).with_id("Evaluator")
     pusher = RegistryPusher(
