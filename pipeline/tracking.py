@@ -4,6 +4,7 @@ What could not be written during the run is written at its end, from the run's r
 """
 
 import contextlib
+import datetime
 import json
 import logging
 import pathlib
@@ -84,7 +85,7 @@ class Tracking:
             place = f"{socket.gethostname()}:{self.layout.root}" if self.settings.place else "DIR"
             self._tracked = mlflow_runs.begin(
                 str(self.layout.registry), self.settings.place, self.settings.experiment, run_id=self._start.run_id,
-                key=json_sha256([self._start.recipe, place]), place=place, tags=tags(self._start),
+                key=json_sha256([self._start.recipe, place]), place=place, at=_milliseconds(self._start), tags=tags(self._start),
                 parameters=parameters(self._start.config), data=data_set(self._start))  # fmt: skip
             self._written = mlflow_runs.last_step(self._tracked, LOSS)
 
@@ -203,6 +204,10 @@ def final_tags(record: Mapping) -> dict[str, str]:
     registry, gate = record["registry"] or {}, record["gate"] or {}
     reasons = "\n".join(f"- {reason}" for reason in (registry.get("reasons") or gate.get("reasons") or [record["error"] or ""]))
     return {"flowers.status": record["status"], "flowers.version": registry.get("version") or "", "mlflow.note.content": reasons[:5000]}
+
+
+def _milliseconds(start: Start) -> int:
+    return int(datetime.datetime.fromisoformat(start.started_at).timestamp() * 1000)
 
 
 def _now() -> int:

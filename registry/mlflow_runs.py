@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 KEY_TAG = "flowers.key"  # the same for a run and the one that continues it
 PLACE_TAG = "flowers.dir"  # one run at a time is active there: another that is still running was killed
 
+# MLflow's page opens such an experiment with its training runs and their curves, any other with what language models need.
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 # MLflow's own limit of one request (docs/rest-api of MLflow, "log batch").
 MOST_PARAMETERS = 100
 # Seconds that a request to a server may take, and how often it is repeated; MLflow's own values wait for minutes.
@@ -36,8 +38,8 @@ class Tracked:
 
 
 def begin(
-    registry: str, server: str, experiment: str, *, run_id: str, key: str, place: str, tags: Mapping[str, str],
-    parameters: Mapping[str, object], data: Mapping[str, str],
+    registry: str, server: str, experiment: str, *, run_id: str, key: str, place: str, at: int,
+    tags: Mapping[str, str], parameters: Mapping[str, object], data: Mapping[str, str],
 ) -> Tracked:  # fmt: skip
     """Makes a run, or continues the newest one of the same key that has not finished.
 
@@ -49,6 +51,7 @@ def begin(
       experiment: name of MLflow's experiment; made if it is missing.
       run_id: of the pipeline, for RUN_TAG, by which a version finds the run that made it.
       key, place: for KEY_TAG and PLACE_TAG.
+      at: when a new run started, in milliseconds since 1970.
       tags, parameters: by name; parameters that the run has already stay as they are, as MLflow demands.
       data: `name`, `digest` and `source` of the data set.
 
@@ -65,7 +68,8 @@ def begin(
         if killed.info.status == "RUNNING" and killed is not former:
             client.set_terminated(killed.info.run_id, "KILLED")
     if former is None:
-        former = client.create_run(experiment_id, tags={KEY_TAG: key, PLACE_TAG: place, RUN_TAG: run_id}, run_name=run_id)
+        first = {KEY_TAG: key, PLACE_TAG: place, RUN_TAG: run_id}
+        former = client.create_run(experiment_id, start_time=at, tags=first, run_name=run_id)
     else:
         client.update_run(former.info.run_id, "RUNNING")
     tracked = Tracked(client, former.info.run_id)
@@ -125,7 +129,7 @@ def _experiment(client: "MlflowClient", name: str, registry: str) -> str:
         # On a server its administrator decides where artifacts go.
         place = pathlib.Path(os.path.abspath(registry), RUN_ARTIFACTS).as_uri() if registry else None
         with contextlib.suppress(MlflowException):  # another run has just made it
-            return client.create_experiment(name, artifact_location=place)
+            return client.create_experiment(name, artifact_location=place, tags=EXPERIMENT_TAGS)
         found = client.get_experiment_by_name(name)
     return found.experiment_id
 

@@ -82,7 +82,7 @@ def test_a_run_is_written_as_it_goes_and_completed_at_its_end(layout):
     tracked.epoch(entry(1))
     tracked.end(record(3))                                              # two epochs that were not heard of
     client, (run,) = runs(layout)
-    assert run.info.status == "FINISHED"
+    assert (run.info.status, run.info.start_time) == ("FINISHED", 1769885102000)                # date -d 2026-01-31T18:45:02Z +%s
     assert points(client, run, "pretrain/loss") == [(1, -0.1), (2, -0.2), (3, -0.3)]
     assert points(client, run, "pretrain/knn_train_top1") == [(2, 0.5)]
     assert run.data.params["pretrain.views.hue"] == "0.5"

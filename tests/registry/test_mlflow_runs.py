@@ -16,7 +16,7 @@ def begun(registry):
 
     def begin(run_id, key="a", parameters=None, place="host:/DIR"):
         return mlflow_runs.begin(
-            registry.directory, "", "flowers", run_id=run_id, key=key, place=place, tags={"flowers.recipe": key},
+            registry.directory, "", "flowers", run_id=run_id, key=key, place=place, at=1000, tags={"flowers.recipe": key},
             parameters=parameters or {"pretrain.epochs": 3}, data={"name": "roses", "digest": "d" * 32, "source": '{"uri": "/roses"}'})  # fmt: skip
 
     return begin
@@ -33,7 +33,7 @@ def test_a_run_has_its_parameters_tags_and_data_set(begun):
     assert found.data.tags["flowers.run_id"] == "run-1" and found.info.run_name == "run-1"
     (data,) = found.inputs.dataset_inputs
     assert (data.dataset.name, data.dataset.digest) == ("roses", "d" * 32)
-    assert found.info.status == "RUNNING"
+    assert (found.info.status, found.info.start_time) == ("RUNNING", 1000)
 
 
 def test_a_run_that_was_killed_is_continued_by_the_next_of_its_key(begun):
@@ -84,7 +84,7 @@ def test_artifacts_are_below_the_registry_and_found_after_a_move(begun, registry
 def test_a_database_is_made_where_there_is_none(tmp_path, empty_registry, monkeypatch):
     # MLflow's migrations take seconds: another test makes one for real.
     monkeypatch.setattr(mlflow_backend, "create", lambda directory: shutil.copy(empty_registry / "mlflow.db", directory))
-    begun = mlflow_runs.begin(str(tmp_path / "new" / "registry"), "", "flowers", run_id="run-1", key="a", place="host:/DIR", tags={},
+    begun = mlflow_runs.begin(str(tmp_path / "new" / "registry"), "", "flowers", run_id="run-1", key="a", place="host:/DIR", at=0, tags={},
                               parameters={}, data={"name": "roses", "digest": "d", "source": "{}"})  # fmt: skip
     with sqlite3.connect(os.path.join(tmp_path, "new", "registry", "mlflow.db")) as opened:
         assert opened.execute("SELECT run_uuid FROM runs").fetchall() == [(begun.run_id,)]
