@@ -441,8 +441,10 @@ class Tracking:
     patience_seconds: float = 20.0
 
     def __post_init__(self):
-        require(re.fullmatch(r"(https?://[^/?#\s]+/?|off)?", self.place) is not None, "tracking.place",
-                "http(s)://HOST:PORT of MLflow's tracking server, off, or empty", self.place)  # fmt: skip
+        # Records have the settings: no password among them.
+        require(re.fullmatch(r"(https?://[^/?#@\s]+/?|off)?", self.place) is not None, "tracking.place",
+                "http(s)://HOST:PORT of MLflow's tracking server (user and password belong into MLFLOW_TRACKING_USERNAME and "
+                "MLFLOW_TRACKING_PASSWORD), off, or empty", self.place)  # fmt: skip
         require(bool(self.experiment.strip()), "tracking.experiment", "a name", self.experiment)
         require_ranges(self, "tracking", patience_seconds="[0, 3600]")
 

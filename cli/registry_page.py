@@ -48,7 +48,9 @@ def serve(directory: pathlib.Path, port: int) -> None:
       ConfigurationError: see `command`.
     """
     arguments = command(directory, port)
-    print(f"The registry at {directory}: http://{HOST}:{port}/#/models (Ctrl-C ends it)", flush=True)
+    print(f"The registry at {directory}: http://{HOST}:{port}/#/models (Ctrl-C ends it)")
+    # Else the page shows of an experiment what language models need.
+    print(f"Runs, their curves and how they compare: http://{HOST}:{port}/#/experiments?workflowType=machine_learning", flush=True)
     os.chdir(directory)  # MLflow writes some files into the working directory
     os.execve(sys.executable, arguments, {**os.environ, **ENVIRONMENT})
 

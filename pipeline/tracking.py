@@ -177,9 +177,10 @@ def final_metrics(record: Mapping) -> dict[str, float]:
     """What a run found: each accuracy with its 95 % interval and its random-init baseline, and the difference with its own."""
     from components.evaluator.evidence import share_interval  # imports SciPy
 
+    # MLflow's page draws them by the word before the slash, in alphabetical order: what matters most comes first.
     found: dict[str, float | None] = {"run/seconds": record["seconds"]}
     if data := record["data"]:
-        found |= {f"data/{name}": data[name] for name in ("images", "train", "eval", "unlabelled", "quarantined")}
+        found |= {f"run/{name}": data[name] for name in ("images", "train", "eval", "unlabelled", "quarantined")}
     if pretrain := record["pretrain"]:
         found |= {"pretrain/seconds": pretrain["seconds"], "pretrain/images_per_second_overall": pretrain["images_per_second"]}
     if linear := record["linear_eval"]:

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 KEY_TAG = "flowers.key"  # the same for a run and the one that continues it
 PLACE_TAG = "flowers.dir"  # one run at a time is active there: another that is still running was killed
 
-# MLflow's page opens such an experiment with its training runs and their curves, any other with what language models need.
-EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 # MLflow's own limit of one request (docs/rest-api of MLflow, "log batch").
 MOST_PARAMETERS = 100
 # Seconds that a request to a server may take, and how often it is repeated; MLflow's own values wait for minutes.
@@ -129,7 +127,7 @@ def _experiment(client: "MlflowClient", name: str, registry: str) -> str:
         # On a server its administrator decides where artifacts go.
         place = pathlib.Path(os.path.abspath(registry), RUN_ARTIFACTS).as_uri() if registry else None
         with contextlib.suppress(MlflowException):  # another run has just made it
-            return client.create_experiment(name, artifact_location=place, tags=EXPERIMENT_TAGS)
+            return client.create_experiment(name, artifact_location=place)
         found = client.get_experiment_by_name(name)
     return found.experiment_id
 

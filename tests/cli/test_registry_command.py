@@ -188,7 +188,8 @@ def test_the_page_is_mlflow_s_on_localhost_alone_with_telemetry_off(root, tmp_pa
         [sys.executable, "-m", "pipeline", "registry", "ui", "--root", str(root), "--port", str(port)], env=bare, cwd=tmp_path,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)  # fmt: skip
     try:
-        assert f"http://127.0.0.1:{port}/" in process.stdout.readline().decode()
+        assert f"http://127.0.0.1:{port}/#/models" in process.stdout.readline().decode()
+        assert f"http://127.0.0.1:{port}/#/experiments?workflowType=machine_learning" in process.stdout.readline().decode()
         assert b"<title>MLflow</title>" in _get(port, "/", process)
         found = json.loads(_get(port, "/api/2.0/mlflow/registered-models/search", process))
         assert [(model["name"], model["aliases"]) for model in found["registered_models"]] == [

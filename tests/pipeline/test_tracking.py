@@ -212,7 +212,7 @@ def test_an_epoch_is_heard_of_by_its_log_record(layout):
     assert heard == [entry(1)]
 
 
-@pytest.mark.parametrize("place", ["sqlite:///runs.db", "localhost:5000", "http://", "http://host:5000/path", "OFF"])
+@pytest.mark.parametrize("place", ["sqlite:///runs.db", "localhost:5000", "http://", "http://host:5000/path", "http://me:secret@host", "OFF"])
 def test_a_place_that_is_no_server_is_refused(place):
     with pytest.raises(ConfigurationError, match=r"tracking.place must be http\(s\)://HOST:PORT"):
         Tracking(place=place)
