@@ -12,6 +12,7 @@ import queue
 import socket
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 
 from contracts.files import json_sha256
@@ -35,6 +36,7 @@ class Tracking:
 
     def __init__(self, config: Config, layout: Layout):
         self.settings, self.layout = config.tracking, layout
+        self._at = self.settings.place or str(layout.registry)
         self._tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._start: Start | None = None
         self._tracked = None
@@ -68,14 +70,13 @@ class Tracking:
             try:
                 task()
             except Exception as error:
-                log.debug("MLflow", exc_info=True)
+                traceback.print_exc()  # to descriptor 2, which is the log file
                 self._tell(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
 
     def _tell(self, why: str) -> None:
         if not self._told:
             self._told = True
-            place = self.settings.place or str(self.layout.registry)
-            log.warning("The run goes on without MLflow at %s, which has not all of it: %s", place, why)
+            log.warning("The run goes on without MLflow at %s, which has not all of it: %s", self._at, why)
 
     def _open(self) -> None:
         from registry import mlflow_runs
@@ -109,6 +110,8 @@ class Tracking:
         folder = self.layout.run(record["run_id"])
         present = [str(path) for name in (RUN_PAGE, "run.json") if (path := folder / name).exists()]
         mlflow_runs.end(self._tracked, STATUS[record["status"]], present)
+        if self._told:
+            log.info("MLflow at %s has all of the run after all", self._at)
 
 
 @contextlib.contextmanager

@@ -122,11 +122,13 @@ def test_what_fails_meanwhile_is_told_once_and_written_at_the_end(layout, monkey
         return real(*arguments, **options)
 
     monkeypatch.setattr(mlflow_runs, "begin", begin)
+    caplog.set_level("INFO")
     tracked = begun(layout)
     tracked.epoch(entry(1))
     tracked.end(record(2))
     client, (run,) = runs(layout)
     assert points(client, run, "pretrain/loss") == [(1, -0.1), (2, -0.2)]
+    assert f"MLflow at {layout.registry} has all of the run after all" in caplog.text
     (told,) = [one.getMessage() for one in caplog.records if one.levelno >= logging.WARNING]
     assert told == f"The run goes on without MLflow at {layout.registry}, which has not all of it: OSError: away"
 
