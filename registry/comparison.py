@@ -102,8 +102,8 @@ def _require_usable(registry: Backend, version: Version, unverified: bool) -> No
         trust.require_usable(registry, version, unverified)
     except RegistryError as error:
         raise RegistryError(
-            f"the candidate would be compared with a version that may not be used: {error}, or give another --root to start a registry "
-            "without a champion"
+            f"the candidate would be compared with a version that may not be used: {error}, compare all the same with `flowers run "
+            "--unverified`, or give another --root to start a registry without a champion"
         ) from error
 
 
