@@ -99,7 +99,7 @@ def publish(
         def seal(hashes: Mapping[str, str], is_kept: bool) -> None:
             if not (is_kept and is_champion):  # whose tags stay too
                 stated = existing.tags if is_champion else tags
-                trust.sign_files(target, hashes, trust.provenance(registry.name, stated, f"run {tags.get(RUN_ID, '')}"), key)
+                trust.sign_files(registry, target, hashes, stated, f"run {tags.get(RUN_ID, '')}", key)
 
         documents = {files.MODEL_CARD: card.encode()} | ({files.SBOM: sbom.encode()} if sbom else {}) | dict(model or {})
         hashes = files.publish_files(target, backbone, probe, identity | registered, documents, seal)

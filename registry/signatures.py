@@ -1,6 +1,7 @@
 """Signs the files of a version, and tells whether a signature is theirs; decides nothing about whom to trust.
 
-    VERSION/provenance.json     what the registry states of the version: data, code, run, figures, verdict (its tags)
+    VERSION/provenance.json     what the registry states of the version: data, code, run, figures, verdict (its tags); by the name of
+                                the registered model, as two models that hold the same backbone share its files
     VERSION/model.sig           an in-toto statement of the SHA-256 of every file, provenance.json among them, in a DSSE envelope
 
 The library model-signing writes and reads the signature, in the format of the OpenSSF Model Signing specification, so that
@@ -35,19 +36,22 @@ class Invalid(Exception):
     """A signature, or what it states, is not that of the files; the message says what is wrong."""
 
 
-def sign(target: str, hashes: Mapping[str, str], provenance: Mapping[str, object], key: SigningKey) -> None:
-    """Writes PROVENANCE, unless it states the same already, and then SIGNATURE, each in one step.
+Statements = Mapping[str, Mapping[str, object]]
+
+
+def sign(target: str, hashes: Mapping[str, str], statements: Statements | None, key: SigningKey) -> None:
+    """Writes PROVENANCE and then SIGNATURE, each in one step.
 
     Args:
       target: directory of a version, local or remote.
       hashes: SHA-256 (hex) of its files by path, without those of this module and the manifest.
-      provenance: as JSON; `tags` is what `stated` returns.
+      statements: by the name of the registered model, `signed_by` (text) and `tags` (names to text); None: PROVENANCE is signed as it is.
       key: whose signature it will be.
     """
     from model_signing import signing
 
-    if stated_unchecked(target).get("tags") != provenance["tags"]:
-        files.write_json(posixpath.join(target, PROVENANCE), provenance)
+    if statements is not None:
+        files.write_json(posixpath.join(target, PROVENANCE), {"schema_version": 1, "versions": statements})
     found = {**hashes, PROVENANCE: files.sha256(posixpath.join(target, PROVENANCE))}
     with tempfile.TemporaryDirectory() as folder, keys.local_copy(key.path) as private:
         path = os.path.join(folder, SIGNATURE)
@@ -80,8 +84,8 @@ def signer(target: str) -> str | None:
         raise Invalid(f"not a signature ({type(error).__name__})") from error
 
 
-def stated(target: str, hashes: Mapping[str, str], public: bytes) -> dict[str, str]:
-    """The tags that PROVENANCE states, after the signature was checked.
+def stated(target: str, hashes: Mapping[str, str], public: bytes) -> Statements:
+    """The statements in PROVENANCE, after the signature was checked.
 
     Args:
       target, hashes: as in `sign`; the files as they are now.
@@ -103,19 +107,17 @@ def stated(target: str, hashes: Mapping[str, str], public: bytes) -> dict[str, s
         found = {**hashes, PROVENANCE: files.sha256(beside)}
         try:
             verifying.Config().use_elliptic_key_verifier(public_key=key).set_hashing_config(_known(found)).verify(folder, signature)
-            tags = json.loads(provenance)["tags"]
-            return {str(name): str(value) for name, value in tags.items()}
+            return json.loads(provenance)["versions"]
         except Exception as error:  # whatever the library raises on a hostile file: it is not a signature of these files
             raise Invalid(f"the signature does not fit ({_words(error)})") from error
 
 
-def stated_unchecked(target: str) -> dict:
-    """PROVENANCE as it is; empty if it is missing or unreadable."""
+def names(target: str) -> set[str]:
+    """The registered models of which PROVENANCE states something; nothing is checked. Empty if it is missing or unreadable."""
     try:
-        found = json.loads(_read(target, PROVENANCE) or b"{}")
-    except (ValueError, RecursionError, Invalid):
-        return {}
-    return found if isinstance(found, dict) else {}
+        return set(json.loads(_read(target, PROVENANCE) or b"{}")["versions"])
+    except (ValueError, KeyError, TypeError, RecursionError, Invalid):
+        return set()
 
 
 def _read(target: str, name: str) -> bytes | None:

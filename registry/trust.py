@@ -3,6 +3,7 @@
 `standing` tells, `require_usable` refuses, `sign_version` signs a version that is registered already.
 """
 
+import contextlib
 import enum
 import functools
 import logging
@@ -14,7 +15,7 @@ from contracts.text import visible
 from registry import keys, reading, signatures
 from registry.backend import CARD_HASH, MLMODEL_HASH, SIGNED_BY, WITHHELD, Backend, Difference, RegistryError, Version
 from registry.keys import SHOWN, SigningKey
-from registry.signatures import PROVENANCE, SIGNATURE, Invalid
+from registry.signatures import PROVENANCE, SIGNATURE, Invalid, Statements
 
 logger = logging.getLogger(__name__)
 
@@ -67,12 +68,16 @@ def standing(registry: Backend, version: Version, trusted: Mapping[str, bytes] |
         public = (keys.trusted(registry.keys) if trusted is None else trusted).get(signer)
         if public is None:
             return found(Standing.ANOTHER_KEY, signer)
-        stated = signatures.stated(version.path, _hashes(version), public)
+        statement = signatures.stated(version.path, _hashes(version), public).get(version.name)
+        if statement is None:
+            if not version.tags.get(SIGNED_BY):
+                return found(Standing.UNSIGNED)
+            raise Invalid(f"it is of another registered model, and states nothing of {version.name}")
     except Invalid as error:
         return found(Standing.TAMPERED, differences=(Difference(version.version, SIGNATURE, str(error)),))
     changed = tuple(
         Difference(version.version, PROVENANCE, f"{name} is {text[:300]!r}, the registry has {version.tags.get(name, '')[:300]!r}")
-        for name, text in sorted(stated.items()) if text != version.tags.get(name)
+        for name, text in sorted(statement["tags"].items()) if text != version.tags.get(name)
     )  # fmt: skip
     return found(Standing.TAMPERED if changed else Standing.VERIFIED, signer, changed)
 
@@ -136,27 +141,41 @@ def sign_version(registry: Backend, wanted: str, setting: str, by: str) -> tuple
         key = keys.signing_key(registry.keys, setting)
         if key is None:
             raise RegistryError(f"there is no key to sign with for {registry.place}: give one with --key")
-        signatures.sign(version.path, _hashes(version), provenance(version.name, version.tags, by), key)
+        sign_files(registry, version.path, _hashes(version), version.tags, by, key)
         registry.set_version_tag(version.version, SIGNED_BY, key.id)
         return before, standing(registry, reading.get_version(registry, version.version))
 
 
-def sign_files(target: str, hashes: Mapping[str, str], stated: Mapping[str, object], key: SigningKey | None) -> None:
-    """`signatures.sign` for files that are being registered; without a key it says so, and removes a signature that is there."""
-    if key is None:
-        signatures.remove(target)
-        logger.warning("The version is not signed: no private key is made in a bucket; %s names one of yours.", keys.SETTING)
-    else:
-        signatures.sign(target, hashes, stated, key)
+def sign_files(
+    registry: Backend, target: str, hashes: Mapping[str, str], tags: Mapping[str, str], by: str, key: SigningKey | None
+) -> None:
+    """Signs the files of a version and its tags, without those that say how it stands in the registry and without the hashes of
+    files, which are signed as files. What a trusted key signed of another model with the same files stays signed.
 
-
-def provenance(name: str, tags: Mapping[str, str], by: str) -> dict[str, object]:
-    """What is signed besides the files: the tags of a version of the registered model `name`, and who signs.
-
-    Without those that say how it stands in the registry, and the hashes of files, which are signed as files.
+    Args:
+      registry: as in `standing`.
+      target, hashes: as in `signatures.sign`.
+      tags: of the version, as they are or will be.
+      by: who signs, for the record.
+      key: None says that nothing is signed, and removes a signature that states other tags of this model.
     """
-    fixed = {key: text for key, text in sorted(tags.items()) if key not in (CARD_HASH, MLMODEL_HASH, SIGNED_BY, WITHHELD)}
-    return {"schema_version": 1, "model": name, "signed_by": by, "tags": fixed}
+    if key is None:
+        if registry.name in signatures.names(target):
+            signatures.remove(target)
+        logger.warning("The version is not signed: no private key is made in a bucket; %s names one of yours.", keys.SETTING)
+        return
+    fixed = {name: text for name, text in sorted(tags.items()) if name not in (CARD_HASH, MLMODEL_HASH, SIGNED_BY, WITHHELD)}
+    signed = _signed(registry, target, hashes)
+    # Where nothing new is stated only the signature is replaced, so that a kill leaves a version that is in use signed.
+    is_new = signed.get(registry.name, {}).get("tags") != fixed
+    signatures.sign(target, hashes, {**signed, registry.name: {"signed_by": by, "tags": fixed}} if is_new else None, key)
+
+
+def _signed(registry: Backend, target: str, hashes: Mapping[str, str]) -> Statements:
+    """What a trusted key signed of these files."""
+    with contextlib.suppress(Invalid, KeyError):
+        return signatures.stated(target, hashes, keys.trusted(registry.keys)[signatures.signer(target)])
+    return {}
 
 
 def _hashes(version: Version) -> dict[str, str]:

@@ -68,15 +68,15 @@ def as_another_key(registry):
     """Whoever can write the files, and has a key of their own, signs them."""
     version = reading.get_version(registry, "1")
     other = keys.signing_key(os.path.join(os.path.dirname(registry.directory), "others"), "")
-    trust.sign_files(version.path, trust._hashes(version), trust.provenance(version.name, version.tags, "somebody"), other)
+    trust.sign_files(registry, version.path, trust._hashes(version), version.tags, "somebody", other)
 
 
 def test_a_version_is_signed_with_what_the_registry_states_of_it(published):
     found = standing(published)
     assert (found.standing, found.differences) == (Standing.VERIFIED, ())
     assert found.signer == found.version.tags[SIGNED_BY]
-    provenance = files.read_json(beside(published, PROVENANCE))
-    assert (provenance["model"], provenance["signed_by"]) == ("flowers-backbone", "run run-a")
+    provenance = files.read_json(beside(published, PROVENANCE))["versions"]["flowers-backbone"]
+    assert provenance["signed_by"] == "run run-a"
     assert provenance["tags"].items() >= {"accuracy": "0.61", "data_fingerprint": "f" * 64, "run_id": "run-a"}.items()
 
 
@@ -179,7 +179,7 @@ def test_a_version_that_was_never_signed_is_used_and_told_and_can_be_signed(publ
     assert "version 1 of flowers-backbone is not signed" in caplog.text and "`flowers registry sign 1` signs it" in caplog.text
     before, now = trust.sign_version(published, "champion", "", "a test")
     assert (before.standing, now.standing) == (Standing.UNSIGNED, Standing.VERIFIED)
-    assert files.read_json(beside(published, PROVENANCE))["signed_by"] == "a test"
+    assert files.read_json(beside(published, PROVENANCE))["versions"]["flowers-backbone"]["signed_by"] == "a test"
 
 
 def test_a_damaged_version_is_not_signed(published):
@@ -203,6 +203,17 @@ def test_a_damaged_champion_that_is_published_again_is_whole_and_signed(publishe
     assert standing(published).standing is Standing.TAMPERED
     publishing.publish(published, **candidate("a", data_fingerprint="f" * 64))
     assert standing(published).standing is Standing.VERIFIED
+
+
+def test_two_models_that_share_files_are_both_signed_and_nothing_forged_is_signed_with_them(published, candidate):
+    other = MlflowBackend(published.directory, "other")
+    publishing.publish(other, **candidate("a", accuracy="0.5"))
+    assert reading.champion(other).path == reading.champion(published).path
+    assert {standing(one).standing for one in (published, other)} == {Standing.VERIFIED}
+    restate(published, accuracy="0.99")
+    trust.sign_version(other, "1", "", "a test")
+    assert standing(other).standing is Standing.VERIFIED and standing(published).standing is Standing.TAMPERED
+    assert "states nothing of flowers-backbone" in standing(published).differences[0].problem
 
 
 def test_keys_of_others_count_once_their_public_half_is_trusted_and_stay_when_the_own_key_is_lost(published, candidate, tmp_path):
@@ -240,7 +251,8 @@ def flip_in_envelope(registry, field):
 def restate(registry, **tags):
     """Somebody changes a tag in the registry and in the record of it."""
     provenance = files.read_json(path := beside(registry, PROVENANCE))
-    files.write_json(path, provenance | {"tags": provenance["tags"] | tags})
+    provenance["versions"]["flowers-backbone"]["tags"] |= tags
+    files.write_json(path, provenance)
     for name, text in tags.items():
         change_tag(registry, name, text)
 
