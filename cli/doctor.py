@@ -77,6 +77,7 @@ def findings(parsed: argparse.Namespace, layout: Layout) -> Iterator[Finding]:
     answers = doctor_libraries.ask(config.preset, overrides, str(layout.datasets), str(layout.registry))
     yield from imports(answers)
     yield gpus(answers["gpus"], config)
+    yield from gpu_memory(answers["gpus"])
     yield from source(early(config) or answers["source"], config)
     if not answers["gpus"].get("gpus"):
         yield doctor_machine.memory(*memory_needed(answers["step"], answers["source"], config))
@@ -159,6 +160,14 @@ def gpus(answer: dict, config: Config) -> Finding:
     needed = f"pretrain.min_gpus is {wanted}" if wanted else "none needed"
     return judge(count >= wanted, "GPU", f"{count or 'none'} seen, {needed}", "install the extra `gpu` or use the image for GPUs "
                  "(docs/gpu.md), take --preset cpu, or add --allow-cpu")  # fmt: skip
+
+
+def gpu_memory(answer: dict) -> Iterator[Finding]:
+    """Whether what a step keeps can fit into the GPUs; nothing without one, or where the driver does not say how much memory it has."""
+    if answer.get("memory"):
+        says, _, fix = answer["too_large"].partition("; ")
+        good = f"{answer['memory'] / 1e9:.1f} GB, which holds what a step keeps"
+        yield judge(not says, "GPU memory", says or good, fix, WARN)
 
 
 def source(answer: dict, config: Config) -> Iterator[Finding]:

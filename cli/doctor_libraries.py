@@ -71,9 +71,11 @@ def _version(name: str) -> dict:
 def _gpus(pretrain) -> dict:
     import tensorflow as tf
 
-    from trainer import replicas
+    from trainer import devices, replicas, step_memory
 
     found = {"gpus": [device.name for device in tf.config.list_physical_devices("GPU")]}
+    if found["gpus"]:
+        found |= {"memory": devices.memory_bytes(), "too_large": step_memory.warning(pretrain)}
     try:
         replicas.require_shared(pretrain, max(1, len(found["gpus"])))
     except ConfigurationError as error:

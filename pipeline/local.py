@@ -30,7 +30,7 @@ from registry import comparison, lifecycle, starting_point
 from registry.backend import CHAMPION
 from registry.opening import open_registry
 from registry.starting_point import Finished
-from trainer import devices, replicas
+from trainer import devices, replicas, step_memory
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ def inspect_source(
 
     Args:
       full_check: read all files, also those that look as they did when they were read before.
-      say: gets a sentence on what was read, and on each file that changed without looking changed.
+      say: gets a sentence on what was read, on each file that changed without looking changed, and on a batch that the GPUs cannot hold.
 
     Raises:
       ConfigurationError: fewer GPUs than the settings ask for, which is said before hours of reading, or so many that they
@@ -69,6 +69,8 @@ def inspect_source(
     """
     devices.require_gpus(config.pretrain.min_gpus, config.pretrain.allow_cpu)
     replicas.require_shared(config.pretrain, devices.count())
+    if too_large := step_memory.warning(config.pretrain):
+        say(f"Warning: {too_large}")
     known = KnownContent(layout.known_content(config.data.source, config.data.unlabelled), full_check)
     try:
         inspection = inspect(config.data, str(layout.datasets), known.content)

@@ -198,6 +198,14 @@ def test_the_preset_gpu_wants_a_gpu_and_no_other_does():
     assert doctor.gpus({"gpus": ["GPU:0"] * 3, "not_shared": "must be a multiple of 3"}, pipeline_config.GPU).level == "fail"
 
 
+def test_gpus_that_cannot_hold_a_step_are_a_warning_with_what_to_do():
+    assert not list(doctor.gpu_memory({"gpus": []})) and not list(doctor.gpu_memory({"gpus": ["GPU:0"], "memory": None, "too_large": ""}))
+    (good,) = doctor.gpu_memory({"gpus": ["GPU:0"], "memory": 40e9, "too_large": ""})
+    (bad,) = doctor.gpu_memory({"gpus": ["GPU:0"], "memory": 16e9, "too_large": "a step keeps about 43.6 GB; at most 180 photographs can fit"})
+    assert (good.level, good.says, good.fix) == ("ok", "40.0 GB, which holds what a step keeps", "")
+    assert (bad.level, bad.says, bad.fix) == ("warn", "a step keeps about 43.6 GB", "at most 180 photographs can fit")
+
+
 def test_every_question_has_an_answer_where_the_process_that_is_asked_dies(monkeypatch):
     monkeypatch.setattr(doctor_libraries.sys, "executable", "/bin/false")
     answers = doctor_libraries.ask("quick", [], "/d", "/r")
