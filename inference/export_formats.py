@@ -14,6 +14,7 @@ import tensorflow as tf
 from contracts import model_files
 from contracts.cores import cores
 from trainer.export import EmbeddingModule, convertible
+from trainer.keras_file import save_keras
 
 BATCH = 16
 
@@ -83,7 +84,7 @@ def run_saved_model(path: str) -> Runtime:
 
 def write_keras(network: Network, path: str) -> None:
     """A `.keras` file of stock layers."""
-    network.whole.save(path)
+    save_keras(network.whole, path)
 
 
 def run_keras(path: str) -> Runtime:

@@ -29,6 +29,7 @@ from trainer.embedding_network import (
     build_embedding_network,
     copy_weights,
 )
+from trainer.keras_file import save_keras
 from trainer.photographs import evaluation_view, evaluation_views
 from trainer.serving import prepared
 
@@ -178,7 +179,7 @@ def export_backbone(backbone: keras.Model, record: dict, directory: str) -> None
     copy_weights(backbone, network)
     module = EmbeddingModule(network, ingested_side(record))
     tf.saved_model.save(module, directory, signatures=module.signatures())
-    _save_keras(network, posixpath.join(directory, model_files.BACKBONE_KERAS))
+    save_keras(network, posixpath.join(directory, model_files.BACKBONE_KERAS))
     sizes = {"photograph_side": network.input_shape[1], "embedding_size": network.output_shape[-1]}
     files.write_json(posixpath.join(directory, model_files.BACKBONE_RECORD), record | sizes)
 
@@ -211,14 +212,6 @@ def write_arrays(arrays: dict[str, np.ndarray], path: str) -> None:
     np.savez_compressed(archive, allow_pickle=False, **arrays)
     with files.written(path) as file:
         file.write(archive.getvalue())
-
-
-def _save_keras(network: keras.Model, path: str) -> None:
-    # Keras writes to local paths only.
-    with tempfile.TemporaryDirectory() as folder:
-        local = os.path.join(folder, model_files.BACKBONE_KERAS)
-        network.save(local)
-        tf.io.gfile.copy(local, path, overwrite=True)
 
 
 class BackboneChanged(RuntimeError):
