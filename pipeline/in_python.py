@@ -16,7 +16,7 @@ from typing import TextIO
 
 from contracts import libraries
 from contracts.layout import Layout
-from contracts.text import percent
+from contracts.text import percent, points
 from pipeline import preconditions, settings, surroundings, whole_run
 from pipeline.contradictions import Way
 from pipeline.events import Lines, attached_to
@@ -25,7 +25,7 @@ from pipeline_config import ConfigurationError
 
 @dataclass(frozen=True)
 class Accuracy:
-    """A share of the held-out photographs, in [0, 1], or a difference of two, in [-1, 1]; `low` to `high` is its 95 % interval."""
+    """A share of the held-out photographs, in [0, 1]; `low` to `high` is its 95 % interval."""
 
     value: float
     low: float
@@ -33,6 +33,18 @@ class Accuracy:
 
     def __str__(self) -> str:
         return f"{percent(self.value)} ({percent(self.low)} to {percent(self.high)})"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Of two accuracies on the same photographs, in [-1, 1]; `low` to `high` is its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{points(self.value)} points ({points(self.low)} to {points(self.high)})"
 
 
 @dataclass(frozen=True)
@@ -57,7 +69,7 @@ class Result:
     accuracy: Accuracy | None
     random_init: Accuracy | None
     champion: Accuracy | None
-    gain: Accuracy | None
+    gain: Difference | None
     blessed: bool
     reasons: tuple[str, ...]
     version: str | None
@@ -166,9 +178,23 @@ def _shown(log_file: pathlib.Path, say: Callable[[str], None]) -> Iterator[Lines
         log = kept.enter_context(open(log_file, "a", encoding="utf-8", buffering=1))
         kept.enter_context(contextlib.redirect_stdout(log))
         kept.enter_context(contextlib.redirect_stderr(log))
+        kept.enter_context(_without_displays())
         shown = Lines(outside)
         kept.enter_context(attached_to(shown))
         yield shown
+
+
+@contextlib.contextmanager
+def _without_displays() -> Iterator[None]:
+    """Drops what libraries show in a notebook during the block: Beam puts scripts into it that come from the network."""
+    notebook = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if notebook is None:
+        yield
+        return
+    from IPython.utils.capture import capture_output
+
+    with capture_output(stdout=False, stderr=False, display=True):
+        yield
 
 
 @contextlib.contextmanager
@@ -212,7 +238,7 @@ def result(record: dict, layout: Layout) -> Result:
     )
 
 
-def _figures(record: dict) -> dict[str, Accuracy | None]:
+def _figures(record: dict) -> dict[str, Accuracy | Difference | None]:
     from components.evaluator.evidence import share_interval
 
     metrics, evidence, photographs = (record["gate"][key] for key in ("metrics", "evidence", "eval_examples"))
@@ -224,7 +250,7 @@ def _figures(record: dict) -> dict[str, Accuracy | None]:
         return Accuracy(value, *share_interval([(round(value * photographs), photographs)]))
 
     against = evidence["untrained"] if evidence else None
-    gain = Accuracy(against["difference"], against["low"], against["high"]) if against else None
+    gain = Difference(against["difference"], against["low"], against["high"]) if against else None
     return {"accuracy": share("candidate"), "random_init": share("untrained"), "champion": share("champion"), "gain": gain}
 
 

@@ -91,6 +91,7 @@ def test_a_result_has_the_figures_of_run_json_with_their_intervals(finished_run)
     assert files.read_json(found.run_json)["run_id"] == found.run_id == found.page.parent.name == found.log.parent.name
     assert found.page.is_file() and found.log.is_file()
     assert str(in_python.Accuracy(0.5, 0.25, 0.754)) == "50.0 % (25.0 % to 75.4 %)"
+    assert str(in_python.Difference(0.132, -0.004, 0.177)) == "+13.2 points (−0.4 to +17.7)"
 
 
 def test_without_labels_there_is_a_result_without_figures(finished_run):
