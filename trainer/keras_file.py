@@ -1,4 +1,4 @@
-"""A network as a `.keras` file that older releases of Keras read too, back to 3.4.
+"""A network as a `.keras` file that older releases of Keras read too, back to those that know its layers.
 
 Each release writes every argument of every layer, also those that it has only just got and that are left at their defaults; an
 older one refuses the file for them. benchmarks/oldest_tensorflow.py tries which releases read a version.
@@ -15,7 +15,7 @@ import tensorflow as tf
 from contracts import model_files
 
 CONFIG = "config.json"
-# Arguments that layers have got since Keras 3.4, and the values at which they change nothing. Those of VarianceScaling only say how
+# Arguments that only newer releases know, and the values at which they change nothing. Those of VarianceScaling only say how
 # weights began, which counts for nothing where the file has them.
 LATER = {"input_axes": None, "output_axes": None, "renorm": False, "renorm_clipping": None, "renorm_momentum": 0.99}
 

@@ -239,6 +239,10 @@ def _limits(facts: Facts) -> str:
     )
 
 
+# The oldest releases that load a version and compute the same, as benchmarks/oldest_tensorflow.py measures (docs/export.md).
+OLDEST_TENSORFLOW, OLDEST_KERAS = "2.10", "3.9"
+
+
 def _loading(facts: Facts) -> str:
     side, features = facts.backbone["photograph_side"], facts.backbone["embedding_size"]
     signature = f'signatures["{model_files.SIGNATURE_ENCODED}"]'
@@ -253,6 +257,9 @@ vectors = model.{signature}({model_files.IMAGE_BYTES}=files)["embedding"]  # [1,
 
 network = keras.models.load_model("backbone/backbone.keras")  # stock layers: [batch, {side}, {side}, 3] in [0, 1] -> vectors
 ```
+
+The SavedModel loads in TensorFlow {OLDEST_TENSORFLOW} and newer, the `.keras` file in Keras {OLDEST_KERAS} and newer; so it was
+measured.
 
 `manifest.json` has the SHA-256 of every file, and `model.sig` is a signature of them; `flowers registry verify` checks both.
 `sbom.cdx.json` lists the packages of the environment that made the version."""

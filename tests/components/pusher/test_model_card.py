@@ -1,11 +1,13 @@
 """The model card says what it promises; what nobody vouches for (names of classes and files, licences) stays text."""
 
 import dataclasses
+import re
 
 import pytest
 from markdown_it import MarkdownIt
+from tiny import PROJECT
 
-from components.pusher.model_card import Facts, code, escaped, model_card, table
+from components.pusher.model_card import OLDEST_KERAS, OLDEST_TENSORFLOW, Facts, code, escaped, model_card, table
 
 FACTS = Facts(
     name="flowers-backbone", backbone_hash="b" * 64, probe_hash="p" * 64, run_id="run-1", code="0.1.0+abc",
@@ -135,3 +137,18 @@ def test_a_card_of_hostile_names_has_the_structure_of_any_other(text):
     plain = {"text", "text_special"}
     assert [kind for kind in kinds(hostile) if kind not in plain] == [kind for kind in kinds(expected) if kind not in plain]
     assert "\x1b" not in hostile
+
+
+def test_the_oldest_releases_on_the_card_are_those_that_were_measured():
+    """By the table of docs/export.md, which benchmarks/oldest_tensorflow.py prints."""
+    rows = re.findall(r"^\| (\d\.\d+)\.\d+ \| (\d\.\d+)\.\d+ \| [\d.]+ \| (yes|no)\b[^|]*\| (yes|no)\b", (PROJECT / "docs" / "export.md").read_text(), re.MULTILINE)
+    assert len(rows) > 10
+
+    def number(release):
+        return [int(part) for part in release.split(".")]
+
+    assert min((row[0] for row in rows if row[2] == "yes"), key=number) == OLDEST_TENSORFLOW
+    assert min((row[1] for row in rows if row[3] == "yes"), key=number) == OLDEST_KERAS
+    assert all(number(row[0]) < number(OLDEST_TENSORFLOW) for row in rows if row[2] == "no")
+    assert all(number(row[1]) < number(OLDEST_KERAS) for row in rows if row[3] == "no")
+    assert f"TensorFlow {OLDEST_TENSORFLOW} and newer, the `.keras` file in Keras {OLDEST_KERAS} and newer" in model_card(FACTS)
