@@ -231,7 +231,7 @@ class Pretrain:
     # What the backbone computes in; weights, statistics, heads and loss are always float32. CPUs without units for 16-bit numbers
     # are far slower with them.
     precision: str = "float32"
-    # Whether XLA compiles the step, except the views. Slower than plain graphs on CPUs.
+    # Whether XLA compiles the step, except the views, where one device trains; several exchange in plain graphs. Slower on CPUs.
     xla: bool = False
     seed: int = 0
     warm_start: WarmStart = field(default_factory=WarmStart)
@@ -631,7 +631,7 @@ GPU = Config(
         # Half the memory traffic, and tensor cores, with float32's range, so that the loss needs no scaling. For the A100 and
         # later; T4 and V100 have no units for bfloat16: use mixed_float16 there, which scales the loss.
         precision="mixed_bfloat16",
-        # Fuses the operations between convolutions.
+        # Fuses the operations between convolutions, on one GPU.
         xla=True,
         min_gpus=1,
     ),

@@ -80,7 +80,7 @@ def row(arguments: argparse.Namespace) -> str:
     seconds = []
     for step in range(steps):
         start = time.perf_counter()
-        loss, _, _ = function(canvases, aspects, tf.constant(step))
+        loss, _, _ = function(*replicas.place(strategy, canvases, aspects), tf.constant(step))
         float(loss)  # waits for the device
         seconds.append(time.perf_counter() - start)
     rate = 1 / statistics.median(seconds[WARM_UP_STEPS:])

@@ -147,14 +147,8 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 
 
 def check_settings(strategy: tf.distribute.Strategy, settings: Pretrain) -> None:
-    """Raises ConfigurationError if the replicas cannot share a batch, or cannot be compiled by XLA."""
-    together = strategy.num_replicas_in_sync
-    require_shared(settings, together)
-    if together > 1 and settings.xla and not on_gpu():
-        raise ConfigurationError(
-            "pretrain.xla must be false if several CPU devices share the batch, got true: TensorFlow compiles the exchange "
-            "between devices for GPUs only"
-        )
+    """Raises ConfigurationError if the replicas cannot share a batch."""
+    require_shared(settings, strategy.num_replicas_in_sync)
 
 
 def require_shared(settings: Pretrain, together: int) -> None:

@@ -174,8 +174,10 @@ def train_step(
         update(model, gradients, step, steps=steps, settings=settings)
         return loss, z1
 
-    # The views stay outside: XLA has no CropAndResize.
-    loss, z1 = (tf.function(learn, jit_compile=True, autograph=False) if settings.xla else learn)(view1, view2, step)
+    # The views stay outside: XLA has no CropAndResize. Several devices exchange in plain graphs: on processors TensorFlow does not compile
+    # the exchange, so that nothing there could prove it.
+    compiled = settings.xla and replicas.count() == 1
+    loss, z1 = (tf.function(learn, jit_compile=True, autograph=False) if compiled else learn)(view1, view2, step)
     z1 = replicas.gathered(z1)
     return replicas.mean(loss), output_std_ratio(z1), z1
 

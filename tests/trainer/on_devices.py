@@ -1,6 +1,6 @@
 """Run by test_replicas in a process of its own, as logical devices have to be set before TensorFlow starts.
 
-Trains the same on one and on two logical CPU devices, and writes what came out to the .npz file that is its argument.
+Trains the same on one and on four logical CPU devices, and writes what came out to the .npz file that is its argument.
 """
 
 import dataclasses
@@ -10,7 +10,7 @@ import tempfile
 import numpy as np
 import tensorflow as tf
 
-from pipeline_config import ConfigurationError, Pretrain, Views
+from pipeline_config import GPU, ConfigurationError, Pretrain, Views
 from trainer.loop import pretrain
 from trainer.normalization import FusedBatchNormalization
 from trainer.photographs import Photographs
@@ -23,20 +23,24 @@ SETTINGS = Pretrain(
 
 def main(path: str) -> None:
     cpu = tf.config.list_physical_devices("CPU")[0]
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-    two = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 4)
+    four = tf.distribute.MirroredStrategy([f"CPU:{index}" for index in range(4)])
     one = tf.distribute.get_strategy()
     out = {}
     for precision in ("float32", "mixed_float16"):
-        for name, strategy in (("one", one), ("two", two)):
-            trained(f"{precision}/{name}", strategy, dataclasses.replace(SETTINGS, precision=precision), out)
-    for name, strategy in (("one", one), ("two", two)):
+        for name, strategy in (("one", one), ("four", four)):
+            # In 16 bits, steps as large as those of SETTINGS would multiply what rounding changes.
+            rate = SETTINGS.base_learning_rate if precision == "float32" else GPU.pretrain.base_learning_rate
+            trained(f"{precision}/{name}", strategy, dataclasses.replace(SETTINGS, precision=precision, base_learning_rate=rate), out)
+    for name, strategy in (("one", one), ("four", four)):
+        gpu = {key: getattr(GPU.pretrain, key) for key in ("precision", "xla", "base_learning_rate")}
+        trained(f"as gpu/{name}", strategy, dataclasses.replace(SETTINGS, **gpu), out)
+    for name, strategy in (("one", one), ("four", four)):
         normalised(name, strategy, out)
-    for name, change in (("odd batch", {"batch_size": 9}), ("xla", {"xla": True})):
-        try:
-            trained(name, two, dataclasses.replace(SETTINGS, **change), {})
-        except ConfigurationError as error:
-            out[name] = np.array(str(error))
+    try:
+        trained("odd batch", four, dataclasses.replace(SETTINGS, batch_size=9), {})
+    except ConfigurationError as error:
+        out["odd batch"] = np.array(str(error))
     np.savez(path, **out)
 
 
