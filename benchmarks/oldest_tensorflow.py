@@ -131,8 +131,10 @@ def main() -> None:
     views = [backbone.view(photograph.prepare(one, backbone.max_side, 64_000_000)) for one in encoded]
     reference = backbone.vectors(views)
     program = LOADS
-    for name in ("SIGNATURE_ENCODED", "SIGNATURE_PIXELS", "IMAGE_BYTES", "EMBEDDING"):
-        program = program.replace(name, globals()[name])
+    names = {"SIGNATURE_ENCODED": SIGNATURE_ENCODED, "SIGNATURE_PIXELS": SIGNATURE_PIXELS, "IMAGE_BYTES": IMAGE_BYTES,
+             "EMBEDDING": EMBEDDING}  # fmt: skip
+    for name, value in names.items():
+        program = program.replace(name, value)
     print("| TensorFlow | Keras | Python | SavedModel, largest difference | `.keras`, largest difference |\n|---|---|---|---|---|")
     for release in arguments.releases:
         with tempfile.TemporaryDirectory() as folder:

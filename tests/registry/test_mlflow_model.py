@@ -20,8 +20,8 @@ from PIL import Image
 from scipy.special import softmax
 
 from contracts import files as contents
-from registry import files, lifecycle, mlflow_backend, mlflow_loader, mlflow_model, publishing, reading
-from registry.backend import MLMODEL_HASH
+from registry import files, lifecycle, mlflow_backend, mlflow_loader, mlflow_model, publishing, reading, signatures, trust
+from registry.backend import MLMODEL_HASH, SIGNED_BY
 from trainer.probe import load_probe
 
 RECORD = {"embedding_size": 96, "photograph_side": 64}
@@ -127,8 +127,11 @@ def test_a_version_has_mlflows_files_and_they_are_verified(registry, candidate):
 
 @pytest.fixture
 def older(registry, older_candidate):
-    """A registry with a version of an earlier release."""
-    publishing.publish(registry, **older_candidate)
+    """A registry with a version of an earlier release, which signed nothing."""
+    published = publishing.publish(registry, **older_candidate).version
+    registry.set_version_tag(published.version, SIGNED_BY, "")
+    for name in (signatures.SIGNATURE, signatures.PROVENANCE):
+        os.remove(os.path.join(published.path, name))
     return registry, older_candidate
 
 
@@ -144,6 +147,15 @@ def test_a_version_of_an_earlier_release_becomes_a_model_and_keeps_its_identity(
     assert lifecycle.repair(registry) == []
     publishing.publish(registry, **arguments)
     assert registry.versions() == [after]
+
+
+def test_a_version_is_completed_before_it_is_signed_and_never_afterwards(older):
+    registry, _ = older
+    _, now = trust.sign_version(registry, "1", "", "a test")
+    assert now.standing is trust.Standing.VERIFIED and now.version.tags[MLMODEL_HASH]
+    registry.set_version_tag("1", MLMODEL_HASH, "")
+    assert lifecycle.repair(registry) == []
+    assert trust.standing(registry, *registry.versions()).standing is trust.Standing.VERIFIED
 
 
 @pytest.mark.parametrize("at", [0, 4, 5, 6])

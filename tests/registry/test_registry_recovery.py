@@ -106,7 +106,7 @@ def test_offers_that_cannot_be_written_stop_nothing(registry, candidate):
     assert mlflow_backend.offered(registry.directory) == {}
 
 
-CARD = {files.MODEL_CARD: "# Card\n"}
+CARD = {files.MODEL_CARD: b"# Card\n"}
 
 
 def test_files_are_published_by_the_manifest(tmp_path, candidate):
