@@ -79,7 +79,7 @@ def test_the_remote_models_are_whole_and_belong_together(remote):
 
 def test_a_backbone_that_breaks_off_is_not_complete(remote, monkeypatch):
     network, record = export.load_backbone(remote.first.serving_model_dir)
-    monkeypatch.setattr(export, "_save_keras", interrupted)
+    monkeypatch.setattr(export, "save_keras", interrupted)
     with pytest.raises(OSError, match="connection"):
         export.export_backbone(network, record, f"{ROOT}/broken/backbone")
     assert tf.saved_model.contains_saved_model(f"{ROOT}/broken/backbone")  # it was well on its way
