@@ -14,7 +14,7 @@ from contracts import model_files
 from contracts.content_hash import content_hash
 from contracts.files import UNFINISHED, json_sha256, read_json, size_and_sha256, write_json, written
 from registry.backend import CARD_HASH, CONTENT_HASH, MLMODEL_HASH, PROBE_CONTENT_HASH, RegistryError
-from registry.signatures import MANIFEST, PROVENANCE, SIGNATURE
+from registry.signatures import MANIFEST, PROVENANCE, SIGNATURE, WRITTEN_BY_MLFLOW
 
 logger = logging.getLogger(__name__)
 
@@ -25,9 +25,8 @@ SBOM = "sbom.cdx.json"  # the packages of the environment that made the version,
 # What makes a version a model of MLflow (mlflow_model): MLmodel, and what it names.
 MLFLOW_CODE, MLFLOW_ENVIRONMENT, MLFLOW_EXAMPLE = "mlflow_code.zip", "python_env.yaml", "input_example.json"
 MLFLOW_FILES = ("MLmodel", "requirements.txt", MLFLOW_ENVIRONMENT, MLFLOW_EXAMPLE, MLFLOW_CODE)
-# They speak of the files that the manifest lists, and can be replaced; a kill leaves what was being written. MLflow's client writes
-# the last one, the name and the number of the version, into each model that it loads from a local disk, and nobody reads it.
-BESIDE = {MANIFEST, *(name + suffix for name in (PROVENANCE, SIGNATURE) for suffix in ("", UNFINISHED)), "registered_model_meta"}
+# They speak of the files that the manifest lists, and can be replaced; a kill leaves what was being written.
+BESIDE = {MANIFEST, *(name + suffix for name in (PROVENANCE, SIGNATURE) for suffix in ("", UNFINISHED)), WRITTEN_BY_MLFLOW}
 
 
 def publish_files(

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 SIGNATURE = "model.sig"
 PROVENANCE = "provenance.json"
 MANIFEST = "manifest.json"
+# MLflow's client writes this file, the name and the number of the version, into each model that it loads from a local disk, and
+# nobody reads it.
+WRITTEN_BY_MLFLOW = "registered_model_meta"
 # A signature lists some dozens of files, and provenance some dozens of tags of 4,000 characters at most: more is not ours.
 MOST_BYTES = 4_000_000
 
@@ -140,7 +143,7 @@ def _known(hashes: Mapping[str, str]) -> "hashing.Config":
     from model_signing import hashing, manifest
 
     kind = manifest.SerializationType.from_args(
-        {"method": "files", "hash_type": "sha256", "allow_symlinks": False, "ignore_paths": [MANIFEST, SIGNATURE]}
+        {"method": "files", "hash_type": "sha256", "allow_symlinks": False, "ignore_paths": [MANIFEST, SIGNATURE, WRITTEN_BY_MLFLOW]}
     )
     digests = {name: hashing.hashing.Digest("sha256", bytes.fromhex(one)) for name, one in hashes.items()}
     found = manifest.Manifest("version", [kind.new_item(name, one) for name, one in digests.items()], kind)

@@ -14,7 +14,7 @@ from contracts.content_hash import content_hash
 from registry import comparison, keys, lifecycle, publishing, reading, trust
 from registry.backend import SIGNED_BY, RegistryError
 from registry.mlflow_backend import MlflowBackend
-from registry.signatures import PROVENANCE, SIGNATURE
+from registry.signatures import PROVENANCE, SIGNATURE, WRITTEN_BY_MLFLOW
 from registry.trust import Standing
 from tests.registry.conftest import make_model
 
@@ -105,6 +105,8 @@ def test_the_library_s_own_command_verifies_a_version_without_this_project(publi
             [sys.executable, "-m", "model_signing", "verify", "key", version, "--signature", f"{version}/{SIGNATURE}",
              "--public_key", str(public)], cwd=tmp_path, capture_output=True, text=True, check=False)  # fmt: skip
 
+    assert (done := verify()).returncode == 0, done.stderr
+    write(beside(published, WRITTEN_BY_MLFLOW), "model_name: flowers-backbone\n")  # MLflow's client has loaded it meanwhile
     assert (done := verify()).returncode == 0, done.stderr
     with open(beside(published, "MODEL_CARD.md"), "a") as file:
         file.write("x")
