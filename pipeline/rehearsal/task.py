@@ -21,6 +21,7 @@ from pipeline.rehearsal.containers import Image
 from pipeline.rehearsal.specification import VERTEX_TRAINER, Specification
 from pipeline.rehearsal.storage import Storage, snapshot, written_outside
 from pipeline_config import ConfigurationError
+from registry import mlflow_backend
 
 # Vertex AI names resources by the project's number; any number does here.
 PROJECT_NUMBER = "123456789012"
@@ -99,7 +100,9 @@ def run(
             _execute(task, [*hook.command, *hook.args], text, job, file)
         _execute(task, [*container.command, *container.args], text, job, file)
     values = json.dumps([value.string_value for value in given.inputs.parameter_values.values()])
-    allowed = {task_root, *job.storage.folders_named_in(values)}
+    named = job.storage.folders_named_in(values)
+    # Who writes into a registry also writes the keys beside it.
+    allowed = {task_root, *named, *(os.path.join(os.path.dirname(folder), mlflow_backend.KEYS) for folder in named)}
     if foreign := written_outside(before, snapshot(_watched(job)), allowed):
         raise TaskFailed(task, f"wrote outside its directories: {', '.join(foreign[:5])}")
     artifacts, parameters = _outputs(task, given, log)
