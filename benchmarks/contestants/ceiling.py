@@ -1,8 +1,7 @@
 """The time of a step's convolutions and matrix products only: each is run alone in TensorFlow, and their times are added.
 
 Forward, and backward with respect to kernel and input (the pixels need no gradient), of every convolution and fully connected layer
-of backbone, projector and predictor, once for each view. With --mode mixed_bfloat16 the convolutions are in bfloat16, as in a
-step of that precision; the heads' products stay float32.
+of backbone, projector and predictor, once for each view.
 """
 
 import collections
@@ -29,11 +28,8 @@ def prepare(arguments):
                 operations.update(convolution_products(shape, kernel, layer.strides[0], first=shape[3] == 3))
             elif kind == "Dense":
                 operations.update(matrix_products(settings.batch_size, *layer.kernel.shape))
-    compiled = []
-    for key, times in operations.items():
-        call, shapes = resolve(key)
-        dtype = tf.bfloat16 if settings.precision == "mixed_bfloat16" and key[0] == "convolution" else tf.float32
-        compiled.append((tf.function(call), [tf.cast(tf.random.normal(shape), dtype) for shape in shapes], times))
+    compiled = [(tf.function(call), [tf.random.normal(shape) for shape in shapes], times)
+                for (call, shapes), times in ((resolve(key), times) for key, times in operations.items())]  # fmt: skip
     for function, inputs, _ in compiled:
         function(*inputs)
 

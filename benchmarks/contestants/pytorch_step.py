@@ -1,7 +1,6 @@
-"""SimSiam's step in PyTorch on two constant batches of views, without an input pipeline. Imports nothing of this project.
+"""SimSiam's step in eager PyTorch on two constant batches of views, without an input pipeline. Imports nothing of this project.
 
-Runs in an environment of its own (benchmarks/requirements-pytorch.txt). --mode has any of these words, separated by commas:
-channels-last (PyTorch's channels_last layout), compile (torch.compile of the networks) and bfloat16 (its autocast to it).
+Runs in an environment of its own (benchmarks/requirements-pytorch.txt). --mode channels-last uses PyTorch's channels_last layout.
 """
 
 import torch
@@ -50,25 +49,17 @@ def prepare(arguments):
     predictor = nn.Sequential(
         nn.Linear(width, hidden, bias=False), nn.BatchNorm1d(hidden), nn.ReLU(inplace=True), nn.Linear(hidden, width))  # fmt: skip
     encoder = nn.Sequential(backbone, projector)
-    modes = arguments.mode.split(",")
-    layout = torch.channels_last if "channels-last" in modes else torch.contiguous_format
+    layout = torch.channels_last if arguments.mode == "channels-last" else torch.contiguous_format
     encoder = encoder.to(memory_format=layout)
     shape = (arguments.batch, 3, arguments.resolution, arguments.resolution)
     view1, view2 = (torch.rand(shape).to(memory_format=layout) for _ in range(2))
     optimizer = torch.optim.SGD(
         [*encoder.parameters(), *predictor.parameters()], lr=0.0125, momentum=0.9, weight_decay=1e-4)  # fmt: skip
 
-    def loss_of(view1, view2):
+    def step():
         z1, z2 = encoder(view1), encoder(view2)
         p1, p2 = predictor(z1), predictor(z2)
-        return -(F.cosine_similarity(p1, z2.detach()).mean() + F.cosine_similarity(p2, z1.detach()).mean()) / 2
-
-    if "compile" in modes:
-        loss_of = torch.compile(loss_of)
-
-    def step():
-        with torch.autocast("cpu", torch.bfloat16, enabled="bfloat16" in modes):
-            loss = loss_of(view1, view2)
+        loss = -(F.cosine_similarity(p1, z2.detach()).mean() + F.cosine_similarity(p2, z1.detach()).mean()) / 2
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

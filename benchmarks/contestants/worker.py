@@ -18,7 +18,6 @@ def serve(prepare: Callable[[argparse.Namespace], Callable[[int], float]]) -> No
     parser = argparse.ArgumentParser()
     parser.add_argument("--backbone", default="resnet18")
     parser.add_argument("--mode", default="")
-    parser.add_argument("--precision", default="float32")
     for name in ("width", "resolution", "batch"):
         parser.add_argument(f"--{name}", type=int, default=64)
     measure = prepare(parser.parse_args())
@@ -44,7 +43,7 @@ def settings(arguments: argparse.Namespace):
 
     return Pretrain(
         backbone=arguments.backbone, width=arguments.width, resolution=arguments.resolution, batch_size=arguments.batch,
-        precision=arguments.precision, projector_layers=2, projector_width=1024, predictor_width=256)  # fmt: skip
+        projector_layers=2, projector_width=1024, predictor_width=256)  # fmt: skip
 
 
 def photographs(side: int):
