@@ -28,7 +28,7 @@ def of_entry(entry: Entry) -> LastRun:
     record = _newest(Layout.at(root), entry.name) if root else None
     started = _local(record) if record else None
     # A run that could not begin leaves no record: what its log says is newer than the newest record then.
-    if started is None or (len(ends) > 1 and ends[-2].moment >= started):
+    if started is None or (len(ends) > 1 and ends[-2].moment > started):
         return LastRun(f"{ends[-1].moment:%Y-%m-%d %H:%M}", ends[-1].words) if ends else LastRun()
     return LastRun(f"{started:%Y-%m-%d %H:%M}", "running" if record["status"] == run_record.STARTED else record["status"], found(record))
 

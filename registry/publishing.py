@@ -96,14 +96,18 @@ def publish(
         is_champion = existing is not None and CHAMPION in existing.aliases
         tags = {**tags, **identity, BASELINE_VERSION: judged_against or ""}
 
+        was_kept = False
+
         def seal(hashes: Mapping[str, str], is_kept: bool) -> None:
+            nonlocal was_kept
+            was_kept = is_kept
             if not (is_kept and is_champion):  # whose tags stay too
                 stated = existing.tags if is_champion else tags
                 trust.sign_files(registry, target, hashes, stated, f"run {tags.get(RUN_ID, '')}", key)
 
         documents = {files.MODEL_CARD: card.encode()} | ({files.SBOM: sbom.encode()} if sbom else {}) | dict(model or {})
         hashes = files.publish_files(target, backbone, probe, identity | registered, documents, seal)
-        if existing and MLMODEL_HASH not in existing.tags:
+        if was_kept and existing and MLMODEL_HASH not in existing.tags:
             hashes.pop(MLMODEL_HASH, None)  # nothing proves that the files there are ours: `older_versions` writes them anew
         if is_champion:
             _write_version(registry, backbone_hash, hashes, existing)

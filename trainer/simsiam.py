@@ -10,7 +10,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from pipeline_config import Pretrain
+from pipeline_config import AUTO, Pretrain
 from trainer import optimizer, replicas
 from trainer.backbones import build_backbone
 from trainer.monitors import output_std_ratio
@@ -130,7 +130,13 @@ class SimSiam(NamedTuple):
 
 
 def build_simsiam(settings: Pretrain) -> SimSiam:
-    """Untrained networks; settings.seed determines every weight."""
+    """Untrained networks; settings.seed determines every weight.
+
+    Raises:
+      ValueError: settings.precision is `auto`, of which trainer.precision makes one that can be computed in.
+    """
+    if settings.precision == AUTO:
+        raise ValueError("pretrain.precision is auto: choose one by trainer.precision.chosen first, or name one")
     backbone = build_backbone(
         settings.backbone, width=settings.width, stem=settings.stem, resolution=settings.resolution, seed=settings.seed,
         precision=settings.precision,

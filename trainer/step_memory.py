@@ -7,13 +7,13 @@ Not counted is what nobody can know beforehand: workspaces of cuDNN, gradients o
 itself what it keeps and what it computes again.
 """
 
-from dataclasses import dataclass
+import dataclasses
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from pipeline_config import Pretrain
+from pipeline_config import AUTO, Pretrain
 from trainer import devices
 from trainer.simsiam import build_simsiam
 
@@ -22,7 +22,7 @@ KEPT = (keras.layers.Rescaling, keras.layers.Conv2D, keras.layers.ReLU, keras.la
 FLOAT32, HALF = 4, 2  # bytes of a number
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class StepMemory:
     """Bytes: `fixed` whatever the batch, `photograph` for each photograph of it."""
 
@@ -39,7 +39,8 @@ class StepMemory:
 
 
 def step_memory(settings: Pretrain) -> StepMemory:
-    """Of the networks and the precision that these settings name, on one device."""
+    """Of the networks and the precision that these settings name, on one device; of float32, which needs more, where it is `auto`."""
+    settings = dataclasses.replace(settings, precision="float32") if settings.precision == AUTO else settings
     model = build_simsiam(settings)
     values = sum(int(np.prod(layer.output.shape[1:])) for layer in model.backbone.layers if isinstance(layer, KEPT))
     networks = (model.backbone, model.projector, model.predictor)

@@ -130,6 +130,12 @@ def test_a_run_that_could_not_begin_is_told_by_its_log(tmp_path, entry):
     assert last_run.of_entry(entry).ended == "finished"
 
 
+def test_a_run_that_begins_in_the_second_in_which_the_former_one_ended_is_told_by_its_record(tmp_path, entry):
+    record(tmp_path, "2026-03-02 03:40:00", **FOUND)
+    log(tmp_path, ("2026-03-02 03:40:00", 137), ("2026-03-02 04:10:00", 0))
+    assert last_run.of_entry(entry) == last_run.LastRun("2026-03-02 03:40", "finished", "version 3, 76.6 % (random-init 67.8 %)")
+
+
 def test_the_folder_of_the_runs_is_read_from_the_line(tmp_path, entry):
     assert scheduled_command.root(entry) == str(tmp_path / "5% of")
     assert shlex.quote(str(tmp_path / "5% of")) in entry.command.replace(r"\%", "%")

@@ -195,6 +195,15 @@ def test_a_damaged_version_of_an_earlier_release_stays_as_it_is(older, caplog):
     assert "MLmodel" not in os.listdir(version.path)
 
 
+def test_a_damaged_version_that_is_registered_again_becomes_a_model(older):
+    registry, arguments = older
+    (version,) = registry.versions()
+    (pathlib.Path(version.path) / "backbone" / "saved_model.pb").write_text("other")
+    publishing.publish(registry, **arguments | {"model": {"MLmodel": b"flavors\n"}})
+    (after,) = registry.versions()
+    assert after.tags[MLMODEL_HASH] and reading.verify(after) == []
+
+
 # A process that has MLflow and TensorFlow but not this project: site-packages without what was installed in editable mode.
 WITHOUT_PROJECT = """
 import json, sys, mlflow, pandas

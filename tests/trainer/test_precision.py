@@ -113,6 +113,11 @@ def test_auto_trains_in_what_was_measured_to_be_faster_and_a_resumed_run_in_what
     assert loop.pretrain(photographs, automatic, **arguments | {"checkpoint_dir": str(tmp_path / "d")}).report["precision"] == "float32"
 
 
+def test_networks_are_not_built_before_a_precision_is_chosen(settings):
+    with pytest.raises(ValueError, match="pretrain.precision is auto"):
+        build_simsiam(dataclasses.replace(settings, precision="auto"))
+
+
 def test_steps_are_timed_on_real_batches_in_each_precision(photographs, settings):
     seconds = precision.seconds_a_step(dataclasses.replace(settings, precision="auto"), photographs, together=2)
     assert set(seconds) == {"float32", "mixed_bfloat16"} and all(0 < one < 60 for one in seconds.values())

@@ -64,6 +64,7 @@ def test_what_does_not_depend_on_the_batch_is_weights_momentum_and_gradients_and
     whole, half = (step_memory(dataclasses.replace(settings, precision=precision)) for precision in ("float32", "mixed_bfloat16"))
     assert 12 * trained < whole.fixed < 12 * trained * 1.05  # and running statistics, 4 bytes each
     assert half.fixed - whole.fixed == 2 * trained and 2 * half.photograph == whole.photograph
+    assert step_memory(dataclasses.replace(settings, precision="auto")) == whole  # the larger of the two that it can become
 
 
 def test_a_batch_that_cannot_fit_is_said_with_the_largest_that_may(monkeypatch):

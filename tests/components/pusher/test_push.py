@@ -17,7 +17,7 @@ from components.artifacts import IngestReport
 from components.pusher.chain import ChainBroken
 from components.pusher.component import PIPELINE_JOB_NAME, RegistryPusherExecutor, push
 from contracts.content_hash import content_hash
-from registry import keys, mlflow_backend, reading, trust
+from registry import keys, reading, trust
 from registry.mlflow_backend import MlflowBackend
 from registry.opening import open_registry
 from vertex import GoogleCloudError
@@ -47,14 +47,6 @@ RECORDS = {
         "per_class": {"daisy": 0.7, "rose": None}, "classes": ["daisy", "rose"], "eval_examples": 100,
     },
 }  # fmt: skip
-
-
-@pytest.fixture(scope="session")
-def empty_registry(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("template") / "registry"
-    with mlflow_backend.lock(str(directory)):
-        mlflow_backend.create(str(directory))
-    return directory
 
 
 @pytest.fixture
