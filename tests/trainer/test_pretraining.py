@@ -176,6 +176,14 @@ def test_a_divergence_ends_the_run_at_its_step_and_nothing_can_continue_it(photo
     assert not (tmp_path / "run").exists()
 
 
+def test_a_divergence_between_two_looks_is_seen_at_the_next_and_nothing_is_saved(photographs, settings, tmp_path, monkeypatch):
+    """The epoch's three steps: the first is looked at alone, and its loss is finite; the others together, at the end of the epoch."""
+    monkeypatch.setattr(loop, "steps_ahead", lambda: 8)
+    monkeypatch.setattr(checkpoints_module.Checkpoints, "save", lambda self: pytest.fail("it was saved"))
+    with pytest.raises(DivergenceError, match="diverged at step 3: the loss is (nan|inf|-inf)"):
+        run(photographs, dataclasses.replace(settings, base_learning_rate=1e20, checkpoint_seconds=1e6), tmp_path)
+
+
 @pytest.mark.slow
 def test_a_divergence_in_the_last_step_is_seen_before_its_network_is_used(photographs, settings, tmp_path):
     settings = dataclasses.replace(settings, epochs=1, batch_size=28, base_learning_rate=1e20)
