@@ -80,6 +80,20 @@ def is_folder(source: str) -> bool:
     return source != "synthetic" and not source.startswith("tfds:")
 
 
+# Where pre-training starts: at random weights, at a version in the registry, or at a network of others.
+RANDOM, APPLICATION, KERAS_FILE = "random", "keras:", ".keras"
+
+
+def is_network(start: str) -> bool:
+    """Whether a value of pretrain.start names a network of others, a file or an application of Keras."""
+    return start.startswith(APPLICATION) or start.endswith(KERAS_FILE)
+
+
+def version_of(start: str) -> str | None:
+    """Number or alias of the registered version that a value of pretrain.start names; None if it names none."""
+    return None if start == RANDOM or is_network(start) else start
+
+
 @dataclass(frozen=True)
 class Data:
     """Where images come from and which of them are accepted."""
@@ -191,13 +205,17 @@ PRECISIONS = (AUTO, "float32", "mixed_bfloat16", "mixed_float16")
 
 @dataclass(frozen=True)
 class WarmStart:
-    """The registered backbone that pre-training starts from, which `flowers run --warm-start` fills in. Empty: random weights."""
+    """What pre-training starts from, which a run finds by pretrain.start. Empty: random weights."""
 
     # Version in the registry, for the record only.
     version: str = ""
-    # Its backbone directory, local or remote, and that directory's contracts.content_hash, which is checked before use.
+    # Its backbone directory, or one with a copy of the network of others, local or remote, and that directory's
+    # contracts.content_hash, which is checked before use.
     backbone: str = ""
     content_hash: str = ""
+    # The network of others, `keras:NAME` or the name of its file, that this start is or that its version once started from; empty:
+    # the project's own backbone.
+    network: str = ""
 
     def __post_init__(self):
         require(bool(self.backbone) == bool(self.content_hash), "pretrain.warm_start.content_hash",
@@ -234,10 +252,14 @@ class Pretrain:
     # Whether XLA compiles the step, except the views, where one device trains; several exchange in plain graphs. Slower on CPUs.
     xla: bool = False
     seed: int = 0
+    # Where the weights come from: `random`, `champion` or another version in the registry (--warm-start VERSION says the same), or
+    # the network of others that then is the backbone, FILE.keras or `keras:NAME`, a Keras application with its ImageNet weights.
+    # What is found becomes warm_start, which decides what runs again.
+    start: str = how_to_run(RANDOM)
     warm_start: WarmStart = field(default_factory=WarmStart)
-    # Epochs and base rate of a run with --warm-start, instead of `epochs` and `base_learning_rate`. A third of the epochs: the
-    # backbone has learned already, but the heads start from scratch. Half the rate: the full one would first undo what the end of
-    # the last cosine schedule refined. Chosen by hand, not tuned.
+    # Epochs and base rate of a run that does not start at random, instead of `epochs` and `base_learning_rate`. A third of the
+    # epochs: the backbone has learned already, but the heads start from scratch. Half the rate: the full one would first undo what
+    # the end of the last cosine schedule refined. Chosen by hand, not tuned.
     warm_start_epochs: int = how_to_run(30)
     warm_start_learning_rate: float = how_to_run(0.025)
     # Without this many GPUs a run on this machine is refused before it begins: what `gpu` trains in hours takes a processor weeks.
@@ -269,6 +291,9 @@ class Pretrain:
         require(self.backbone in BACKBONES, "pretrain.backbone", f"one of {', '.join(BACKBONES)}", self.backbone)
         require(self.stem in STEMS, "pretrain.stem", f"one of {', '.join(STEMS)}", self.stem)
         require(self.precision in PRECISIONS, "pretrain.precision", f"one of {', '.join(PRECISIONS)}", self.precision)
+        require(self.precision == "float32" or not self.warm_start.network, "pretrain.precision",
+                f"float32, in which {self.warm_start.network} was built", self.precision)  # fmt: skip
+        require(bool(self.start), "pretrain.start", "random, a registered version, FILE.keras or keras:NAME", self.start)
         require(self.resolution % 8 == 0, "pretrain.resolution", "a multiple of 8", self.resolution)
         # A batch needs two photographs as batch normalisation needs several. The greatest rate is one with which the scaled one still
         # is a float32: far smaller ones diverge already, which ends the run with advice (docs/monitors.md).

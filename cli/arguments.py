@@ -11,8 +11,9 @@ import re
 
 import pipeline_config
 from contracts.layout import Layout
+from contracts.text import visible
 from pipeline import contradictions, preconditions, settings
-from pipeline_config import require
+from pipeline_config import ConfigurationError, is_network, require, version_of
 from registry import mlflow_backend
 from registry.backend import CHAMPION
 
@@ -86,7 +87,6 @@ def way(parsed: argparse.Namespace) -> contradictions.Way:
     """How the verb that was called would run the configuration."""
     return contradictions.Way(
         here=getattr(parsed, "local", not hasattr(parsed, "project")),
-        warm_start=getattr(parsed, "warm_start", None) is not None,
         waits=getattr(parsed, "wait", False),
         dataflow=getattr(parsed, "beam_runner", "") == "dataflow",
     )
@@ -100,13 +100,15 @@ def overrides(parsed: argparse.Namespace) -> list[str]:
 def own_options(parsed: argparse.Namespace) -> dict[str, str | None]:
     """The settings that have options of their own, with what was given."""
     return {"data.source": parsed.data, "data.labels": parsed.labels, "data.unlabelled": parsed.unlabelled,
+            "pretrain.start": getattr(parsed, "warm_start", None),
             "pretrain.allow_cpu": "true" if parsed.allow_cpu else None}  # fmt: skip
 
 
 def add_warm_start(parser: argparse.ArgumentParser) -> None:
     """Adds --warm-start and --from-scratch-every."""
     parser.add_argument("--warm-start", metavar="VERSION",
-                        help="start pre-training from a registered version, a number or an alias such as champion; then "
+                        help="start pre-training from a registered version, a number or an alias such as champion; the same as "
+                        "--set pretrain.start=VERSION, which takes FILE.keras and keras:NAME as well; then "
                         "pretrain.warm_start_epochs and pretrain.warm_start_learning_rate apply, unless pretrain.epochs or "
                         "pretrain.base_learning_rate is set instead"
                         ).completer = versions  # fmt: skip
@@ -121,15 +123,22 @@ def add_full_check(parser: argparse.ArgumentParser) -> None:
                         "those whose content changed all the same")  # fmt: skip
 
 
-def remote_start(parsed: argparse.Namespace) -> dict:
-    """What `add_warm_start` added, as arguments of pipeline.vertex.pipeline_job; empty without --warm-start.
+def remote_start(parsed: argparse.Namespace, start: str) -> dict:
+    """Where pre-training starts, as arguments of pipeline.vertex.pipeline_job; empty for random weights.
+
+    Args:
+      start: pretrain.start.
 
     Raises:
       ConfigurationError: it can be neither number nor alias of a version.
     """
-    if parsed.warm_start is None:
+    if is_network(start):
+        raise ConfigurationError(
+            f"pretrain.start={visible(start)}: networks of others are started from by `flowers run` on one machine alone; here, "
+            "start from random weights or a registered version of the project's own")  # fmt: skip
+    wanted = version_of(start)
+    if wanted is None:
         return {}
-    wanted = parsed.warm_start
     require(re.fullmatch(r"[1-9][0-9]*|[a-z][a-zA-Z0-9-]*", wanted), "--warm-start", "a version's number or alias, such as champion", wanted)
     return {"warm_start": wanted, "from_scratch_every": parsed.from_scratch_every}
 

@@ -40,7 +40,6 @@ def _run(parsed: argparse.Namespace) -> ExitStatus:
     config = settings.with_absolute_paths(configuration(parsed))
     layout = Layout.at(parsed.root)
     options = whole_run.Options(
-        warm_start=parsed.warm_start,
         schedule=parsed.schedule,
         from_scratch_every=parsed.from_scratch_every,
         full_check=parsed.full_check,

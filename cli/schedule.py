@@ -33,7 +33,7 @@ from contracts.layout import Layout
 from contracts.source_code import PROJECT
 from contracts.text import visible
 from pipeline import preconditions, settings
-from pipeline_config import Config, require
+from pipeline_config import Config, is_network, require
 from vertex.target import Target, require_place
 
 NAME = r"[a-z][a-z0-9-]{0,62}"
@@ -77,10 +77,11 @@ def _create(parsed: argparse.Namespace) -> ExitStatus:
     _require_place(parsed, "project", "region", "bucket", "image")
     parsed.preset = parsed.preset or ("quick" if parsed.local else "gpu")
     config = configuration(parsed)
-    preconditions.require_alternation(parsed.from_scratch_every, parsed.warm_start, parsed.name)
+    preconditions.require_alternation(parsed.from_scratch_every, config.pretrain.start, parsed.name)
 
     if parsed.local:
         preconditions.require_sources(settings.with_absolute_paths(config).data)
+        preconditions.require_start(config.pretrain.start)
         allowed = ["--allow-cpu"] if parsed.allow_cpu else []
         start = [*allowed, *([] if parsed.warm_start is None else ["--warm-start", parsed.warm_start])]
         start += ["--from-scratch-every", str(parsed.from_scratch_every)] if parsed.from_scratch_every else []
@@ -88,7 +89,7 @@ def _create(parsed: argparse.Namespace) -> ExitStatus:
         return create_local(parsed.name, parsed.cron, config, parsed.overrides, parsed.root, start)
     require(not parsed.full_check, "--full-check", "left out, unless the schedule is --local, as on Vertex AI all are read",
             parsed.full_check)  # fmt: skip
-    return create(parsed.name, parsed.cron, config, target_options(parsed), remote_start(parsed))
+    return create(parsed.name, parsed.cron, config, target_options(parsed), remote_start(parsed, config.pretrain.start))
 
 
 def _manage(parsed: argparse.Namespace) -> ExitStatus:
@@ -180,8 +181,9 @@ def create_local(
     expression = crontab.parse(cron)
     crontab.require_this_machine_s_zone(expression)
     layout = Layout.at(root)
-    data = settings.with_absolute_paths(config).data
-    paths = [f"data.{name}={value}" for name in settings.PATHS if (value := getattr(data, name))]
+    absolute = settings.with_absolute_paths(config)
+    paths = [f"data.{name}={value}" for name in settings.PATHS if (value := getattr(absolute.data, name))]
+    paths += [f"pretrain.start={absolute.pretrain.start}"] if is_network(config.pretrain.start) else []
     log = layout.root / f"schedule-{name}.log"
     options = [option for one in [*overrides, *paths] for option in ("--set", one)]
     run = [sys.executable, "-m", "pipeline", "run", "--schedule", name, "--preset", config.preset, *options, *start,

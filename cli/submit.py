@@ -53,14 +53,14 @@ def add(verbs) -> None:
 
 def _compile(parsed: argparse.Namespace) -> ExitStatus:
     config = configuration(parsed)
-    preconditions.require_alternation(parsed.from_scratch_every, parsed.warm_start, None)
-    return compile_pipeline(config, target_options(parsed), parsed.output, remote_start(parsed))
+    preconditions.require_alternation(parsed.from_scratch_every, config.pretrain.start, None)
+    return compile_pipeline(config, target_options(parsed), parsed.output, remote_start(parsed, config.pretrain.start))
 
 
 def _submit(parsed: argparse.Namespace) -> ExitStatus:
     config = configuration(parsed)
-    preconditions.require_alternation(parsed.from_scratch_every, parsed.warm_start, None)
-    return submit(config, target_options(parsed), parsed.wait, remote_start(parsed))
+    preconditions.require_alternation(parsed.from_scratch_every, config.pretrain.start, None)
+    return submit(config, target_options(parsed), parsed.wait, remote_start(parsed, config.pretrain.start))
 
 
 def compile_pipeline(config: Config, target_options: dict, output: str, start: dict) -> ExitStatus:

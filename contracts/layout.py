@@ -61,6 +61,11 @@ class Layout:
         return self.root / "checkpoints"
 
     @property
+    def starts(self) -> pathlib.Path:
+        """Copies of networks of others that pre-training started from."""
+        return self.root / "starts"
+
+    @property
     def lock(self) -> pathlib.Path:
         return self.root / "lock"
 

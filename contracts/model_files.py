@@ -1,11 +1,13 @@
 """Names of the files that a backbone, a probe and their reports consist of.
 
-A backbone directory (what is pushed) holds a SavedModel, BACKBONE_KERAS, BACKBONE_RECORD and PRETRAINED_ON; a probe directory a SavedModel,
-PROBE_ARRAYS and PROBE_RECORD. Reports are JSON, written beside them by the component that measured.
+A backbone directory (what is pushed) holds a SavedModel, BACKBONE_KERAS, BACKBONE_RECORD, PRETRAINED_ON and perhaps START_KERAS;
+a probe directory a SavedModel, PROBE_ARRAYS and PROBE_RECORD. Reports are JSON, written beside them by what measured.
 """
 
 BACKBONE_KERAS = "backbone.keras"  # the network alone, of stock Keras layers: loads without this project
 BACKBONE_RECORD = "backbone.json"  # what the backbone is: architecture, seed, embedding, photograph side
+# Where pre-training started from a network of others: that network as it was, from a view to features. The gate's baseline.
+START_KERAS = "start.keras"
 # The first 64 bits of the content hashes (contracts.examples) of the photographs that it was pre-trained on, sorted: a NumPy array of
 # uint64. Missing where not all are known.
 PRETRAINED_ON = "pretrained_on.npy"
@@ -14,7 +16,7 @@ PROBE_RECORD = "probe.json"
 # The linear layer alone, a NumPy archive without pickles: `mean` and `scale` [features], `weights` [features, classes], `bias`
 # [classes], all float32. Logits are (embedding - mean) / scale @ weights + bias.
 PROBE_ARRAYS = "probe.npz"
-# Directory in LinearEval's model_run, the random-init baseline: the same probe on the same network untrained.
+# Directory in LinearEval's model_run: the same probe on the baseline; its record says as `baseline` which (contracts.baseline).
 UNTRAINED_PROBE = "untrained_probe"
 # Beside the directory of a StartingBackbone: which registered backbone is in it, a pipeline_config.WarmStart; empty fields for none.
 WARM_START = "warm_start.json"

@@ -39,6 +39,8 @@ def plan(layout: Layout, keep: int, registered_by: Set[str]) -> list[Kind]:
     wanted = {place for run_id in kept for one in metadata.executions(layout.metadata, run_id) for uri in one.outputs.values()
               for place in metadata.places(uri)}  # fmt: skip
     fingerprints = {(one.get("data") or {}).get("fingerprint") for one in records if one["run_id"] in kept}
+    configured = [one["configuration"] for one in records if one["run_id"] in kept and one.get("configuration")]
+    started = {one["pretrain"]["warm_start"]["backbone"] for one in configured}
     # NODE/OUTPUT/EXECUTION; TFX's own folders lie one deeper, in NODE/.system/.
     outputs = [path for path in layout.artifacts.glob("*/[!.]*/*") if _is_folder(path)]
     executions = {place[::2] for place in wanted}
@@ -47,6 +49,7 @@ def plan(layout: Layout, keep: int, registered_by: Set[str]) -> list[Kind]:
     return [
         _kind("outputs of nodes", [path for path in outputs if path.parts[-3:] not in wanted] + own),
         _kind("checkpoints", _by_age(_folders(layout.checkpoints))[:-keep]),
+        _kind("networks that runs started from", [path for path in _folders(layout.starts) if str(path) not in started]),
         _kind("lists of photographs", [path for path in lists[:-keep] if path.stem not in fingerprints]),
         _kind("logs, pages and records of runs", itertools.chain.from_iterable(
             _of_run(folder, registered_by) for folder in _folders(layout.root / "runs") if folder.name not in kept)),

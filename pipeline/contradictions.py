@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
 from contracts.text import visible
-from pipeline_config import Config, ConfigurationError, is_folder
+from pipeline_config import RANDOM, Config, ConfigurationError, is_folder, is_network
 
 
 class Way(NamedTuple):
@@ -16,13 +16,11 @@ class Way(NamedTuple):
 
     Attributes:
       here: on this machine, not on Vertex AI.
-      warm_start: whether it starts from a registered backbone.
       waits: whether the command waits for the end of a run on Vertex AI.
       dataflow: whether Dataflow runs the Beam tasks.
     """
 
     here: bool = True
-    warm_start: bool = False
     waits: bool = False
     dataflow: bool = False
 
@@ -39,20 +37,34 @@ class Rule(NamedTuple):
     advice: str
 
 
+# Where settings of the project's own networks count.
+OWN = "only for the project's own backbones, and pretrain.start is {config.pretrain.start}"
+
 RULES = (
     Rule("data.synthetic_*", lambda config, way, given: config.data.source == "synthetic",
          "only where the source is synthetic, and data.source is {config.data.source}", "leave out --data"),
     Rule("data.min_eval", lambda config, way, given: is_folder(config.data.source),
          "only where a folder is divided, and data.source is {config.data.source}", "set data.eval_fraction"),
-    Rule("pretrain.warm_start_*", lambda config, way, given: way.warm_start,
-         "only with --warm-start", "add --warm-start champion"),
-    Rule("pretrain.warm_start.*", lambda config, way, given: not way.warm_start,
-         "only without --warm-start, which finds out by itself what the version has", "leave out --warm-start"),
-    Rule("pretrain.epochs", lambda config, way, given: not way.warm_start or "pretrain.warm_start_epochs" not in given,
+    Rule("pretrain.warm_start_*", lambda config, way, given: config.pretrain.start != RANDOM,
+         "only with --warm-start or another pretrain.start", "add --warm-start champion"),
+    Rule("pretrain.warm_start.*", lambda config, way, given: config.pretrain.start == RANDOM,
+         "only without --warm-start and pretrain.start, which find out by themselves what is started from", "leave out these"),
+    Rule("pretrain.epochs",
+         lambda config, way, given: config.pretrain.start == RANDOM or "pretrain.warm_start_epochs" not in given,
          "only without pretrain.warm_start_epochs, which replaces it here", "leave out that one"),
     Rule("pretrain.base_learning_rate",
-         lambda config, way, given: not way.warm_start or "pretrain.warm_start_learning_rate" not in given,
+         lambda config, way, given: config.pretrain.start == RANDOM or "pretrain.warm_start_learning_rate" not in given,
          "only without pretrain.warm_start_learning_rate, which replaces it here", "leave out that one"),
+    *(Rule(f"pretrain.{name}", lambda config, way, given: not is_network(config.pretrain.start), OWN, "leave out pretrain.start")
+      for name in ("backbone", "width", "stem")),
+    Rule("pretrain.precision",
+         lambda config, way, given: not is_network(config.pretrain.start) or config.pretrain.precision == "float32",
+         f"{OWN}, whose precision is float32", "leave out pretrain.start"),
+    Rule("embedding.stages", lambda config, way, given: not is_network(config.pretrain.start) or config.embedding.stages == 1,
+         f"{OWN}, which has one stage", "leave out pretrain.start"),
+    Rule("embedding.pooling",
+         lambda config, way, given: not is_network(config.pretrain.start) or config.embedding.pooling == ("mean",),
+         f"{OWN}, which is averaged", "leave out pretrain.start"),
     Rule("pretrain.views.blur_*_sigma", lambda config, way, given: config.pretrain.views.blur_probability > 0,
          "only with a blur, and pretrain.views.blur_probability is 0", "set that one too"),
     *(Rule(f"pretrain.views.{name}", lambda config, way, given: config.pretrain.views.jitter_probability > 0,

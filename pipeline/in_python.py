@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TextIO
 
-from contracts import libraries
+from contracts import baseline, libraries
 from contracts.layout import Layout
 from contracts.text import percent, points
 from pipeline import preconditions, settings, surroundings, whole_run
@@ -54,7 +54,7 @@ class Result:
     Attributes:
       run_id: its name below the folder `runs`.
       accuracy: linear top-1 on the held-out photographs; None, like the next three, where nothing has a label.
-      random_init: of its baseline, the same network with its initial weights.
+      random_init: of its baseline, the same network with its initial weights, or the network of others that it started from.
       champion: of the champion that it was compared with; None without one.
       gain: `accuracy` less `random_init`, on the same photographs.
       blessed: the gate's verdict.
@@ -124,9 +124,9 @@ def run(
     surroundings.leave_no_bytecode()
     layout = Layout.at(os.fspath(root))
     own = {"data.source": data, "data.labels": labels, "data.unlabelled": unlabelled, "pretrain.allow_cpu": allow_cpu}
-    options = whole_run.Options(
-        None if warm_start is None else str(warm_start), full_check=full_check, unverified=unverified, beam_endpoint=beam_endpoint)
-    config = _configuration(preset, own, settings or {}, options)
+    own["pretrain.start"] = None if warm_start is None else str(warm_start)
+    options = whole_run.Options(full_check=full_check, unverified=unverified, beam_endpoint=beam_endpoint)
+    config = _configuration(preset, own, settings or {})
     whole_run.require(config, layout, options)
     with (
         surroundings.without_arguments(),
@@ -140,11 +140,10 @@ def run(
     return result(ended.record, layout)
 
 
-def _configuration(preset: str, own: Mapping[str, object], others: Mapping[str, object], options: whole_run.Options):
+def _configuration(preset: str, own: Mapping[str, object], others: Mapping[str, object]):
     given = {key: None if value is None else as_text(key, value) for key, value in own.items()}
     overrides = [f"{key}={as_text(key, value)}" for key, value in others.items()]
-    way = Way(warm_start=options.warm_start is not None)
-    return settings.with_absolute_paths(preconditions.configuration(preset, given, overrides, way))
+    return settings.with_absolute_paths(preconditions.configuration(preset, given, overrides, Way()))
 
 
 def as_text(key: str, value: object) -> str:
@@ -217,7 +216,7 @@ def _outcome(record: dict) -> Iterator[str]:
         return
     found, registry = _figures(record), record["registry"]
     if found["accuracy"]:
-        yield f"Linear top-1 {found['accuracy']}; random-init baseline {found['random_init']}"
+        yield f"Linear top-1 {found['accuracy']}; {baseline.title(record['linear_eval'])} {found['random_init']}"
     alias = f", {registry['alias']}" if registry["alias"] else ""
     yield f"{registry['name']} version {registry['version']}{alias}" if registry["version"] else "Not registered"
 

@@ -1,8 +1,8 @@
 """Runs the DAG on this machine, node after node, in this process.
 
 `inspect_source` and `prepare` find out what the DAG is built from: the data's fingerprint, the code's versions, the champion.
-`with_warm_start` is the configuration of a run that starts from a registered backbone, `starting_version` which one a schedule's
-run starts from.
+`with_warm_start` is the configuration of a run that does not start from random weights, `starting_version` which registered
+backbone a schedule's run starts from.
 """
 
 import dataclasses
@@ -25,12 +25,12 @@ from contracts.layout import Layout
 from pipeline import engine, metadata, run_record
 from pipeline.dag import Places, create_pipeline, how_pretrain_runs, of_warm_start
 from pipeline.identity import Origin, changes, node_code, package_versions, recipe
-from pipeline_config import Config
+from pipeline_config import Config, is_network
 from registry import comparison, lifecycle, starting_point
 from registry.backend import CHAMPION
 from registry.opening import open_registry
 from registry.starting_point import Finished
-from trainer import devices, replicas, step_memory
+from trainer import devices, replicas, starting_network, step_memory
 
 log = logging.getLogger(__name__)
 
@@ -222,19 +222,31 @@ def finished_runs(records: Sequence[dict], schedule: str) -> list[Finished]:
 
 
 def with_warm_start(config: Config, layout: Layout, wanted: str, unverified: bool = False) -> Config:
-    """`config` with the version as pretrain.warm_start, and the epochs and rate of a warm start.
+    """`config` with what is started from as pretrain.warm_start, and the epochs and rate of a warm start.
 
-    Path and content hash become settings of pre-training, so that cache, checkpoints and recipe depend on them.
+    Path and content hash become settings of pre-training, so that cache, checkpoints and recipe depend on them. A network of
+    others is trained in float32, and has one stage, which is averaged.
 
     Args:
       config: the settings.
-      layout: where the registry is.
-      wanted: number or alias of a version.
-      unverified: start from it in any case, see `registry.trust.require_usable`.
+      layout: where the registry is, and copies of networks.
+      wanted: number or alias of a version, FILE.keras or keras:NAME.
+      unverified: start from a version in any case, see `registry.trust.require_usable`.
 
     Raises:
-      ConfigurationError: as `starting_point.warm_start`.
+      ConfigurationError: as `starting_point.warm_start` and `starting_network.keep`, or a network cannot be built for the sides
+        that the settings name.
     """
-    registry = open_registry(str(layout.registry), config.registry.name)
-    start = starting_point.warm_start(registry, wanted, pipeline_config.to_dict(config.pretrain), unverified)
-    return dataclasses.replace(config, pretrain=dataclasses.replace(config.pretrain, warm_start=start, **of_warm_start(config)))
+    if is_network(wanted):
+        start = starting_network.keep(wanted, config.pretrain.resolution, layout.starts)
+    else:
+        registry = open_registry(str(layout.registry), config.registry.name)
+        start = starting_point.warm_start(registry, wanted, pipeline_config.to_dict(config.pretrain), unverified)
+    pretrain = {"warm_start": start} | of_warm_start(config)
+    if not start.network:
+        return dataclasses.replace(config, pretrain=dataclasses.replace(config.pretrain, **pretrain))
+    for side in (config.pretrain.resolution, config.embedding.resolution):
+        starting_network.at_side(starting_network.read(start.backbone), side)
+    return dataclasses.replace(
+        config, pretrain=dataclasses.replace(config.pretrain, precision="float32", **pretrain),
+        embedding=dataclasses.replace(config.embedding, stages=1, pooling=("mean",)))  # fmt: skip

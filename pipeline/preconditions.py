@@ -19,7 +19,7 @@ from contracts.text import visible
 from pipeline import contradictions, settings
 from pipeline.contradictions import Way
 from pipeline.full_disk import NUMBERS
-from pipeline_config import Config, ConfigurationError, Data
+from pipeline_config import KERAS_FILE, RANDOM, Config, ConfigurationError, Data, version_of
 from registry import keys
 from registry.backend import RegistryError
 
@@ -56,7 +56,7 @@ def configuration(preset: str, options: Mapping[str, str | None], overrides: Seq
     config = settings.configuration(preset, given)
     contradictions.require_none(config, given, way)
     require_data_named(config, given)
-    return settings.for_warm_start(config, given) if way.warm_start else config
+    return config if config.pretrain.start == RANDOM else settings.for_warm_start(config, given)
 
 
 def require_data_named(config: Config, overrides: Iterable[str]) -> None:
@@ -320,9 +320,15 @@ def require_job_server(endpoint: str) -> None:
         raise ConfigurationError(f"{name}: what listens there is no job server, which would answer by gRPC; {to_do}")
 
 
-def require_alternation(every: int, warm_start: str | None, schedule: str | None) -> None:
+def require_start(start: str) -> None:
+    """Whether the file is there that pre-training is to start from; what is in it is read later."""
+    if start.endswith(KERAS_FILE) and not os.path.isfile(start):
+        raise ConfigurationError(f"pretrain.start: there is no file {start!r}")
+
+
+def require_alternation(every: int, start: str, schedule: str | None) -> None:
     """Whether --from-scratch-every is given for the runs of a schedule with --warm-start only."""
-    if every and (warm_start is None or schedule is None):
+    if every and (version_of(start) is None or schedule is None):
         raise ConfigurationError("--from-scratch-every counts only for a schedule with --warm-start; add both, or leave it out")
     if every < 0 or every == 1:
         raise ConfigurationError(f"--from-scratch-every must be 2 or more, got {every}; without --warm-start every run starts from scratch")

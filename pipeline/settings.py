@@ -11,7 +11,7 @@ import os
 import typing
 from collections.abc import Callable, Sequence
 
-from pipeline_config import PRESETS, Config, ConfigurationError
+from pipeline_config import KERAS_FILE, PRESETS, Config, ConfigurationError
 
 # Fields of Config that have an option of their own.
 NOT_SETTABLE = ("preset",)
@@ -143,10 +143,12 @@ PATHS = ("source", "labels", "unlabelled")
 
 
 def with_absolute_paths(config: Config) -> Config:
-    """`config` with local paths of data and key made absolute, so that they mean the same from any working directory."""
+    """`config` with local paths of data, key and start made absolute, so that they mean the same from any working directory."""
     data = dataclasses.replace(config.data, **{name: _absolute(getattr(config.data, name)) for name in PATHS})
     registry = dataclasses.replace(config.registry, signing_key=_absolute(config.registry.signing_key))
-    return dataclasses.replace(config, data=data, registry=registry)
+    start = config.pretrain.start
+    pretrain = dataclasses.replace(config.pretrain, start=_absolute(start) if start.endswith(KERAS_FILE) else start)
+    return dataclasses.replace(config, data=data, registry=registry, pretrain=pretrain)
 
 
 def _absolute(source: str) -> str:

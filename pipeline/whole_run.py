@@ -22,7 +22,7 @@ from contracts.model_files import RUN_PAGE
 from pipeline import full_disk, preconditions, run_record, surroundings, tracking
 from pipeline.events import Lines
 from pipeline.run_record import Outcome, Start
-from pipeline_config import Config, ConfigurationError
+from pipeline_config import RANDOM, Config, ConfigurationError, WarmStart, version_of
 from registry.backend import RegistryError
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ class Options:
     """The options of a run besides its configuration.
 
     Attributes:
-      warm_start: number or alias of the registered version that pre-training starts from.
       schedule: name of the schedule that starts the run.
       from_scratch_every: each run of the schedule of this number starts from random weights all the same; 0: none.
       full_check: whether photographs are read that look as they did when they were read before.
@@ -42,7 +41,6 @@ class Options:
       beam_endpoint: HOST:PORT of the job server that runs what uses Beam; "": this process does.
     """
 
-    warm_start: str | None = None
     schedule: str | None = None
     from_scratch_every: int = 0
     full_check: bool = False
@@ -68,7 +66,8 @@ def require(config: Config, layout: Layout, options: Options) -> None:
     Raises:
       ConfigurationError: it cannot; nothing has been written.
     """
-    preconditions.require_alternation(options.from_scratch_every, options.warm_start, options.schedule)
+    preconditions.require_alternation(options.from_scratch_every, config.pretrain.start, options.schedule)
+    preconditions.require_start(config.pretrain.start)
     preconditions.require_sources(config.data)
     preconditions.require_a_batch(config)
     preconditions.require_gpu_driver(config, os.environ)
@@ -155,16 +154,18 @@ def _conduct(
             from pipeline import local
 
             shown.why = lambda node: local.because(layout, start.run_id).get(node, [])
-            version, why = options.warm_start or "", ""
-            if version and not options.schedule:  # looked up before the photographs are read, as it may be mistyped
-                start = dataclasses.replace(start, config=_warm(start.config, version, layout, options.unverified))
+            wanted, why = start.config.pretrain.start, ""
+            by_schedule = bool(options.schedule) and version_of(wanted) is not None
+            if not by_schedule:  # looked up before the photographs are read, as it may be mistyped
+                start = dataclasses.replace(start, config=_warm(start.config, wanted, layout, options.unverified))
             inspection = local.inspect_source(start.config, layout, options.full_check, shown.say)
-            if version and options.schedule:
-                version, why = local.starting_version(
-                    start.config, layout, options.schedule, version, options.from_scratch_every, inspection.fingerprint)  # fmt: skip
-                start = dataclasses.replace(start, config=_warm(start.config, version, layout, options.unverified))
-            if options.warm_start:
-                said = f"Warm start from version {start.config.pretrain.warm_start.version}" if version else "Start from random weights"
+            if by_schedule:
+                wanted, why = local.starting_version(
+                    start.config, layout, options.schedule, wanted, options.from_scratch_every,
+                    inspection.fingerprint)  # fmt: skip
+                start = dataclasses.replace(start, config=_warm(start.config, wanted, layout, options.unverified))
+            if start.config.pretrain.start != RANDOM:
+                said = _said(start.config.pretrain.warm_start)
                 shown.say(f"{said}, {why}" if why else said)
             prepared = local.prepare(start.config, inspection, layout, options.unverified)
             start = dataclasses.replace(start, origin=prepared.origin, recipe=prepared.recipe)
@@ -193,11 +194,19 @@ def _conduct(
     return Ended(record, error)
 
 
-def _warm(config: Config, version: str, layout: Layout, unverified: bool) -> Config:
-    """`config` with a warm start from `version`; unchanged for "", which means random weights."""
+def _warm(config: Config, wanted: str, layout: Layout, unverified: bool) -> Config:
+    """`config` that starts from `wanted`, a value of pretrain.start; unchanged for random weights and for ""."""
     from pipeline import local
 
-    return local.with_warm_start(config, layout, version, unverified) if version else config
+    return config if wanted in (RANDOM, "") else local.with_warm_start(config, layout, wanted, unverified)
+
+
+def _said(start: WarmStart) -> str:
+    if start.version:
+        return f"Warm start from version {start.version}"
+    if start.network:
+        return f"Start from {start.network}, which is the backbone: its features, averaged, in float32; the gate compares with it"
+    return "Start from random weights"
 
 
 def say_killed(former: dict | None, shown: Lines) -> None:

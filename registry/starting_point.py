@@ -78,6 +78,9 @@ def warm_start(registry: Backend, wanted: str, network: Mapping[str, object], un
         raise ConfigurationError(f"--warm-start {wanted}: {error}, or choose another (`flowers registry list`)") from error
     backbone = posixpath.join(version.path, BACKBONE)
     record = files.read_json(posixpath.join(backbone, model_files.BACKBONE_RECORD))
+    if other := record.get("pretrain", {}).get("warm_start", {}).get("network", ""):
+        # What it was built like is in its files.
+        return WarmStart(version.version, backbone, version.tags[CONTENT_HASH], other)
     for field in SAME:
         if record[field] != network[field]:
             raise ConfigurationError(

@@ -60,7 +60,15 @@ def build_embedding_network(
         for feature_map in stage_outputs(backbone)[-embedding.stages :]
         for kind in embedding.pooling
     ]
-    description = keras.Model(backbone.input, _joined(pooled), name=DESCRIPTION)
+    return around(keras.Model(backbone.input, _joined(pooled), name=DESCRIPTION), embedding, name, resize)
+
+
+def around(description: keras.Model, embedding: Embedding, name: str, resize: Resize = antialiased) -> keras.Model:
+    """The network called `name` from whole photographs to the mean over their views of `description`, which takes one view.
+
+    Args:
+      description: from `[batch, resolution, resolution, 3]` to `[batch, features]`; its name is DESCRIPTION.
+    """
     photographs = keras.Input((embedding.side, embedding.side, 3), name="photographs")
     # Inference mode is part of the network: called without `training`, it must not normalise by the batch.
     described = [description(view, training=False) for view in views(photographs, embedding, resize)]

@@ -1,8 +1,10 @@
 """Writes and reads a backbone, and a probe on top of one, in the forms in which they are served, evaluated and registered.
 
-`take_weights` starts pre-training from a registered backbone. `folded` makes an equal network that measures faster: in inference
-a normalisation is a scale and an offset a channel. The scale is merged into the kernel, and TensorFlow runs convolution, offset
-and ReLU as one operation instead of passing over every feature map four times (benchmarks/linear_evaluation.py).
+`take_weights` starts pre-training from a registered backbone. A backbone that was a network of others first
+(trainer.starting_network) keeps that network beside it, which is the baseline instead of random weights. `folded` makes an equal
+network that measures faster: in inference a normalisation is a scale and an offset a channel. The scale is merged into the kernel,
+and TensorFlow runs convolution, offset and ReLU as one operation instead of passing over every feature map four times
+(benchmarks/linear_evaluation.py).
 """
 
 import io
@@ -19,12 +21,14 @@ import tensorflow as tf
 from contracts import examples, files, model_files
 from contracts.content_hash import content_hash
 from pipeline_config import Data, Embedding, WarmStart
-from trainer import normalization
+from trainer import normalization, starting_network
 from trainer.backbones import Normalization, convolution_before
 from trainer.embedding_network import (
+    DESCRIPTION,
     Resize,
     antialiased,
     antialiased_by_products,
+    around,
     backbone_layers,
     build_embedding_network,
     copy_weights,
@@ -156,6 +160,24 @@ def build_network(record: dict, normalization_layer: Normalization, resize: Resi
         embedding=embedding_from_json(record["embedding"]), normalization_layer=normalization_layer, resize=resize)  # fmt: skip
 
 
+def baseline_network(directory: str, record: dict) -> keras.Model:
+    """What the backbone of a directory is compared with, an embedding network too: the network of others that it started from, or
+    the same network untrained."""
+    return embedding_of(starting_network.read(directory), record) if network_of_others(record) else untrained_network(record)
+
+
+def network_of_others(record: dict) -> str:
+    """The network of others that a backbone was before SimSiam, by its record; "" if it is the project's own."""
+    return record.get("pretrain", {}).get("warm_start", {}).get("network", "")
+
+
+def embedding_of(network: keras.Model, record: dict, resize: Resize = antialiased) -> keras.Model:
+    """The embedding network whose views a network of others describes, built for their resolution; with the same weights."""
+    embedding = embedding_from_json(record["embedding"])
+    view = starting_network.at_side(network, embedding.resolution)
+    return around(keras.Model(view.inputs[0], view.outputs[0], name=DESCRIPTION), embedding, "embedding", resize)
+
+
 def ingested_side(record: dict) -> int:
     """The pixels of the shorter side to which ingest reduced the photographs that a backbone was judged by, from its record."""
     return record.get("max_side", Data.max_side)  # records of earlier releases lack it: they used the default
@@ -170,13 +192,19 @@ def export_backbone(backbone: keras.Model, record: dict, directory: str) -> None
     """Writes SavedModel, `.keras` file and record of a trained backbone; the record last.
 
     Args:
-      backbone: a trained network of trainer.backbones.
+      backbone: a trained network of trainer.backbones, or of trainer.starting_network.
       record: backbone, width, stem and seed, by which it was built, `embedding` (a pipeline_config.Embedding as a dictionary),
-        and anything else; written to BACKBONE_RECORD.
+        and anything else; written to BACKBONE_RECORD. Where `pretrain` names a network of others as the start, that is copied.
       directory: local or remote.
     """
-    network = untrained_network(record)
-    copy_weights(backbone, network)
+    if network_of_others(record):
+        network = embedding_of(backbone, record)
+        tf.io.gfile.makedirs(directory)
+        start = posixpath.join(record["pretrain"]["warm_start"]["backbone"], model_files.START_KERAS)
+        tf.io.gfile.copy(start, posixpath.join(directory, model_files.START_KERAS), overwrite=True)
+    else:
+        network = untrained_network(record)
+        copy_weights(backbone, network)
     module = EmbeddingModule(network, ingested_side(record))
     tf.saved_model.save(module, directory, signatures=module.signatures())
     save_keras(network, posixpath.join(directory, model_files.BACKBONE_KERAS))
@@ -215,23 +243,29 @@ def write_arrays(arrays: dict[str, np.ndarray], path: str) -> None:
 
 
 class BackboneChanged(RuntimeError):
-    """The backbone to start from no longer has the content hash that it had when it was chosen."""
+    """The backbone, or the network of others, to start from no longer has the content hash that it had when it was chosen."""
 
 
 def take_weights(backbone: keras.Model, warm_start: WarmStart) -> None:
     """Gives `backbone` the weights and running statistics of the one in warm_start.backbone, a network of the same shape.
+
+    A network of others that is the start itself has them already.
 
     Raises:
       BackboneChanged: the content hash of the directory is not warm_start.content_hash.
     """
     found = content_hash(warm_start.backbone)
     if found != warm_start.content_hash:
+        what, advice = f"the backbone of version {warm_start.version}", "restore the files that `flowers registry verify` names"
+        if not warm_start.version:
+            what, advice = f"the copy of {warm_start.network}", "start the run again"
         raise BackboneChanged(
-            f"the backbone of version {warm_start.version} at {warm_start.backbone} has content hash {found}, expected "
-            f"{warm_start.content_hash}: it changed since the run began; restore the files that `flowers registry verify` names"
+            f"{what} at {warm_start.backbone} has content hash {found}, expected {warm_start.content_hash}: it changed since the "
+            f"run began; {advice}"
         )
-    network, _ = load_backbone(warm_start.backbone)
-    copy_weights(network, backbone)
+    if warm_start.version:
+        network, _ = load_backbone(warm_start.backbone)
+        copy_weights(network, backbone)
 
 
 def folded(network: keras.Model, record: dict) -> keras.Model:
@@ -239,8 +273,10 @@ def folded(network: keras.Model, record: dict) -> keras.Model:
 
     Args:
       network: an embedding network of stock layers, as from load_backbone.
-      record: its backbone record.
+      record: its backbone record. A network of others stays as it is: which convolution a normalisation follows is not known.
     """
+    if network_of_others(record):
+        return network
     result = build_network(record, normalization.folded)
     given = {layer.name: layer.get_weights() for layer in backbone_layers(network)}
     taken = {layer.name: layer for layer in backbone_layers(result)}
@@ -255,7 +291,9 @@ def folded(network: keras.Model, record: dict) -> keras.Model:
 
 
 def convertible(network: keras.Model, record: dict) -> keras.Model:
-    """`network` of operations that LiteRT (TensorFlow Lite) has; equal to it up to rounding. Arguments as of `folded`."""
+    """`network` scaled by operations that LiteRT (TensorFlow Lite) has; equal to it up to rounding. Arguments as of `folded`."""
+    if network_of_others(record):
+        return embedding_of(network.get_layer(DESCRIPTION), record, antialiased_by_products)
     result = build_network(record, normalization.stock, antialiased_by_products)
     copy_weights(network, result)
     return result

@@ -198,8 +198,8 @@ def pretrain(
     device = replicas.device(strategy)
     log.info(
         "Pre-training %s on %d photographs: %d epochs of %d steps%s%s%s",
-        settings.backbone, count, settings.epochs, steps_an_epoch,
-        f", from registered version {settings.warm_start.version}" if settings.warm_start.backbone else "",
+        settings.warm_start.network or settings.backbone, count, settings.epochs, steps_an_epoch,
+        f", from registered version {settings.warm_start.version}" if settings.warm_start.version else "",
         f", on {device}",
         f", continued from step {resumed}" if resumed else "")  # fmt: skip
     writer = tf.summary.create_file_writer(log_dir) if chief else tf.summary.create_noop_writer()

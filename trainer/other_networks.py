@@ -1,4 +1,4 @@
-"""Networks that others trained, as feature extractors beside the backbone: a file of Keras, or one of Keras' applications.
+"""Networks that others trained, a file of Keras or one of Keras' applications: feature extractors beside the backbone, or its start.
 
 Nothing in a file is executed: Keras' safe mode refuses code in it.
 """
@@ -9,9 +9,8 @@ from typing import NamedTuple
 
 import keras
 
-from pipeline_config import ConfigurationError
+from pipeline_config import APPLICATION, ConfigurationError
 
-APPLICATION = "keras:"
 # The side at which most of Keras' applications were trained.
 SIDE = 224
 
@@ -34,31 +33,42 @@ def open_network(name: str) -> Network:
     Raises:
       ConfigurationError: there is no such network, it takes or returns something else, or its weights cannot be downloaded.
     """
-    return _application(name.removeprefix(APPLICATION)) if name.startswith(APPLICATION) else _file(name)
+    model = application(name, SIDE) if name.startswith(APPLICATION) else read(name)
+    return Network(model, model.input_shape[1])
 
 
-def _application(name: str) -> Network:
-    build = getattr(keras.applications, name, None)
+def application(name: str, side: int) -> keras.Model:
+    """The model keras:NAME of keras.applications for squares of `side` pixels, with its preprocessing, averaged.
+
+    Errors as open_network.
+    """
+    kind = name.removeprefix(APPLICATION)
+    build = getattr(keras.applications, kind, None)
     preprocess = getattr(sys.modules.get(getattr(build, "__module__", "")), "preprocess_input", None)
     if preprocess is None:
         known = ", ".join(one for one in vars(keras.applications) if one[0].isupper())
-        raise ConfigurationError(f"keras.applications has no model {name!r}; it has {known}")
+        raise ConfigurationError(f"keras.applications has no model {kind!r}; it has {known}")
+    pixels = keras.Input((side, side, 3), name="pixels")
+    taken = preprocess(keras.layers.Rescaling(255.0, name="bytes")(pixels))
     try:
-        network = build(include_top=False, weights="imagenet", input_shape=(SIDE, SIDE, 3), pooling="avg")
+        # On this input, not called as a whole: so its layers can be trained, and be built for other sides.
+        network = build(include_top=False, weights="imagenet", input_shape=(side, side, 3), input_tensor=taken, pooling="avg")
     except Exception as error:
         # What keras.utils.get_file raises, and what it begins with.
-        if "URL fetch failure" not in str(error):
-            raise
-        raise ConfigurationError(
-            f"the ImageNet weights of {APPLICATION}{name} are not here and cannot be downloaded: {error}; name a file instead, "
-            "--features FILE.keras") from error  # fmt: skip
-    pixels = keras.Input((SIDE, SIDE, 3))
-    return Network(keras.Model(pixels, network(preprocess(pixels * 255.0), training=False)), SIDE)
+        if "URL fetch failure" in str(error):
+            raise ConfigurationError(f"the ImageNet weights of {name} are not here and cannot be downloaded: {error}; name a "
+                                     "file instead, FILE.keras") from error  # fmt: skip
+        if isinstance(error, ValueError):
+            raise ConfigurationError(f"{name} cannot be built for squares of {side} pixels: {error}") from error
+        raise
+    return keras.Model(pixels, network.outputs[0], name=kind)
 
 
-def _file(path: str) -> Network:
+def read(path: str) -> keras.Model:
+    """The model in a file, averaged if it returns a feature map. Errors as open_network."""
     if not os.path.isfile(path):
-        raise ConfigurationError(f"--features takes FILE.keras or {APPLICATION}NAME, such as {APPLICATION}ResNet50; there is no file {path!r}")
+        raise ConfigurationError(
+            f"a network is FILE.keras or {APPLICATION}NAME, such as {APPLICATION}ResNet50; there is no file {path!r}")
     try:
         network = keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # of many kinds: what is in the file decides
@@ -68,6 +78,6 @@ def _file(path: str) -> Network:
     if not square or not isinstance(gives, tuple) or len(gives) not in (2, 4) or gives[-1] is None:
         raise ConfigurationError(f"{path} takes {takes} and returns {gives}; a feature extractor takes one square of RGB, (None, side, side, "
                                  "3) with pixels in [0, 1], and returns features, (None, d), or a feature map, (None, height, width, d)")  # fmt: skip
-    pixels = keras.Input(takes[1:])
-    features = network(pixels, training=False)
-    return Network(keras.Model(pixels, keras.layers.GlobalAveragePooling2D()(features) if len(gives) == 4 else features), takes[1])
+    (pixels,), (features,) = network.inputs, network.outputs
+    pooled = keras.layers.GlobalAveragePooling2D(name="pool")(features) if len(gives) == 4 else features
+    return keras.Model(pixels, pooled, name=network.name)

@@ -93,9 +93,7 @@ def run_fn(fn_args: FnArgs, alone_in: Callable[[str], AbstractContextManager] = 
             strategy=strategy)  # fmt: skip
     record = {
         "schema_version": 1,
-        "backbone": settings.backbone,
-        "width": settings.width,
-        "stem": settings.stem,
+        **architecture(settings),
         "resolution": settings.resolution,
         "seed": settings.seed,
         "embedding": json.loads(config["embedding"]),
@@ -112,6 +110,13 @@ def run_fn(fn_args: FnArgs, alone_in: Callable[[str], AbstractContextManager] = 
         files.write_json(posixpath.join(fn_args.model_run_dir, model_files.PRETRAIN_REPORT), report)
     # TFX expects the model as soon as this function returns, on every worker.
     replicas.agree(strategy, settings.epochs)
+
+
+def architecture(settings: Pretrain) -> dict:
+    """What a backbone record says of the network: by which settings it was built, or which network of others it was."""
+    if settings.warm_start.network:
+        return {"backbone": settings.warm_start.network, "width": None, "stem": None}
+    return {"backbone": settings.backbone, "width": settings.width, "stem": settings.stem}
 
 
 def settings_from_json(text: str, running: Mapping[str, object] = MappingProxyType({})) -> Pretrain:

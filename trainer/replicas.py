@@ -153,6 +153,11 @@ def check_settings(strategy: tf.distribute.Strategy, settings: Pretrain) -> None
 
 def require_shared(settings: Pretrain, together: int) -> None:
     """Raises ConfigurationError unless `together` devices can share a batch in equal parts."""
+    if together > 1 and settings.warm_start.network:
+        raise ConfigurationError(
+            f"pretrain.start={settings.warm_start.network} trains on one device, as its normalisations know only the batch of their "
+            f"own, and there are {together}: show it one (CUDA_VISIBLE_DEVICES=0)"
+        )
     if settings.batch_size % together or settings.batch_size < 2 * together:
         raise ConfigurationError(
             f"pretrain.batch_size must be a multiple of the {together} devices that share it, two images or more each, got "

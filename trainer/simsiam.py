@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from pipeline_config import AUTO, Pretrain
-from trainer import optimizer, replicas
+from trainer import optimizer, replicas, starting_network
 from trainer.backbones import build_backbone
 from trainer.monitors import output_std_ratio
 from trainer.normalization import FusedBatchNormalization
@@ -130,17 +130,21 @@ class SimSiam(NamedTuple):
 
 
 def build_simsiam(settings: Pretrain) -> SimSiam:
-    """Untrained networks; settings.seed determines every weight.
+    """Untrained networks; settings.seed determines every weight. A network of others that is the start has its weights already.
 
     Raises:
+      ConfigurationError: that network cannot be built for settings.resolution.
       ValueError: settings.precision is `auto`, of which trainer.precision makes one that can be computed in.
     """
     if settings.precision == AUTO:
         raise ValueError("pretrain.precision is auto: choose one by trainer.precision.chosen first, or name one")
-    backbone = build_backbone(
-        settings.backbone, width=settings.width, stem=settings.stem, resolution=settings.resolution, seed=settings.seed,
-        precision=settings.precision,
-    )
+    if settings.warm_start.network:
+        backbone = starting_network.build(settings.warm_start.backbone, settings.resolution, settings.seed)
+    else:
+        backbone = build_backbone(
+            settings.backbone, width=settings.width, stem=settings.stem, resolution=settings.resolution, seed=settings.seed,
+            precision=settings.precision,
+        )
     features, width = backbone.output_shape[-1], settings.projector_width
     projector = build_projector(features, layers=settings.projector_layers, width=width, seed=settings.seed)
     predictor = build_predictor(width, width=settings.predictor_width, seed=settings.seed)

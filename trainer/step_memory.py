@@ -18,7 +18,8 @@ from trainer import devices
 from trainer.simsiam import build_simsiam
 
 VIEWS = 2
-KEPT = (keras.layers.Rescaling, keras.layers.Conv2D, keras.layers.ReLU, keras.layers.MaxPooling2D)
+KEPT = (keras.layers.Rescaling, keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.ReLU, keras.layers.Activation,
+        keras.layers.MaxPooling2D)  # fmt: skip
 FLOAT32, HALF = 4, 2  # bytes of a number
 
 

@@ -16,7 +16,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 
 from contracts import files
-from pipeline_config import WarmStart
+from pipeline_config import ConfigurationError, WarmStart
 from registry import starting_point
 from registry.opening import open_registry
 from registry.starting_point import Finished
@@ -57,7 +57,7 @@ def StartingPoint(
       job: name of the run.
 
     Raises:
-      ConfigurationError: as `starting_point.warm_start`.
+      ConfigurationError: as `starting_point.warm_start`, or the version is a network of others.
       RegistryError, GoogleCloudError: the registry cannot be read. That is not the same as having no champion.
     """
     del code_version
@@ -66,6 +66,9 @@ def StartingPoint(
     version, why = starting_point.starting_version(
         finished, wanted, from_scratch_every, fingerprint, starting_point.registered_names(backend))  # fmt: skip
     found = starting_point.warm_start(backend, version, json.loads(network)) if version else WarmStart()
+    if found.network:
+        raise ConfigurationError(f"version {found.version} was {found.network} before SimSiam: networks of others are trained by "
+                                 "`flowers run` on one machine alone; start from another version here")  # fmt: skip
     said = f"{f'Warm start from version {found.version}' if version else 'Start from random weights'}, {why}"
     logger.info("%s", said)
     start.set_string_custom_property("said", said)

@@ -15,7 +15,7 @@ from registry.opening import open_registry
 from vertex import GoogleCloudError
 
 NETWORK = {"backbone": "small", "width": 8, "stem": "small", "resolution": 32}
-RANDOM = {"version": "", "backbone": "", "content_hash": ""}
+RANDOM = {"version": "", "backbone": "", "content_hash": "", "network": ""}
 
 
 @pytest.fixture
@@ -76,7 +76,8 @@ def test_without_a_champion_it_starts_from_random_weights_and_says_so(start):
 def test_the_champion_is_that_of_the_moment_at_which_the_run_starts(start, register):
     first = register(1)
     found, said = start("one", schedule="")
-    assert found == {"version": "1", "backbone": f"{first.path}/backbone", "content_hash": first.tags["content_hash"]}
+    assert found == {"version": "1", "backbone": f"{first.path}/backbone", "content_hash": first.tags["content_hash"],
+                     "network": ""}  # fmt: skip
     assert said == "Warm start from version 1, as --warm-start says"
     register(2)
     assert start("two", schedule="")[0]["version"] == "2"

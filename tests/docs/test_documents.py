@@ -27,7 +27,7 @@ import pipeline
 from cli import arguments, doctor_libraries
 from cli.main import main, parser
 from contracts.layout import Layout
-from pipeline import in_python, whole_run
+from pipeline import in_python
 from tests.docs import documents
 
 PROJECT = documents.PROJECT
@@ -206,7 +206,7 @@ def test_the_ten_lines_that_run_the_pipeline_run(workplace, finished_run, monkey
 
     def checked(*arguments, **options):
         bound = called.bind(*arguments, **options).arguments
-        in_python._configuration(bound["preset"], {"data.source": bound["data"]}, bound["settings"], whole_run.Options())
+        in_python._configuration(bound["preset"], {"data.source": bound["data"]}, bound["settings"])
         return in_python.result(finished_run.record(0), Layout.at(str(finished_run.root)))
 
     monkeypatch.setattr(in_python, "run", checked)

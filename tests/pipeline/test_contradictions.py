@@ -87,7 +87,7 @@ def test_the_epochs_that_were_given_are_those_of_a_warm_start_too(verb):
 
 def test_nothing_is_refused_that_was_not_given():
     for preset in ("quick", "cpu", "gpu"):
-        for way in (Way(), Way(here=False), Way(warm_start=True)):
+        for way in (Way(), Way(here=False)):
             require_none(settings.configuration(preset, ["data.source=x"]), ["data.source=x"], way)
 
 

@@ -72,7 +72,7 @@ def test_how_to_run_and_identity_divide_every_section():
         running = pipeline_config.running(preset.pretrain)
         assert kept | running == whole and not kept.keys() & running.keys()
     assert running.keys() == {"checkpoint_seconds", "memory_megabytes", "progress_seconds", "knn_epochs", "knn_images", "min_gpus",
-                              "allow_cpu", "warm_start_epochs", "warm_start_learning_rate"}  # fmt: skip
+                              "allow_cpu", "start", "warm_start_epochs", "warm_start_learning_rate"}  # fmt: skip
     assert "vertex" not in pipeline_config.identity(preset)
 
 

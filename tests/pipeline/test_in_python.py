@@ -45,7 +45,7 @@ def test_settings_are_taken_and_refused_as_by_the_command_line(settings, words):
         return arguments.configuration(parser().parse_args(["run", "--data", "FOLDER", *overrides]))
 
     def of_python():
-        found = in_python._configuration("quick", {"data.source": pathlib.Path("FOLDER")}, settings, in_python.whole_run.Options())
+        found = in_python._configuration("quick", {"data.source": pathlib.Path("FOLDER")}, settings)
         assert found.data.source == os.path.abspath("FOLDER")
         return pipeline_config.dataclasses.replace(found, data=pipeline_config.dataclasses.replace(found.data, source="FOLDER"))
 

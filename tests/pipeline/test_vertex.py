@@ -333,7 +333,7 @@ def test_the_champion_is_looked_up_in_every_run_and_linear_eval_is_served_from_t
     # With the recipe as the Pusher registers it, a champion that this job makes is compared with what it was judged against.
     for one in (job, warm):
         assert parameter(one, "Champion", "recipe") == parameter(one, "Pusher", "recipe")
-    assert json.loads(parameter(job, "Champion", "start")) == {"version": "", "backbone": "", "content_hash": ""}
+    assert json.loads(parameter(job, "Champion", "start")) == {"version": "", "backbone": "", "content_hash": "", "network": ""}
     # Another champion is another question, and no input of the tasks shows it.
     assert not any("cachingOptions" in tasks[task] for task in ("Champion", "Evaluator"))
 
