@@ -6,6 +6,7 @@ import datetime
 from cli import scheduled_command
 from cli.crontab import Entry
 from cli.runs import outcome
+from contracts import baseline
 from contracts.layout import Layout, active_run
 from contracts.text import percent, visible
 from pipeline import run_record
@@ -39,7 +40,7 @@ def found(record: dict) -> str:
         error = visible(record.get("error") or "").partition(";")[0]
         return f"{error[:LONGEST].rstrip()} …" if len(error) > LONGEST else error
     linear = record.get("linear_eval")
-    figures = f", {percent(linear['top1'])} (random-init {percent(linear['random_init_top1'])})" if linear else ""
+    figures = f", {percent(linear['top1'])} ({baseline.of(linear)} {percent(linear['random_init_top1'])})" if linear else ""
     nodes = record.get("nodes") or {}
     repeated = bool(nodes) and all(node["state"] == "cached" for node in nodes.values())
     return f"{'nothing new: ' if repeated else ''}{outcome(record)}{figures}"

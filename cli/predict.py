@@ -10,6 +10,7 @@ from rich.table import Table
 from cli import arguments
 from cli.arguments import ExitStatus, add_listing, add_root, add_version, examples, listing_of
 from cli.terminal import counting, list_unreadable, mistakes, say, say_left_out, terminal
+from contracts import baseline
 from contracts.layout import Layout
 from contracts.text import percent, visible
 from pipeline import preconditions
@@ -92,11 +93,12 @@ def _classes(done: "Written") -> Table:
 
 def _about(done: "Written") -> list[str]:
     """What is known about the probabilities, measured on the eval split of the version's run."""
-    stated, measured, random_init = (done.calibration[key] for key in ("stated_precision", "candidate", "random_init"))
+    stated, measured = (done.calibration[key] for key in ("stated_precision", "candidate"))
     if done.temperature is None:
         lines = ["The probabilities are not calibrated: fewer than two classes had two labelled photographs for cross-validation."]
     else:
-        lines = [f"Calibration error on the eval split {percent(measured['calibration_error'])}{_baseline(random_init['calibration_error'])}"]
+        lines = [f"Calibration error on the eval split {percent(measured['calibration_error'])}"
+                 f"{_baseline(done, 'calibration_error')}"]  # fmt: skip
     if done.threshold is None:
         because = "" if done.temperature is None else f": no threshold reached a precision of {percent(stated, 0)} in cross-validation"
         lines.append(f"Every prediction is unsure{because}; --threshold sets one.")
@@ -104,8 +106,8 @@ def _about(done: "Written") -> list[str]:
         lines.append(f"Unsure: below {percent(done.threshold)}, as asked")
     else:
         lines.append(f"Unsure: below {percent(done.threshold)}, chosen for a precision of {percent(stated, 0)}; on the eval split "
-                     f"{_share(measured['coverage'])} were sure{_baseline(random_init['coverage'])}, and {_share(measured['precision'])} "
-                     f"of those right{_baseline(random_init['precision'])}")  # fmt: skip
+                     f"{_share(measured['coverage'])} were sure{_baseline(done, 'coverage')}, and "
+                     f"{_share(measured['precision'])} of those right{_baseline(done, 'precision')}")  # fmt: skip
     return lines
 
 
@@ -113,5 +115,5 @@ def _share(value: float | None) -> str:
     return "none" if value is None else percent(value)
 
 
-def _baseline(value: float | None) -> str:
-    return f" (random-init baseline: {_share(value)})"
+def _baseline(done: "Written", figure: str) -> str:
+    return f" ({baseline.title(done.calibration)}: {_share(done.calibration['random_init'][figure])})"

@@ -10,6 +10,7 @@ import rich.console
 from cli.arguments import ExitStatus
 from cli.program import as_typed
 from cli.tables import print_table
+from contracts import baseline
 from contracts.text import percent, visible
 from registry import champions, reading
 from registry.backend import (
@@ -40,10 +41,10 @@ LINEAGE = (
     ("evaluation", (("eval split", EVAL_SPLIT), ("artifact", "mlmd_evaluation_id"), ("blessing", "mlmd_blessing_id"))),
     ("backbone", (("content hash", CONTENT_HASH), ("artifact", "mlmd_backbone_id"))),
 )
-# Figures on the eval split: title, its tag, and the tag of its random-init baseline.
+# Figures on the eval split: title, its tag, and the tag of its baseline.
 FIGURES = (("linear top-1", ACCURACY, "floor"), ("kNN top-1", "knn", "knn_floor"))
 SHOWN = {tag for _, tags in LINEAGE for _, tag in tags} | {tag for _, *tags in FIGURES for tag in tags}
-SHOWN |= {"reasons", "gate", BASELINE_VERSION, BEST_VERSION, FIGURE, SIGNED_BY, WITHHELD, "eval_examples"}
+SHOWN |= {"reasons", "gate", "baseline", BASELINE_VERSION, BEST_VERSION, FIGURE, SIGNED_BY, WITHHELD, "eval_examples"}
 
 
 def lines(version: Version, history: list[ChampionChange]) -> Iterator[str]:
@@ -62,10 +63,11 @@ def lines(version: Version, history: list[ChampionChange]) -> Iterator[str]:
         for position, text in enumerate(known or ["not recorded"]):
             yield f"  {title if position == 0 else '':<12}  {text}"
     examples = version.tags.get("eval_examples")
-    yield f"Figures on {examples or 'the'} held-out photographs; random-init baseline: the same network untrained"
-    for title, tag, random_init in FIGURES:
+    compared = f"{baseline.title(version.tags)}: {baseline.EXPLAINED[baseline.of(version.tags)]}"
+    yield f"Figures on {examples or 'the'} held-out photographs; {compared}"
+    for title, tag, floor in FIGURES:
         if version.tags.get(tag):
-            yield f"  {title:<12}  {_percent(version, tag)}; random-init baseline {_percent(version, random_init)}"
+            yield f"  {title:<12}  {_percent(version, tag)}; {baseline.title(version.tags)} {_percent(version, floor)}"
     yield f"The gate's verdict, judged against {_baseline(version)}"
     yield from (f"  - {reason}" for reason in json.loads(version.tags.get("reasons", "[]")))
     yield "Standing"
@@ -97,15 +99,15 @@ def _percent(version: Version, tag: str) -> str:
 
 
 def _baseline(version: Version) -> str:
-    baseline = version.tags.get(BASELINE_VERSION)
-    if not baseline:
-        return "the random-init baseline alone; there was no champion"
+    champion = version.tags.get(BASELINE_VERSION)
+    if not champion:
+        return f"the {baseline.title(version.tags)} alone; there was no champion"
     best = version.tags.get(BEST_VERSION)
-    return f"champion version {baseline}" + (f" and the best version so far, {best}" if best else "")
+    return f"champion version {champion}" + (f" and the best version so far, {best}" if best else "")
 
 
 # Columns of the list: title, and the tag that fills it.
-LISTED = (("accuracy", ACCURACY), ("random-init", "floor"), ("judged against", "baseline_version"), ("data", "data_source"),
+LISTED = (("accuracy", ACCURACY), ("baseline", "floor"), ("judged against", "baseline_version"), ("data", "data_source"),
           ("run", RUN_ID))  # fmt: skip
 
 

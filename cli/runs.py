@@ -25,7 +25,7 @@ def add(verbs) -> None:
     """Adds the verb to what `argparse.ArgumentParser.add_subparsers` returned."""
     runs = verbs.add_parser(
         "runs", help="list the runs below DIR with their figures, or compare two",
-        description="Lists all runs below DIR, the newest last: how each ended, its accuracy beside its random-init baseline, its "
+        description="Lists all runs below DIR, the newest last: how each ended, its accuracy beside its baseline, its "
         "data. With two RUN: their figures side by side, and the settings in which they differ.",
         **examples("", "20260131-184502-3fa9 latest"))  # fmt: skip
     runs.add_argument("runs", metavar="RUN", nargs="*", help=f"two ids of runs, or {LATEST}").completer = arguments.runs
@@ -52,7 +52,7 @@ def list_all(layout: Layout) -> ExitStatus:
     if not rows:
         print(as_typed(f"No recorded run below {layout.root}; `flowers run` makes the first."))
         return ExitStatus.FINISHED
-    columns, right = ("run", "date", "outcome", "top-1", "random-init", "data"), ("top-1", "random-init")
+    columns, right = ("run", "date", "outcome", "top-1", "baseline", "data"), ("top-1", "baseline")
     print_table(_console(), columns, rows, right=right, box=None)
     return ExitStatus.FINISHED
 
@@ -112,9 +112,9 @@ def figures(record: dict) -> dict[str, str]:
         "photographs: train, eval": f"{data['train']:,}, {data['eval']:,}" if data else "",
         "pre-training": trained,
         "linear top-1": accuracy("top1"),
-        "linear top-1, random-init": accuracy("random_init_top1"),
+        "linear top-1, baseline": accuracy("random_init_top1"),
         "kNN top-1": accuracy("knn_top1"),
-        "kNN top-1, random-init": accuracy("random_init_knn_top1"),
+        "kNN top-1, baseline": accuracy("random_init_knn_top1"),
     }
 
 

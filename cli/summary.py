@@ -1,6 +1,6 @@
 """The table at a run's end, made from run.json alone.
 
-No figure is shown without its random-init baseline (the same network untrained), and nothing that the run did not reach.
+No figure is shown without its baseline (contracts.baseline), and nothing that the run did not reach.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,8 @@ from rich.text import Text
 from cli.program import as_typed
 from components.report.next_steps import next_steps
 from components.report.outcome import headline
-from contracts.text import percent
+from contracts import baseline
+from contracts.text import percent, visible
 
 
 def table(record: dict, where: dict[str, str]) -> Table:
@@ -38,8 +39,8 @@ def rows(record: dict) -> Iterator[tuple[str, str]]:
     if record["linear_eval"]:
         yield "Linear top-1", _linear(record["linear_eval"])
         yield "kNN top-1", _knn(record["linear_eval"])
-        yield "Top-1 by labels", _over_labels(record["linear_eval"]["label_curve"])
-        yield "Predictions", _calibration(record["linear_eval"]["calibration"])
+        yield "Top-1 by labels", _over_labels(record["linear_eval"])
+        yield "Predictions", _calibration(record["linear_eval"])
     if record["gate"]:
         yield "Gate", _gate(record["gate"])
     if record["registry"]:
@@ -70,7 +71,8 @@ def _data(data: dict) -> str:
 def _pretrain(pretrain: dict) -> str:
     text = f"{pretrain['epochs']} epochs, {pretrain['steps']:,} steps in {pretrain['seconds']:.0f} s"
     if pretrain["warm_start"]:
-        text += f", from version {pretrain['warm_start']['version']}"
+        start = pretrain["warm_start"]
+        text += f", from {'version ' + start['version'] if start['version'] else visible(start['network'])}"
     if pretrain["images_per_second"] is not None:
         text += f" ({pretrain['images_per_second']:.0f} images/s)"
     text += f", on {pretrain['device']}"
@@ -81,35 +83,35 @@ def _pretrain(pretrain: dict) -> str:
 
 
 def _linear(linear: dict) -> str:
-    return (f"{percent(linear['top1'])}; random-init baseline (the same network untrained): "
+    return (f"{percent(linear['top1'])}; {baseline.title(linear)} ({baseline.EXPLAINED[baseline.of(linear)]}): "
             f"{percent(linear['random_init_top1'])}")  # fmt: skip
 
 
 def _knn(linear: dict) -> str:
-    return f"{percent(linear['knn_top1'])}; random-init baseline: {percent(linear['random_init_knn_top1'])}"
+    return f"{percent(linear['knn_top1'])}; {baseline.title(linear)}: {percent(linear['random_init_knn_top1'])}"
 
 
-def _over_labels(points: list[dict]) -> str:
+def _over_labels(linear: dict) -> str:
     """A line a number of labels: mean and standard deviation over draws."""
 
     def reached(spread: dict) -> str:
         return percent(spread["mean"]) + (f" ± {percent(spread['deviation'])}" if spread["deviation"] is not None else "")
 
     lines = {
-        point["labels"]: f"{point['labels']:,} labels: {reached(point['candidate'])}; random-init baseline: "
+        point["labels"]: f"{point['labels']:,} labels: {reached(point['candidate'])}; {baseline.title(linear)}: "
         f"{reached(point['random_init'])}" + (f"; champion: {reached(point['champion'])}" if point["champion"] else "")
-        for point in points
+        for point in linear["label_curve"]
     }
     return "\n".join(lines.values())
 
 
-def _calibration(calibration: dict) -> str:
-    found, random_init = calibration["candidate"], calibration["random_init"]
+def _calibration(linear: dict) -> str:
+    found, random_init = (linear["calibration"][name] for name in ("candidate", "random_init"))
     if found["temperature"] is None:
         return "not calibrated, all unsure: fewer than two classes have two labelled photographs for cross-validation"
-    error = (f"calibration error {percent(found['calibration_error'])}; random-init baseline: "
+    error = (f"calibration error {percent(found['calibration_error'])}; {baseline.title(linear)}: "
              f"{percent(random_init['calibration_error'])}")  # fmt: skip
-    return f"{error}\nsure: {_sure(found)}; random-init baseline: {_sure(random_init)}"
+    return f"{error}\nsure: {_sure(found)}; {baseline.title(linear)}: {_sure(random_init)}"
 
 
 def _sure(measured: dict) -> str:
@@ -121,7 +123,7 @@ def _gate(gate: dict) -> str:
     if not gate["classes"]:
         return "\n".join(["not judged", *(f"- {reason}" for reason in gate["reasons"])])
     champion = gate["baseline_version"]
-    against = f"champion version {champion}" if champion else "the random-init baseline; there was no champion"
+    against = f"champion version {champion}" if champion else f"the {baseline.title(gate)}; there was no champion"
     verdict = "blessed" if gate["blessed"] else "not blessed"
     return "\n".join([f"{verdict}, judged against {against}", *(f"- {reason}" for reason in gate["reasons"])])
 

@@ -12,7 +12,7 @@ from scipy.special import softmax
 
 import pipeline_config
 from components.example_gen.photograph import Encoded
-from contracts import files, model_files
+from contracts import baseline, files, model_files
 from inference.embed import Backbone, Described, batches, images_of, log_unreadable
 from inference.registered import find_both, require_unchanged
 from registry.backend import CHAMPION, RegistryError
@@ -70,7 +70,7 @@ class Classifier:
         self.name, self.version = registered.name, registered.version
         self.backbone_content_hash, self.probe_content_hash = registered.content_hash, probe.content_hash
         self.classes: tuple[str, ...] = tuple(record["classes"])
-        self.calibration: dict = record["calibration"]
+        self.calibration: dict = record["calibration"] | {"baseline": baseline.of(record)}
         self.temperature: float | None = self.calibration["candidate"]["temperature"]
         self.threshold: float | None = self.calibration["candidate"]["threshold"] if threshold is None else threshold
         self._probe = load_probe(probe.directory)

@@ -22,7 +22,7 @@ from pipeline_config import ConfigurationError, LinearEval, Pretrain, Supervised
 from trainer import supervised
 from trainer.embedding_network import copy_weights
 from trainer.evaluation import Features, settings_from_json
-from trainer.export import folded, load_backbone, untrained_network
+from trainer.export import baseline_network, folded, load_backbone, network_of_others, untrained_network
 from trainer.features import embedder, knn_accuracy
 from trainer.linear_eval import read_views
 from trainer.other_networks import open_network
@@ -106,22 +106,28 @@ def compare(
     run: Finished, layout: Layout, recipe: Supervised, others: Sequence[str] = (), *, with_supervised: bool = True,
     on_progress: Progress = lambda what, done, steps, seconds_left: None,
 ) -> Iterator[Row]:  # fmt: skip
-    """The rows, one after the other as they are measured: random-init network, SimSiam, supervised training, then `others`.
+    """The rows, one after the other as they are measured: random-init network (or the network of others that was the start),
+    SimSiam, supervised training, then `others`.
 
     Args:
       recipe: of supervised training, whose checkpoints are kept below the layout: interrupted, it continues.
       others: names for `trainer.other_networks.open_network`.
 
     Raises:
-      ConfigurationError: one of `others` cannot be used; said before anything is measured.
+      ConfigurationError: one of `others` cannot be used, or the network of others that the run started from is to be trained from
+        scratch; said before anything is measured.
       monitors.DivergenceError: supervised training diverged.
     """
     opened = {name: open_network(name) for name in others}
     settings = settings_from_json(run.record["configuration"]["linear_eval"])
     network, record = load_backbone(run.backbone)
+    start = network_of_others(record)
+    if start and with_supervised:
+        raise ConfigurationError(f"the run started from {start}, which is not trained from scratch: add --no-supervised")
     measured = _Measuring(run, settings, on_progress)
-    untrained = untrained_network(record)
-    baseline = measured.row(RANDOM_INIT, folded(untrained, record), record["photograph_side"], 0.0)
+    network_before = folded(baseline_network(run.backbone, record), record)
+    title, seconds = (f"start: {start}", None) if start else (RANDOM_INIT, 0.0)
+    baseline = measured.row(title, network_before, record["photograph_side"], seconds)
     ours = measured.row(SIMSIAM, folded(network, record), record["photograph_side"], run.record["pretrain"]["seconds"])
     yield _against(baseline, ours)
     yield ours.row

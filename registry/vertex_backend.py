@@ -24,7 +24,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from contracts import files
+from contracts import baseline, files
 from contracts.text import percent
 from registry.backend import (
     ACCURACY,
@@ -61,7 +61,7 @@ def description(tags: Mapping[str, str]) -> str:
     against = tags.get(BASELINE_VERSION)
     withheld = tags.get(WITHHELD, "")
     sentences = [
-        f"Flower backbone, linear top-1 {_percent(tags, ACCURACY)}, random-init {_percent(tags, 'floor')}",
+        f"Flower backbone, linear top-1 {_percent(tags, ACCURACY)}, {baseline.of(tags)} {_percent(tags, 'floor')}",
         f"judged against version {against}" if against else "judged without a champion to compare with",
         f"data {tags.get('data_source', 'unknown')}, run {tags.get('run_id', 'unknown')}",
         f"not champion when it was registered: {withheld[:300]}" if withheld else "",

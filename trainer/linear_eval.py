@@ -1,7 +1,7 @@
 """Trainer 2 for TFX: `run_fn` fits the same linear probe on frozen backbones. One of the two modules here that know TFX.
 
-The backbones are the candidate's, the random-init baseline's (the same network untrained) and those of the registered versions that
-the gate compares with; all see the photographs in one pass.
+The backbones are the candidate's, the baseline's (the same network untrained, or the network of others that it started from) and
+those of the registered versions that the gate compares with; all see the photographs in one pass.
 
 custom_config: `linear_eval` (a pipeline_config.LinearEval as JSON), `code_version`, and, where they are known before the run,
 `champion`: the registered versions as JSON (`references.named`). Where they are looked up in the run, fn_args.hyperparameters has
@@ -20,11 +20,11 @@ import numpy as np
 import tensorflow as tf
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from contracts import examples, files, how_to_run, model_files, source_code
+from contracts import baseline, examples, files, how_to_run, model_files, source_code
 from contracts.content_hash import content_hash
 from trainer import devices, references
 from trainer.evaluation import Features, evaluate, predictions, settings_from_json
-from trainer.export import export_probe, folded, ingested_side, load_backbone, untrained_network, write_arrays
+from trainer.export import baseline_network, export_probe, folded, ingested_side, load_backbone, network_of_others, write_arrays
 from trainer.features import BATCH, embedder
 from trainer.photographs import evaluation_views_at, list_records, naming_undecodable, paths_of, read_records, record_bytes
 
@@ -66,11 +66,12 @@ def run_fn(fn_args: FnArgs) -> None:
     references.require_undamaged(versions)
     # A version that is the candidate's own backbone is neither embedded nor fitted twice.
     others = {name: one for name, one in versions.items() if one.content_hash != backbone["backbone_content_hash"]}
-    networks = {CANDIDATE: (network, record), UNTRAINED: (untrained_network(record), record)}
+    networks = {CANDIDATE: (network, record), UNTRAINED: (baseline_network(fn_args.base_model, record), record)}
     networks |= {name: load_backbone(one.backbone) for name, one in others.items()}
     features, classes = embedded(networks, fn_args.train_files, fn_args.eval_files)
     common["classes"] = classes
     probe, random_init, report = evaluate(features[CANDIDATE], features[UNTRAINED], settings)
+    report["baseline"] = baseline.START if network_of_others(record) else baseline.RANDOM_INIT
     log.info("Linear probe on %d photographs of %d classes, fitted on the frozen backbone", len(features[CANDIDATE].train_labels),
              len(classes))  # fmt: skip
 
@@ -86,11 +87,12 @@ def run_fn(fn_args: FnArgs) -> None:
         point["champion"] = reached
 
     untrained_dir = posixpath.join(fn_args.model_run_dir, model_files.UNTRAINED_PROBE)
-    export_probe(networks[UNTRAINED][0], ingested_side(record), random_init, common | {"untrained": True}, untrained_dir)
+    export_probe(
+        networks[UNTRAINED][0], ingested_side(record), random_init, common | {"baseline": report["baseline"]}, untrained_dir)
     shown = predictions(probe, features[CANDIDATE], report["calibration"]["candidate"]["temperature"])
     write_arrays(shown, posixpath.join(fn_args.model_run_dir, model_files.PREDICTIONS))
     files.write_json(report_path, report)
-    written = common | backbone | {"calibration": report["calibration"]}
+    written = common | backbone | {"calibration": report["calibration"], "baseline": report["baseline"]}
     export_probe(network, ingested_side(record), probe, written, fn_args.serving_model_dir)
 
 

@@ -1,1 +1,1 @@
-"""Evaluator: measures the probe, the random-init baseline and the champion, and judges the probe; see `component.py`."""
+"""Evaluator: measures the probe, its baseline and the champion, and judges the probe; see `component.py`."""

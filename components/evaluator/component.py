@@ -1,8 +1,8 @@
 """The TFX component GateEvaluator: one TFMA run over the eval split, the gate's verdict, and the blessing.
 
-The random-init baseline (the same probe on the same network untrained), the champion and the best version so far are measured on the
-same photographs and by the same code as the candidate, with the probes that LinearEval fitted on the same labels; the trainer's own
-figures are not read.
+The baseline (the same probe on the same network untrained, or on the network of others that pre-training started from), the
+champion and the best version so far are measured on the same photographs and by the same code as the candidate, with the probes
+that LinearEval fitted on the same labels; the trainer's own figures are not read.
 """
 
 import dataclasses
@@ -34,8 +34,8 @@ from components.evaluator.gate import (
     required_gain,
 )
 from components.evaluator.measure import measure
+from contracts import baseline, files, model_files
 from contracts import examples as features
-from contracts import files, model_files
 from contracts.content_hash import content_hash
 from pipeline_config import Gate
 
@@ -128,6 +128,7 @@ def GateEvaluator(
     for directory in (probe_dir, untrained_dir):
         if not tf.saved_model.contains_saved_model(directory):
             raise EvaluationError(f"{directory} must be a probe's SavedModel, and is not: run LinearEval again")
+    compared_baseline = baseline.of(files.read_json(posixpath.join(untrained_dir, model_files.PROBE_RECORD)))
     classes = probe_classes(probe_dir)
     probe_hash = content_hash(probe_dir)
     eval_patterns = eval_files(examples)
@@ -139,11 +140,14 @@ def GateEvaluator(
     measured = measure(beam_pipeline, models, classes, eval_patterns, evaluation.uri)
     compared = {title: Registered(one.version, measured[title], one.seen) for title, one in registered.items()}
     number = compared_with.get("challenge")
-    verdict = judge(settings, measured[CANDIDATE], measured[UNTRAINED], compared.get(CHAMPION), compared.get(BEST), number or 1)
+    verdict = judge(
+        settings, measured[CANDIDATE], measured[UNTRAINED], compared.get(CHAMPION), compared.get(BEST), number or 1,
+        compared_baseline)  # fmt: skip
     if changed:
         verdict = dataclasses.replace(verdict, reasons=(changed, *verdict.reasons))
 
     record = verdict_record(verdict, measured, classes, registered) | {
+        "baseline": compared_baseline,
         # For the Pusher: what was judged, by which thresholds and on which photographs.
         "gate": dataclasses.asdict(settings),
         "figure": _number(figure(settings, measured[CANDIDATE])),

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from components.evaluator.evidence import Evidence, Pairs, photographs_needed, pooled, share_interval, weigh
+from contracts.baseline import RANDOM_INIT, TITLES
 from pipeline_config import MACRO, Gate
 
 
@@ -71,23 +72,24 @@ TOLERANCE = 1e-9
 
 def judge(
     gate: Gate, candidate: Measured, untrained: Measured, champion: Registered | None = None, best: Registered | None = None,
-    challenge: int = 1,
+    challenge: int = 1, baseline: str = RANDOM_INIT,
 ) -> Verdict:  # fmt: skip
     """Judges a candidate by the gate's settings.
 
     Args:
       gate: the thresholds, accuracies in [0, 1].
-      candidate, untrained: the probe on the trained backbone and the random-init baseline (the same probe on the same network
-        untrained).
+      candidate, untrained: the probe on the trained backbone, and the same probe on its baseline: the same network untrained, or
+        the network of others that it started from.
       champion: the version in use; None on a first run.
       best: the best version so far; None if that is the champion, or there is none.
       challenge: which challenge of this champion it is, from 1 (`registry.comparison`).
+      baseline: which one, a key of contracts.baseline.TITLES.
 
     All are measured on the same photographs.
     """
     others = {"champion": ("champion version", champion), "best": ("the best version so far, version", best)}
     registered = {name: (f"{title} {one.version}", one) for name, (title, one) in others.items() if one is not None}
-    measured = [("the candidate", candidate), ("the random-init baseline", untrained)]
+    measured = [("the candidate", candidate), (f"the {TITLES[baseline]}", untrained)]
     measured += [(title, one.measured) for title, one in registered.values()]
     broken = [
         f"{title} has figures that are not finite (accuracy {one.accuracy}, macro F1 {one.macro_f1}, "
@@ -99,13 +101,13 @@ def judge(
         return Verdict(False, False, tuple(broken))
     compared = {"untrained": untrained} | {name: one.measured for name, (_, one) in registered.items()}
     evidence = {name: weigh(_strata(gate, one), gate.significance, gate.power) for name, one in compared.items()}
-    checks = [_accuracy(gate, candidate), _gain(gate, evidence["untrained"], figure(gate, untrained))]
+    checks = [_accuracy(gate, candidate), _gain(gate, evidence["untrained"], figure(gate, untrained), TITLES[baseline])]
     checks += [_regression(gate, evidence[name], title, one) for name, (title, one) in registered.items()]
     reasons = [reason for _, reason in checks]
     blessed = all(passed for passed, _ in checks)
     takes_alias = blessed
     if not registered:
-        reasons.append("there is no registered version to compare with: accuracy and gain over the random-init baseline decide")
+        reasons.append(f"there is no registered version to compare with: accuracy and gain over the {TITLES[baseline]} decide")
     elif blessed:
         takes_alias, reason = _alias(gate, evidence["champion"], _strata(gate, champion.measured), champion.version, challenge)
         reasons.append(reason)
@@ -131,7 +133,7 @@ def figure(gate: Gate, one: Measured) -> float:
 
 
 def required_gain(gate: Gate, baseline: float) -> float:
-    """The gain over a random-init baseline of that figure: min_gain_over_random, or where it is less, min_gain_share of its rest."""
+    """The gain over a baseline of that figure: min_gain_over_random, or where it is less, min_gain_share of its rest."""
     return min(gate.min_gain_over_random, gate.min_gain_share * (1 - baseline))
 
 
@@ -154,7 +156,7 @@ def _accuracy(gate: Gate, candidate: Measured) -> tuple[bool, str]:
     )
 
 
-def _gain(gate: Gate, evidence: Evidence, baseline: float) -> tuple[bool, str]:
+def _gain(gate: Gate, evidence: Evidence, baseline: float, title: str) -> tuple[bool, str]:
     required = required_gain(gate, baseline)
     enough = evidence.difference >= required - TOLERANCE
     # A required gain below 0 allows a loss: then there is nothing to prove.
@@ -170,7 +172,7 @@ def _gain(gate: Gate, evidence: Evidence, baseline: float) -> tuple[bool, str]:
         joint = "and" if enough == proven else "but"
         significant = f", {joint} {'' if proven else 'not '}significant at gate.significance {gate.significance:g}"
     return enough and proven, (
-        f"{_compared(evidence, 'the random-init baseline', baseline)}: {'at least' if enough else 'less than'} {least}{significant}"
+        f"{_compared(evidence, f'the {title}', baseline)}: {'at least' if enough else 'less than'} {least}{significant}"
         f"{'' if proven or not enough else _more(evidence.more_photographs)}"
     )
 

@@ -19,7 +19,7 @@ from components.artifacts import IngestReport
 from components.pusher import chain
 from components.pusher.model_card import Facts, model_card
 from components.pusher.sbom import bill_of_materials
-from contracts import files, model_files
+from contracts import baseline, files, model_files
 from contracts.content_hash import content_hash
 from registry import mlflow_model, publishing
 from registry.backend import ACCURACY, BEST_VERSION, CHAMPION, EVAL_SPLIT, FIGURE, RECIPE, RUN_ID, whole_recipe
@@ -177,6 +177,7 @@ def push(
             ACCURACY: repr(verdict["metrics"]["candidate"]["accuracy"]),
             FIGURE: repr(verdict["figure"]),
             BEST_VERSION: verdict["best_version"] or "",
+            "baseline": baseline.of(verdict),
             "floor": repr(verdict["metrics"]["untrained"]["accuracy"]),
             "knn": repr(linear_eval["knn_top1"]),
             "knn_floor": repr(linear_eval["random_init_knn_top1"]),

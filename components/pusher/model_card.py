@@ -9,7 +9,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from contracts import model_files
+from contracts import baseline, model_files
 from contracts.text import percent, visible
 
 # Characters with a meaning in Markdown, or in HTML inside it.
@@ -92,7 +92,8 @@ def _what(facts: Facts) -> str:
     train, unlabelled = splits["train"]["images"], splits["unlabelled"]["images"]
     labels = f"{train:,} of which had labels; none was" if unlabelled else "whose labels were not"
     identity = [
-        ("backbone", f"{code(backbone['backbone'])}, width {backbone['width']}, stem {code(backbone['stem'])}"),
+        ("backbone", code(backbone["backbone"])
+         + (f", width {backbone['width']}, stem {code(backbone['stem'])}" if backbone["width"] else ", a network of others")),
         ("content hash", code(facts.backbone_hash)),
         ("probe's content hash", code(facts.probe_hash)),
         ("data fingerprint", code(facts.ingest["fingerprint"])),
@@ -114,8 +115,9 @@ def _vector(facts: Facts) -> str:
     backbone, embedding = facts.backbone, facts.backbone["embedding"]
     side = backbone["photograph_side"]
     pooling = " and ".join(embedding["pooling"])
-    return f"""- Output `embedding`: `[batch, {backbone["embedding_size"]}]` float32. Each number is 0 or more, without an upper
-  bound; the vector is not normalised.
+    bounds = "is 0 or more, without an upper\n  bound" if backbone["width"] else "is what the network of others returns"
+    size = backbone["embedding_size"]
+    return f"""- Output `embedding`: `[batch, {size}]` float32. Each number {bounds}; the vector is not normalised.
 - A number says how strongly one channel of the network answers, pooled over the photograph ({pooling} over the places; stages
   counted from the last: {embedding["stages"]}). One number alone means nothing; compare vectors by cosine similarity.
 - Input of the signature `{model_files.SIGNATURE_ENCODED}` (also `serving_default`): `{model_files.IMAGE_BYTES}`, `[batch]`
@@ -168,6 +170,8 @@ def _recipe(facts: Facts) -> str:
     start = f"random weights, seed {settings['seed']}"
     if warm["backbone"]:
         start = f"the registered backbone {code(warm['content_hash'])}"
+    if warm.get("network"):
+        start = f"the network of others {code(warm['network'])} ({start if warm['version'] else code(warm['content_hash'])})"
     speed = f", {report['images_per_second']:.0f} photographs a second" if report["images_per_second"] else ""
     return (
         f"{report['epochs']:,} epochs ({report['steps']:,} steps of {settings['batch_size']:,} photographs) at "
@@ -205,14 +209,14 @@ def _figures(facts: Facts) -> str:
         (code(name), _percent(verdict["per_class"][name]), f"{facts.ingest['splits']['eval']['by_class'].get(name, 0):,}")
         for name in verdict["classes"][:MOST_CLASSES]
     ]
-    baseline = verdict["baseline_version"]
+    version = verdict["baseline_version"]
     champion = verdict["metrics"]["champion"]
-    against = f"version {escaped(baseline)}" if baseline else "no champion, as there was none"
+    against = f"version {escaped(version)}" if version else "no champion, as there was none"
     if champion:
         against += f" (linear top-1 {_percent(champion['accuracy'])} on the same photographs)"
     return "\n\n".join([
         f"On {verdict['eval_examples']:,} held-out photographs, which neither backbone nor probe was trained on or tuned on.",
-        table(("figure", "pre-trained", "random-init baseline (the same network untrained)"), rows),
+        table(("figure", "pre-trained", f"{baseline.title(verdict)} ({baseline.EXPLAINED[baseline.of(verdict)]})"), rows),
         "Figures with fewer labels are the mean and standard deviation over random draws of them.",
         table(("class", "accuracy", "photographs"), per_class),
         f"The gate compared with {against}, and blessed the backbone:",
@@ -229,11 +233,14 @@ def _limits(facts: Facts) -> str:
         if facts.ingest["kind"] == "synthetic"
         else ""
     )
+    only = "It was trained only on these photographs; what"
+    if not facts.backbone["width"]:
+        only = f"What {escaped(facts.backbone['backbone'])} was trained on by others is not known here. In these photographs, what"
     return (
         f"- The figures hold for photographs like those of the eval split, which comes from the same source. With {count:,} "
         f"photographs the standard error of linear top-1 is {_percent(error)}.\n"
         f"- Pre-trained at {facts.backbone['resolution']} pixels: details that are lost at that size have no effect.\n"
-        "- It was trained only on these photographs; what is rare or missing in them is represented badly. It was not "
+        f"- {only} is rare or missing in them is represented badly. It was not "
         "evaluated for bias, and must not be used to identify people."
         + synthetic
     )

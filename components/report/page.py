@@ -18,7 +18,7 @@ from components.report import pictures, sections
 from components.report.artifacts import Artifacts
 from components.report.next_steps import next_steps
 from components.report.sections import drift
-from contracts import text
+from contracts import baseline, text
 
 # Most characters of a name that are shown: a path may have 4,096.
 LONGEST = 80
@@ -106,6 +106,9 @@ def render(found: Artifacts, run: dict | None = None, champion: dict | None = No
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         found=found,
+        baseline=baseline.of(found.linear_eval or {}),
+        baseline_title=baseline.title(found.linear_eval or {}),
+        baseline_explained=baseline.EXPLAINED[baseline.of(found.linear_eval or {})],
         headline=_headline(found, run),
         **_sections(found),
         **_run(run, champion, found.configuration),

@@ -1,6 +1,6 @@
 """The sections of a run's page that are text and figures: the verdict, the photographs, their drift, the recipe. Pure.
 
-Every accuracy is shown with its random-init baseline and its interval. Drift is the distance of the photographs from those of the
+Every accuracy is shown with its baseline (contracts.baseline) and interval. Drift is the distance of the photographs from those of the
 champion's run: Jensen-Shannon distance (J. Lin, IEEE Trans. Inf. Theory 37, 1991) to base 2, from 0 (the same distribution) to 1
 (nothing in common). Each is shown with a usual distance: that between train and eval of this run, which come from one source.
 """
@@ -18,6 +18,7 @@ import pipeline_config
 from components.report import charts, outcome
 from components.report.artifacts import Artifacts
 from components.report.next_steps import next_steps
+from contracts import baseline
 from contracts.examples import LABELLED_SPLITS, SPLITS, UNLABELLED
 
 CONFIDENCE = 0.95
@@ -59,9 +60,9 @@ def headline(found: Artifacts) -> dict:
 
 
 def comparison(verdict: dict) -> list[dict]:
-    """Candidate, random-init baseline, champion and best version so far, each with `accuracy` and the other figures; `kind` sets the colour."""
+    """Candidate, its baseline, champion and best version so far, each with `accuracy` and other figures; `kind` sets the colour."""
     total = verdict["eval_examples"]
-    titles = {"candidate": "This backbone", "untrained": "Random-init baseline"}
+    titles = {"candidate": "This backbone", "untrained": _capital(baseline.title(verdict))}
     if verdict["metrics"]["champion"]:
         titles["champion"] = f"Champion, version {verdict['baseline_version']}"
     if verdict["metrics"].get("best"):
@@ -80,9 +81,13 @@ def comparison(verdict: dict) -> list[dict]:
 
 def evidence(verdict: dict) -> list[dict]:
     """What each comparison says: as in the verdict's `evidence`, with `title`, whom the candidate is compared with."""
-    titles = {"untrained": "Random-init baseline", "champion": f"Champion, version {verdict['baseline_version']}",
+    titles = {"untrained": _capital(baseline.title(verdict)), "champion": f"Champion, version {verdict['baseline_version']}",
               "best": f"Best so far, version {verdict.get('best_version')}"}  # fmt: skip
     return [found | {"title": titles[name]} for name, found in verdict["evidence"].items() if found]
+
+
+def _capital(words: str) -> str:
+    return words[0].upper() + words[1:]
 
 
 NETWORKS = {"candidate": charts.ACCENT, "random_init": charts.LIMIT, "champion": charts.CHAMPION}
@@ -91,7 +96,7 @@ NETWORKS = {"candidate": charts.ACCENT, "random_init": charts.LIMIT, "champion":
 def over_labels(points: Sequence[dict]) -> dict:
     """Accuracy over labels: a `chart`, and the `points` in which the number of labels grows, with the `networks` that there are.
 
-    Each point also has `gain`, the mean of what the candidate gains over the random-init baseline on the same draw, and its
+    Each point also has `gain`, the mean of what the candidate gains over the baseline on the same draw, and its
     standard deviation over draws, `gain_deviation` (None of a single draw).
     """
     # Of few photographs several shares are the same labels.
@@ -322,8 +327,8 @@ def lineage(found: Artifacts) -> list[dict]:
         chain.append({"what": "Backbone", "identity": found.probe["backbone_content_hash"], "note": learned})
     if found.verdict and found.verdict["classes"]:
         chain.append({"what": "Probe", "identity": found.verdict["probe"]["content_hash"], "note": "fitted on that backbone"})
-        baseline = found.verdict["baseline_version"]
-        against = f"champion version {baseline}" if baseline else "the random-init baseline alone"
+        version = found.verdict["baseline_version"]
+        against = f"champion version {version}" if version else f"the {baseline.title(found.verdict)} alone"
         judged = "blessed" if found.verdict["blessed"] else "not blessed"
         chain.append({"what": "Verdict", "identity": judged, "note": f"of that probe, on eval, against {against}"})
     if found.push:

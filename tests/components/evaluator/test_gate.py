@@ -46,6 +46,20 @@ def test_a_first_run_is_judged_by_accuracy_and_gain():
     )
 
 
+def test_where_the_baseline_is_the_start_every_sentence_says_so():
+    verdict = judge(GATE, CANDIDATE, BASELINE, baseline="start")
+    assert verdict.blessed and verdict.reasons[1:] == (
+        "accuracy is 8.8 points above the start (67.7 %; 95 % interval of the difference 3.8 to 13.7 points, p = 0.00038): at least "
+        "gate.min_gain_over_random 3.0 points, and significant at gate.significance 0.025",
+        "there is no registered version to compare with: accuracy and gain over the start decide",
+    )
+    # SimSiam that harms what it began with is not blessed: the two change places.
+    harmed = judge(GATE, candidate(455, 308), other(455, 348, 48, 88), baseline="start")
+    assert not harmed.blessed and harmed.reasons[1].startswith("accuracy is 8.8 points below the start (76.5 %; ")
+    broken = judge(GATE, CANDIDATE, reached(math.nan), baseline="start")
+    assert broken.reasons[0].startswith("the start has figures that are not finite")
+
+
 def test_every_check_is_reported_whether_it_passed_or_failed():
     # Of 100, 50 are right: 1 more than the baseline; 9 fewer than version 3 and 3 fewer than version 2.
     verdict = judge(GATE, candidate(100, 50), other(100, 49, 5, 4), version("3", 100, 59, 0, 9), version("2", 100, 53, 5, 8, seen=None))
