@@ -23,7 +23,7 @@ from components.example_gen.photograph import Encoded
 from components.synthetic_flowers import scene
 from contracts import files, model_files
 from inference.embed import BATCH, Backbone, Described, images_of, log_unreadable
-from inference.export_formats import FORMATS, Network, Photograph, Runtime, run_litert, write_int8
+from inference.export_formats import FORMATS, ExportRefused, Network, Photograph, Runtime, run_litert, write_int8
 from inference.predict import Classifier
 from inference.registered import Registered, find
 from registry.backend import CHAMPION
@@ -36,10 +36,6 @@ EQUAL = 1e-4
 INT8 = "int8"
 # The collection of synthetic flowers on which an export is proven without photographs of one's own.
 SEED = 11
-
-
-class ExportRefused(ValueError):
-    """A version cannot be exported as asked; the message says what to do."""
 
 
 class ExportDiffers(RuntimeError):

@@ -19,6 +19,10 @@ from trainer.keras_file import save_keras
 BATCH = 16
 
 
+class ExportRefused(ValueError):
+    """A version cannot be exported as asked; the message says what to do."""
+
+
 @dataclass(frozen=True)
 class Network:
     """What is exported.
@@ -101,8 +105,13 @@ def write_onnx(network: Network, path: str) -> None:
 
     from inference import onnx_graph
 
-    onnx.save(onnx_graph.convert(network.convertible, takes=model_files.SIGNATURE_PIXELS, gives=network.output,
-                                 properties=network.properties), path)  # fmt: skip
+    try:
+        graph = onnx_graph.convert(
+            network.convertible, takes=model_files.SIGNATURE_PIXELS, gives=network.output,
+            properties=network.properties)  # fmt: skip
+    except onnx_graph.UnknownLayer as error:  # in a network of others
+        raise ExportRefused(f"onnx: {error}; the other formats take any layer") from error
+    onnx.save(graph, path)
 
 
 def run_onnx(path: str) -> Runtime:

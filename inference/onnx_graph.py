@@ -64,7 +64,8 @@ class _Graph:
         if kind not in KINDS:
             raise UnknownLayer(f"the layer {layer.name} is of the kind {kind}; expected one of {', '.join(sorted(KINDS))}")
         values = arguments[0] if isinstance(arguments[0], (list, tuple)) else arguments
-        return KINDS[kind](self, layer, [one if isinstance(one, str) else self.constant(one) for one in values])
+        named = [one if isinstance(one, str) else self.constant(np.asarray(one, np.float32)) for one in values]
+        return KINDS[kind](self, layer, named)
 
     def add(self, kind: str, values: Sequence[str], to: str = "", **attributes: object) -> str:
         """Adds one node; returns the name of its output."""
@@ -93,6 +94,21 @@ class _Graph:
         return [np.asarray(getattr(layer, name), np.float32) for name in names]
 
 
+def _activated(graph: _Graph, layer: keras.layers.Layer, value: str) -> str:
+    """`value` by the layer's own activation."""
+    name = layer.activation.__name__
+    if name not in ACTIVATIONS:
+        raise UnknownLayer(f"the layer {layer.name} has the activation {name}; expected one of {', '.join(sorted(ACTIVATIONS))}")
+    return ACTIVATIONS[name](graph, value)
+
+
+ACTIVATIONS = {
+    "linear": lambda graph, value: value, "relu": lambda graph, value: graph.add("Relu", [value]),
+    "sigmoid": lambda graph, value: graph.add("Sigmoid", [value]),
+    "softmax": lambda graph, value: graph.add("Softmax", [value], axis=-1),
+}  # fmt: skip
+
+
 def _padding(layer: keras.Layer) -> dict:
     return {"auto_pad": "SAME_UPPER" if layer.padding == "same" else "VALID"}
 
@@ -102,7 +118,26 @@ def _convolution(graph: _Graph, layer: keras.Layer, values: list[str]) -> str:
     weights = [graph.constant(kernel.transpose(3, 2, 0, 1), f"{layer.name}/kernel")]
     if layer.use_bias:
         weights.append(graph.constant(*graph.weights(layer, "bias"), f"{layer.name}/bias"))
-    return graph.channels_second(*values, "Conv", weights, strides=layer.strides, **_padding(layer))
+    return _activated(graph, layer, graph.channels_second(*values, "Conv", weights, strides=layer.strides, **_padding(layer)))
+
+
+def _depthwise(graph: _Graph, layer: keras.layers.Layer, values: list[str]) -> str:
+    (kernel,) = graph.weights(layer, "kernel")
+    height, width, channels, multiplier = kernel.shape
+    each = kernel.transpose(2, 3, 0, 1).reshape(channels * multiplier, 1, height, width)
+    weights = [graph.constant(each, f"{layer.name}/kernel")]
+    if layer.use_bias:
+        weights.append(graph.constant(*graph.weights(layer, "bias"), f"{layer.name}/bias"))
+    return _activated(
+        graph, layer, graph.channels_second(*values, "Conv", weights, strides=layer.strides, group=channels, **_padding(layer)))
+
+
+def _rectified(graph: _Graph, layer: keras.layers.Layer, values: list[str]) -> str:
+    if layer.negative_slope or layer.threshold:
+        raise UnknownLayer(f"the layer {layer.name} is a ReLU with a slope or a threshold; expected one without")
+    if layer.max_value is None:
+        return graph.add("Relu", values)
+    return graph.add("Clip", [*values, *(graph.constant(np.float32(limit)) for limit in (0, layer.max_value))])
 
 
 def _normalization(graph: _Graph, layer: keras.Layer, values: list[str]) -> str:
@@ -138,7 +173,7 @@ def _flip(graph: _Graph, layer: keras.Operation, values: list[str]) -> str:
 def _dense(graph: _Graph, layer: keras.Layer, values: list[str]) -> str:
     kernel, bias = (graph.constant(array) for array in graph.weights(layer, "kernel", "bias"))
     sums = graph.add("Add", [graph.add("MatMul", [*values, kernel]), bias])
-    return {"linear": lambda: sums, "softmax": lambda: graph.add("Softmax", [sums], axis=-1)}[layer.activation.__name__]()
+    return _activated(graph, layer, sums)
 
 
 def _plain(kind: str, **attributes: object) -> Callable:
@@ -149,7 +184,10 @@ def _plain(kind: str, **attributes: object) -> Callable:
 KINDS = {
     "Conv2D": _convolution, "BatchNormalization": _normalization, "Rescaling": _rescaling, "Dense": _dense,
     "MaxPooling2D": _pooling("MaxPool"), "AveragePooling2D": _pooling("AveragePool"), "Cropping2D": _cropping, "Flip": _flip,
-    "ReLU": _plain("Relu"), "Relu": _plain("Relu"), "Sqrt": _plain("Sqrt"), "Flatten": _plain("Flatten", axis=1),
+    "DepthwiseConv2D": _depthwise, "GlobalAveragePooling2D": _plain("ReduceMean", axes=(1, 2), keepdims=0),
+    "Dropout": _plain("Identity"),
+    "Activation": lambda graph, layer, values: _activated(graph, layer, *values),
+    "ReLU": _rectified, "Relu": _plain("Relu"), "Sqrt": _plain("Sqrt"), "Flatten": _plain("Flatten", axis=1),
     "Add": _plain("Sum"), "Average": _plain("Mean"), "Concatenate": _plain("Concat", axis=-1),
     "Multiply": _plain("Mul"), "Subtract": _plain("Sub"), "Matmul": _plain("MatMul"),
     "Transpose": lambda graph, layer, values: graph.add("Transpose", values, perm=layer.axes),

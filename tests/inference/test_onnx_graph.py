@@ -62,5 +62,21 @@ def test_the_network_of_the_gpu_preset_computes_the_same_as_it_is():
 def test_an_unknown_layer_is_named():
     pixels = keras.Input((4, 4, 3))
     network = keras.Model(pixels, keras.layers.UpSampling2D(name="up")(pixels))
-    with pytest.raises(onnx_graph.UnknownLayer, match="the layer up is of the kind UpSampling2D; expected one of Add"):
+    with pytest.raises(onnx_graph.UnknownLayer, match="the layer up is of the kind UpSampling2D; expected one of Activation, Add"):
         onnx_graph.convert(network, takes="x", gives="y", properties={})
+
+
+def test_layers_of_networks_of_others_compute_the_same():
+    """Those of EfficientNet-Lite: depthwise convolutions, ReLU up to 6, an average over all places, dropout."""
+    keras.utils.set_random_seed(1)
+    pixels = keras.Input((16, 16, 3))
+    x = keras.layers.DepthwiseConv2D(5, strides=2, padding="same", depth_multiplier=2)(keras.layers.Rescaling(40.0, -20.0)(pixels))
+    x = keras.layers.Conv2D(6, 3, padding="same", activation="relu")(keras.layers.ReLU(6.0)(x)) * 2.0
+    x = keras.layers.ReLU(6.0)(keras.layers.Dropout(0.5)(x))
+    network = keras.Model(pixels, keras.layers.GlobalAveragePooling2D()(x))
+    graph = onnx_graph.convert(network, takes="pixels", gives="embedding", properties={})
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    photographs = np.random.default_rng(0).random((3, 16, 16, 3), np.float32)
+    expected = np.asarray(network(photographs, training=False))
+    np.testing.assert_allclose(session.run(None, {"pixels": photographs})[0], expected, rtol=1e-4, atol=1e-4)
+    assert np.ptp(expected) > 0.1 and np.asarray(keras.Model(pixels, x)(photographs)).max() == 6  # the limit is reached

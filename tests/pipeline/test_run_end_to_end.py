@@ -10,11 +10,15 @@ import shutil
 import signal
 import time
 
+import keras
 import pytest
 from PIL import Image
 from tiny import OPEN_GATE, PATIENCE_SECONDS, PROJECT, TINY
 
+import inference
 from components.synthetic_flowers import scene
+from inference.export import export
+from inference.export_formats import FORMATS
 from registry import reading
 from registry.mlflow_backend import MlflowBackend
 
@@ -293,3 +297,57 @@ def test_a_warm_start_from_another_network_ends_before_any_node(finished_run, ro
     assert process.returncode == 2
     assert "version 1 has width 8, but pretrain.width is 12" in process.stderr and "Traceback" not in process.stderr
     assert latest(root)["nodes"] == {}
+
+
+# Three runs.
+@pytest.mark.slow
+def test_a_network_of_others_is_the_backbone_and_its_start_the_baseline(small_folder, run, tmp_path):
+    """A file of the test's own: from its features to a version, an export, a cached run and a changed file."""
+    root, file = tmp_path / "DIR", tmp_path / "mine.keras"
+    network_of_others(file, seed=1)
+    tiny = [one for one in TINY if "width" not in one]  # which is that of the project's own
+    start = [*tiny, *OPEN_GATE, f"pretrain.start={file}"]
+
+    first = run(small_folder, root, *start)
+    assert first.returncode == 0, first.stdout + first.stderr
+    record = latest(root)
+    assert record["configuration"]["pretrain"]["warm_start"]["network"] == "mine.keras" == record["pretrain"]["warm_start"]["network"]
+    assert record["linear_eval"]["baseline"] == record["gate"]["baseline"] == "start"
+    (gain,) = [reason for reason in record["gate"]["reasons"] if "the start (" in reason]
+    assert gain.startswith("accuracy is ") and not any("random-init" in reason for reason in record["gate"]["reasons"])
+    for said in ("Start from mine.keras, which is the backbone", "; start (the network of others before SimSiam): ", "from mine.keras"):
+        assert said in " ".join(first.stdout.split()), said
+    assert "random-init" not in first.stdout.lower()
+    version = root / "registry/versions"
+    page = (root / "latest/report.html").read_text()
+    assert "its start (the network of others before SimSiam) reaches" in page and "andom-init" not in page.partition("<body>")[2]
+    card = next(version.rglob("MODEL_CARD.md")).read_text()
+    assert "start (the network of others before SimSiam)" in card and "the network of others `mine.keras`" in card
+    assert next(version.rglob("start.keras")).read_bytes() == file.read_bytes()
+    # Dimensions and equality in other runtimes.
+    for name in ("saved_model", "keras", "onnx", "litert"):
+        done = export(name, str(tmp_path / f"exported{FORMATS[name].ending}"), root=str(root))
+        assert done.difference <= 1e-4, name
+    assert len(list(inference.predict(str(small_folder), root=str(root)))) == 60
+
+    again = run(small_folder, root, *start)
+    assert again.returncode == 0 and set(latest(root)["cached_nodes"]) == set(NODES)
+
+    network_of_others(file, seed=2)
+    changed = run(small_folder, root, *start, "gate.max_regression=1")
+    assert changed.returncode == 0, changed.stdout + changed.stderr
+    record = latest(root)
+    assert "ExampleGen" in record["cached_nodes"] and not {"Pretrain", "LinearEval"} & set(record["cached_nodes"])
+    assert any("warm_start.content_hash" in reason for reason in record["nodes"]["Pretrain"]["because"])
+    assert record["registry"]["version"] == "2"
+
+
+def network_of_others(path, seed):
+    """A small one with a normalisation, for squares of 32 pixels; a feature map comes out."""
+    keras.utils.set_random_seed(seed)
+    pixels = keras.Input((32, 32, 3))
+    x = keras.layers.Rescaling(2.0, -1.0)(pixels)
+    for channels in (6, 10):
+        x = keras.layers.Conv2D(channels, 3, strides=2, padding="same", use_bias=False)(x)
+        x = keras.layers.ReLU(6.0)(keras.layers.BatchNormalization()(x))
+    keras.Model(pixels, x).save(path)
