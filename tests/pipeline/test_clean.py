@@ -42,7 +42,7 @@ def test_the_newest_runs_and_checkpoints_stay(layout):
     runs = [made(layout, number) for number in (1, 2, 3)]
     found = collected(layout, 2)
     assert found["logs,"] == [f"runs/{runs[0]}"] and found["checkpoints"] == ["checkpoints/key1"]
-    assert [kind.size for kind in clean.plan(layout, 2, set())] == [0, 1000, 0, 100 + len('{"status": "finished", "schedule": null}')]
+    assert [kind.size for kind in clean.plan(layout, 2, set())] == [0, 1000, 0, 0, 100 + len('{"status": "finished", "schedule": null}')]
     assert collected(layout, 5) == dict.fromkeys(found, [])
 
 

@@ -17,8 +17,11 @@ from tiny import OPEN_GATE, PATIENCE_SECONDS, PROJECT, TINY
 
 import inference
 from components.synthetic_flowers import scene
+from contracts.layout import Layout
 from inference.export import export
 from inference.export_formats import FORMATS
+from pipeline import comparison
+from pipeline_config import ConfigurationError, Supervised
 from registry import reading
 from registry.mlflow_backend import MlflowBackend
 
@@ -329,6 +332,13 @@ def test_a_network_of_others_is_the_backbone_and_its_start_the_baseline(small_fo
         done = export(name, str(tmp_path / f"exported{FORMATS[name].ending}"), root=str(root))
         assert done.difference <= 1e-4, name
     assert len(list(inference.predict(str(small_folder), root=str(root)))) == 60
+
+    # `flowers compare` has the start where the random-init network is for the project's own.
+    compared = comparison.open_run(Layout(root), record)
+    before, _ = comparison.compare(compared, Layout(root), Supervised(), with_supervised=False)
+    assert (before.network, before.top1) == ("start: mine.keras", pytest.approx(record["linear_eval"]["random_init_top1"]))
+    with pytest.raises(ConfigurationError, match="started from mine.keras, which is not trained from scratch: add --no-supervised"):
+        next(comparison.compare(compared, Layout(root), Supervised()))
 
     again = run(small_folder, root, *start)
     assert again.returncode == 0 and set(latest(root)["cached_nodes"]) == set(NODES)

@@ -131,6 +131,7 @@ def test_a_blessed_backbone_is_registered_with_its_whole_lineage(run, registry_d
         "accuracy": "0.61",
         "figure": "0.61",
         "best_version": "",
+        "baseline": "random-init",
         "floor": "0.52",
         "gate": '{"min_accuracy": 0.55}',
         "reasons": '["accuracy 0.61 is at least gate.min_accuracy 0.55"]',
