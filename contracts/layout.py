@@ -6,6 +6,7 @@
     DIR/datasets/              generated data sets
     DIR/photographs/           which photographs a source had, by its fingerprint: 16 bytes each; known-*.json, what was read of it
     DIR/registry/              registered versions
+    DIR/copies/                of versions in a shared registry, on a server
     DIR/keys/                  the key that signs them, and those that are trusted (registry/keys.py)
     DIR/runs/RUN_ID/           run.json and log.txt of a run
     DIR/latest                 link to the newest run
@@ -51,6 +52,10 @@ class Layout:
     @property
     def registry(self) -> pathlib.Path:
         return self.root / "registry"
+
+    @property
+    def copies(self) -> pathlib.Path:
+        return self.root / "copies"
 
     @property
     def keys(self) -> pathlib.Path:

@@ -10,6 +10,9 @@ A crash between any two calls loses nothing, as long as a backend promises that
 - `create_version` makes the row together with its tags;
 - numbers count up and are never reused, not even after `delete_version`;
 - tags hold at least 4,000 characters of any text (where a service allows fewer, keep them in a file beside the version's).
+
+Files are read and written at `Version.path`. Where the place itself is no file system, that is a copy: `fetch` brings what the place
+has into it, and `store` brings it to the place.
 """
 
 import datetime
@@ -60,7 +63,7 @@ class Version:
       version: "1", "2", …; a string, as every registry has it.
       aliases: sorted; `champion` is in it for the version in use.
       tags: names to text.
-      path: directory that holds backbone/ and probe/, absolute at the time of reading.
+      path: directory that holds backbone/ and probe/, absolute at the time of reading; after `Backend.fetch` it has what the place has.
       created: UTC.
     """
 
@@ -123,6 +126,18 @@ class Backend(Protocol):
         """
         ...
 
+    def fetch(self, version: Version, anew: bool = False) -> None:
+        """Lets `version.path` have the files as the place has them, damaged or not: who uses them compares them first.
+
+        Args:
+          anew: also where an undamaged copy of them is there: to find out what the place has.
+        """
+        ...
+
+    def store(self, version: Version, signature_alone: bool) -> None:
+        """Lets the place have the files of a registered version as `version.path` has them; or of them the signature alone."""
+        ...
+
     def create_version(self, content_hash: str, tags: Mapping[str, str]) -> str:
         """Registers the files at `files_path(content_hash)` with these tags and returns the new number."""
         ...
@@ -144,5 +159,26 @@ class Backend(Protocol):
         ...
 
     def leftovers(self) -> list[str]:
-        """Directories of files that belong to no version, left by an interrupted publication or deletion. Call in `writing()`."""
+        """Files that belong to no version, left by an interrupted publication or deletion, as `remove` takes them. Call in
+        `writing()`."""
         ...
+
+    def remove(self, leftover: str) -> None:
+        """Deletes files that `leftovers` returned."""
+        ...
+
+
+class InPlace:
+    """What a backend has whose files are read and written where they are kept."""
+
+    def fetch(self, version: Version, anew: bool = False) -> None:
+        """There is no copy."""
+
+    def store(self, version: Version, signature_alone: bool) -> None:
+        """There is no copy."""
+
+    def remove(self, leftover: str) -> None:
+        """Deletes a directory that `leftovers` returned."""
+        from registry import files  # imports TensorFlow
+
+        files.remove(leftover)

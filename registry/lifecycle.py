@@ -35,7 +35,7 @@ def promote(registry: Backend, wanted: str, by: str, reason: str) -> ChampionCha
         version = reading.get_version(registry, wanted)
         if CHAMPION in version.aliases:
             return None
-        trust.require_usable(registry, version)
+        trust.require_usable(registry, version, anew=True)
         return champions.make_champion(registry, history, version.version, champions.PROMOTED, by, reason)
 
 
@@ -64,7 +64,7 @@ def rollback(registry: Backend, by: str, reason: str) -> ChampionChange:
                 f"{registry.name} at {registry.place} has no champion before version {history[-1].version}; "
                 "`flowers registry promote VERSION` makes another version champion"
             )
-        trust.require_usable(registry, former)
+        trust.require_usable(registry, former, anew=True)
         return champions.make_champion(registry, history, former.version, champions.ROLLED_BACK, by, reason)
 
 
@@ -128,10 +128,8 @@ def _history(registry: Backend) -> list[ChampionChange]:
 
 
 def _remove_leftovers(registry: Backend) -> None:
-    from registry import files  # imports TensorFlow
-
-    for directory in registry.leftovers():
-        files.remove(directory)
+    for leftover in registry.leftovers():
+        registry.remove(leftover)
 
 
 def _require_reason(reason: str) -> None:

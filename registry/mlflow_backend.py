@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from contracts import files
 from registry import mlflow_places
-from registry.backend import RUN_ID, RegistryError, Version
+from registry.backend import RUN_ID, InPlace, RegistryError, Version
 from registry.mlflow_places import VERSIONS
 from registry.schema import uri, usable
 
@@ -33,6 +33,9 @@ DATABASE = "mlflow.db"
 RUN_TAG = "flowers.run_id"  # of a run of MLflow: the run of the pipeline that it is
 LOCK = "lock"
 OFFERED = "versions.json"
+# Seconds for which a server may say nothing, and how often a request is repeated; MLflow's own values wait for minutes. A server
+# answers to a file of 100 MB when it has stored it, which takes one that stores in a bucket some seconds.
+REQUESTS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "20", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
 
 
 def registry_path(directory: str) -> str:
@@ -126,19 +129,30 @@ def _client(database: str) -> "MlflowClient":
     return MlflowClient(tracking_uri=uri(database), registry_uri=uri(database))
 
 
+def client_of(server: str) -> "MlflowClient":
+    """A client of the MLflow server at http(s)://HOST:PORT. Nothing is connected to yet."""
+    prepare_import()
+    for name, value in REQUESTS.items():
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=server, registry_uri=server)
+
+
 def prepare_import() -> None:
     """To be called before MLflow is imported."""
-    # Both are read when mlflow is imported: usage reports are not ours to send, and its own stderr handler would break into
+    # Read when mlflow is imported: usage reports are not ours to send, and its own stderr handler and its bars would break into
     # the run's display.
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["MLFLOW_CONFIGURE_LOGGING"] = "false"
+    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
 
 
 KEYS = "keys"  # directory beside DIR/registry
 
 
 @dataclass(frozen=True)
-class MlflowBackend:
+class MlflowBackend(InPlace):
     """The registered model `name` in DIR/registry, which is `directory`; see `backend.Backend` for each method.
 
     Raises:
@@ -167,7 +181,7 @@ class MlflowBackend:
         if not models:
             return []
         aliases = {alias: str(version) for alias, version in models[0].aliases.items()}
-        found = [self._version(entry, aliases) for entry in _all_entries(client, f"name = '{self.name}'")]
+        found = [self._version(entry, aliases) for entry in all_entries(client, f"name = '{self.name}'")]
         return sorted(found, key=lambda version: int(version.version))
 
     def model_tags(self) -> dict[str, str]:
@@ -194,7 +208,7 @@ class MlflowBackend:
         # One transaction: no reader sees the version without its tags.
         client = connect(self.directory)
         made = client.create_model_version(
-            self.name, mlflow_places.version_address(self.directory, content_hash), run_id=_run(client, tags.get(RUN_ID, "")),
+            self.name, mlflow_places.version_address(self.directory, content_hash), run_id=run_of(client, tags.get(RUN_ID, "")),
             tags=dict(tags))  # fmt: skip
         self._offer()
         return str(made.version)
@@ -215,7 +229,7 @@ class MlflowBackend:
 
     def leftovers(self) -> list[str]:
         # Of all names: two registered models that hold the same backbone share its files.
-        used = {os.path.basename(entry.source.rstrip("/")) for entry in _all_entries(connect(self.directory), "")}
+        used = {os.path.basename(entry.source.rstrip("/")) for entry in all_entries(connect(self.directory), "")}
         versions = os.path.join(registry_path(self.directory), VERSIONS)
         present = os.listdir(versions) if os.path.isdir(versions) else []
         return [os.path.join(versions, folder) for folder in sorted(set(present) - used)]
@@ -242,14 +256,14 @@ class MlflowBackend:
         )
 
 
-def _run(client: "MlflowClient", run_id: str) -> str | None:
-    """MLflow's id of the run that a run of the pipeline is in the same database; None if it is not there."""
+def run_of(client: "MlflowClient", run_id: str) -> str | None:
+    """MLflow's id of the run that a run of the pipeline is at the same place; None if it is not there."""
     experiments = [one.experiment_id for one in client.search_experiments()]
     found = client.search_runs(experiments, f"tags.`{RUN_TAG}` = '{run_id}'", max_results=1) if run_id and experiments else []
     return found[0].info.run_id if found else None
 
 
-def _all_entries(client: "MlflowClient", condition: str) -> "list[ModelVersion]":
+def all_entries(client: "MlflowClient", condition: str) -> "list[ModelVersion]":
     """The rows of existing versions that satisfy MLflow's search condition, page after page."""
     found, token = [], None
     while True:

@@ -23,8 +23,6 @@ PLACE_TAG = "flowers.dir"  # one run at a time is active there: another that is 
 
 # MLflow's own limit of one request (docs/rest-api of MLflow, "log batch").
 MOST_PARAMETERS = 100
-# Seconds that a request to a server may take, and how often it is repeated; MLflow's own values wait for minutes.
-REQUESTS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ def begin(
       Exception: whatever MLflow raises where a server fails.
     """
     client = _client(registry, server)
-    experiment_id = _experiment(client, experiment, registry if not server else "")
+    experiment_id = experiment_id_of(client, experiment, "" if server else registry)
     unfinished = client.search_runs([experiment_id], f"tags.`{PLACE_TAG}` = '{_quoted(place)}' AND attributes.status != 'FINISHED'",
                                     order_by=["attributes.start_time DESC"])  # fmt: skip
     former = next((run for run in unfinished if run.data.tags.get(KEY_TAG) == key), None)
@@ -111,15 +109,11 @@ def _client(registry: str, server: str) -> "MlflowClient":
             mlflow_backend.create(registry)
             mlflow_backend.relocate(registry)
         return mlflow_backend.connect(registry)
-    mlflow_backend.prepare_import()
-    for name, value in REQUESTS.items():
-        os.environ.setdefault(name, value)
-    from mlflow import MlflowClient
-
-    return MlflowClient(tracking_uri=server, registry_uri=server)
+    return mlflow_backend.client_of(server)
 
 
-def _experiment(client: "MlflowClient", name: str, registry: str) -> str:
+def experiment_id_of(client: "MlflowClient", name: str, registry: str = "") -> str:
+    """MLflow's id of an experiment, which is made if it is missing; `registry` as in `begin`, "" on a server."""
     found = client.get_experiment_by_name(name)
     if found is None:
         from mlflow.exceptions import MlflowException

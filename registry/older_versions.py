@@ -24,6 +24,7 @@ def complete(registry: Backend) -> list[Version]:
 
 
 def _complete(registry: Backend, version: Version) -> bool:
+    registry.fetch(version)
     record = posixpath.join(version.path, files.BACKBONE, model_files.BACKBONE_RECORD)
     arrays = posixpath.join(version.path, files.PROBE, model_files.PROBE_ARRAYS)
     if not all(map(tf.io.gfile.exists, (record, arrays))):
@@ -38,5 +39,7 @@ def _complete(registry: Backend, version: Version) -> bool:
         return False
     model = mlflow_model.model_documents(
         contents.read_json(record), version.tags[CONTENT_HASH], version.tags[PROBE_CONTENT_HASH])  # fmt: skip
-    registry.set_version_tag(version.version, MLMODEL_HASH, files.add_model(version.path, model))
+    digest = files.add_model(version.path, model)
+    registry.store(version, signature_alone=False)
+    registry.set_version_tag(version.version, MLMODEL_HASH, digest)
     return True

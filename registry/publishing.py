@@ -82,6 +82,8 @@ def publish(
         current = reading.champion_of(versions)
         existing = next((v for v in versions if v.tags.get(CONTENT_HASH) == backbone_hash), None)
 
+        if existing:
+            registry.fetch(existing, anew=True)
         if existing and existing.tags.get(PROBE_CONTENT_HASH) != probe_hash and _fitted_again(existing, probe):
             # LinearEval runs again for another champion, and fits an equal probe: what is registered stays.
             probe, probe_hash = posixpath.join(existing.path, files.PROBE), existing.tags[PROBE_CONTENT_HASH]
@@ -107,6 +109,8 @@ def publish(
 
         documents = {files.MODEL_CARD: card.encode()} | ({files.SBOM: sbom.encode()} if sbom else {}) | dict(model or {})
         hashes = files.publish_files(target, backbone, probe, identity | registered, documents, seal)
+        if existing and not (was_kept and is_champion):
+            registry.store(existing, signature_alone=was_kept)
         if was_kept and existing and MLMODEL_HASH not in existing.tags:
             hashes.pop(MLMODEL_HASH, None)  # nothing proves that the files there are ours: `older_versions` writes them anew
         if is_champion:

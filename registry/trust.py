@@ -44,17 +44,21 @@ class Finding:
         return visible(self.signer[:SHOWN])
 
 
-def standing(registry: Backend, version: Version, trusted: Mapping[str, bytes] | None = None) -> Finding:
+def standing(
+    registry: Backend, version: Version, trusted: Mapping[str, bytes] | None = None, anew: bool = False
+) -> Finding:
     """Compares a version with what was registered and signed. Reads every file of it, and changes nothing.
 
     Args:
       registry: what `opening.open_registry` returned.
       version: one of its versions.
       trusted: the keys whose signatures count, as `keys.trusted` returns them; by default those of the registry.
+      anew: read the files at the registry's place, where an undamaged copy of them is on this machine too.
 
     Raises:
-      RegistryError: a trusted key cannot be read.
+      RegistryError: a trusted key cannot be read, or a server does not answer.
     """
+    registry.fetch(version, anew)
     found = functools.partial(Finding, version)
     differences = reading.verify(version)
     if differences:
@@ -82,17 +86,17 @@ def standing(registry: Backend, version: Version, trusted: Mapping[str, bytes] |
     return found(Standing.TAMPERED if changed else Standing.VERIFIED, signer, changed)
 
 
-def require_usable(registry: Backend, version: Version, unverified: bool = False) -> None:
+def require_usable(registry: Backend, version: Version, unverified: bool = False, anew: bool = False) -> None:
     """Returns if a version may be used. One that nobody signed may, and that is logged as a warning.
 
     Args:
-      registry, version: as in `standing`.
+      registry, version, anew: as in `standing`.
       unverified: use it in any case; what is wrong with it is logged as a warning.
 
     Raises:
       RegistryError: it is not as it was registered or signed, or signed by a key that is not trusted.
     """
-    finding = standing(registry, version)
+    finding = standing(registry, version, anew=anew)
     if finding.standing is Standing.VERIFIED:
         return
     problem = f"version {version.version} of {version.name} {_problem(finding, registry)}"
@@ -129,6 +133,7 @@ def sign_version(registry: Backend, wanted: str, setting: str, by: str) -> tuple
     reading.get_version(registry, wanted)  # before `writing`, which would make an empty registry
     with registry.writing():
         version = reading.get_version(registry, wanted)
+        registry.fetch(version, anew=True)
         damaged = reading.verify(version)
         if damaged:
             raise RegistryError(
@@ -142,6 +147,7 @@ def sign_version(registry: Backend, wanted: str, setting: str, by: str) -> tuple
         if key is None:
             raise RegistryError(f"there is no key to sign with for {registry.place}: give one with --key")
         sign_files(registry, version.path, _hashes(version), version.tags, by, key)
+        registry.store(version, signature_alone=True)
         registry.set_version_tag(version.version, SIGNED_BY, key.id)
         return before, standing(registry, reading.get_version(registry, version.version))
 

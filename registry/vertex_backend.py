@@ -33,6 +33,7 @@ from registry.backend import (
     CONTENT_HASH,
     PROBE_CONTENT_HASH,
     WITHHELD,
+    InPlace,
     RegistryError,
     Version,
 )
@@ -109,7 +110,7 @@ def vertex_place(project: str, region: str, folder: str, **options: str) -> str:
 
 
 @dataclass(frozen=True)
-class VertexBackend:
+class VertexBackend(InPlace):
     """The model `name` of a project and region; see `backend.Backend` for each method. GoogleCloudError where a call fails.
 
     Attributes:

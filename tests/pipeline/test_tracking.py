@@ -155,7 +155,7 @@ class Answers500(http.server.BaseHTTPRequestHandler):
 
 @pytest.mark.parametrize("fault", ["answers 500", "hangs", "is not there"])
 def test_a_server_that_fails_is_told_once_and_the_run_goes_on(layout, caplog, monkeypatch, fault):
-    monkeypatch.setattr(mlflow_runs, "REQUESTS", {})
+    monkeypatch.setattr(mlflow_backend, "REQUESTS", {})
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with ServerThat(fault) as port:
         tracked = begun(layout, place=f"http://127.0.0.1:{port}", patience_seconds=0.3 if fault == "hangs" else 60.0)
