@@ -437,6 +437,10 @@ class Gate:
             significance="(0, 0.5)", power="[0.5, 1)")  # fmt: skip
 
 
+# Address of a server, or nothing.
+SERVER = r"(https?://[^/?#@\s]+/?)?"
+
+
 @dataclass(frozen=True)
 class Registry:
     """Where blessed backbones go."""
@@ -446,8 +450,13 @@ class Registry:
     # File, or address in a bucket, of the private key that signs versions; empty: DIR/keys/signing.pem, which the first push makes.
     # Versions on Vertex AI are signed only with a key of the user's own, as a bucket is no place to make one.
     signing_key: str = ""
+    # http(s)://HOST:PORT of an MLflow server whose registry several machines share; empty: the registry of DIR, which needs no server.
+    place: str = ""
 
     def __post_init__(self):
+        # Records have the settings: no password among them.
+        require(re.fullmatch(SERVER, self.place) is not None, "registry.place", "http(s)://HOST:PORT of an MLflow server (user and password "
+                "belong into MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD), or empty", self.place)  # fmt: skip
         valid = bool(self.name) and all(c.isalnum() or c in "-_." for c in self.name)
         require(valid, "registry.name", "letters, digits, '-', '_' and '.'", self.name)
 
@@ -467,7 +476,7 @@ class Tracking:
 
     def __post_init__(self):
         # Records have the settings: no password among them.
-        require(re.fullmatch(r"(https?://[^/?#@\s]+/?|off)?", self.place) is not None, "tracking.place",
+        require(re.fullmatch(f"{SERVER}|off", self.place) is not None, "tracking.place",
                 "http(s)://HOST:PORT of MLflow's tracking server (user and password belong into MLFLOW_TRACKING_USERNAME and "
                 "MLFLOW_TRACKING_PASSWORD), off, or empty", self.place)  # fmt: skip
         require(bool(self.experiment.strip()), "tracking.experiment", "a name", self.experiment)

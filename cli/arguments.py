@@ -162,12 +162,20 @@ def listing_of(parsed: argparse.Namespace) -> dict[str, object]:
 
 
 def add_version(parser: argparse.ArgumentParser) -> None:
-    """Adds --version and --name, which together name a registered version, `parsed.registered_version` and `parsed.name`; and
-    --unverified."""
+    """Adds --version, --name and --registry, which together name a registered version, `parsed.registered_version`, `parsed.name` and
+    `parsed.registry`; and --unverified."""
     parser.add_argument("--version", default="champion", metavar="VERSION", dest="registered_version",
                         help="registered version, a number or an alias (default: %(default)s)").completer = versions  # fmt: skip
     parser.add_argument("--name", default=pipeline_config.Registry().name, help="registered model (default: %(default)s)")
+    add_registry(parser)
     add_unverified(parser)
+
+
+def add_registry(parser: argparse.ArgumentParser) -> None:
+    """Adds --registry; "" where the registry is that of DIR."""
+    parser.add_argument("--registry", default="", metavar="URL",
+                        help="http(s)://HOST:PORT of the MLflow server that has the registry, as registry.place of a run (default: the one "
+                        "below DIR)")  # fmt: skip
 
 
 def add_unverified(parser: argparse.ArgumentParser) -> None:
@@ -222,8 +230,8 @@ def runs(parsed_args: argparse.Namespace, **_) -> list[str]:
 
 def versions(parsed_args: argparse.Namespace, **_) -> list[str]:
     """Numbers and aliases from the file that the registry below --root keeps for this: MLflow takes seconds to import. On Vertex AI the
-    champion alone, as nothing is asked there."""
-    if not hasattr(parsed_args, "root"):
+    champion alone, as nothing is asked there, nor on a server."""
+    if not hasattr(parsed_args, "root") or getattr(parsed_args, "registry", ""):
         return [CHAMPION]
     name = getattr(parsed_args, "name", None) or pipeline_config.Registry().name
     return mlflow_backend.offered(str(Layout.at(parsed_args.root).registry)).get(name, [])

@@ -54,14 +54,15 @@ def clean(layout: Layout, keep: int, dry_run: bool) -> ExitStatus:
 
 
 def _registered_by(layout: Layout) -> set[str]:
-    """The runs that a registered version came from, under any name that a run below DIR registered under."""
+    """The runs that a registered version came from, under any name and at any place that a run below DIR registered."""
     from pipeline import run_record
     from registry.backend import RUN_ID
-    from registry.opening import open_registry
+    from registry.opening import open_registry, registry_place
 
     settings = [record.get("configuration") or {} for record in run_record.read_all(layout)]
-    names = {Registry().name} | {one["registry"]["name"] for one in settings if "registry" in one}
-    return {version.tags.get(RUN_ID, "") for name in names for version in open_registry(str(layout.registry), name).versions()}
+    found = {("", Registry().name)} | {(one["registry"].get("place", ""), one["registry"]["name"]) for one in settings if "registry" in one}
+    return {version.tags.get(RUN_ID, "") for shared, name in found
+            for version in open_registry(registry_place(shared, layout), name).versions()}  # fmt: skip
 
 
 def amount(size: int) -> str:

@@ -19,6 +19,7 @@ from contracts.layout import Layout, active_run
 from contracts.text import visible
 from pipeline import preconditions, run_record, settings, surroundings
 from pipeline_config import Config
+from registry.opening import registry_place
 
 # ANSI colours by level, for terminals.
 COLOURS = {OK: "32", WARN: "33", FAIL: "31"}
@@ -74,7 +75,7 @@ def findings(parsed: argparse.Namespace, layout: Layout) -> Iterator[Finding]:
     yield from last_run(layout)
     say_loading()
     overrides = [] if finding.level == FAIL else arguments.overrides(parsed)
-    answers = doctor_libraries.ask(config.preset, overrides, str(layout.datasets), str(layout.registry))
+    answers = doctor_libraries.ask(config.preset, overrides, str(layout.datasets), registry_place(config.registry.place, layout))
     yield from imports(answers)
     yield gpus(answers["gpus"], config)
     yield from gpu_memory(answers["gpus"])

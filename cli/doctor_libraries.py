@@ -177,19 +177,19 @@ def _step(config) -> dict:
     return {"bytes": 2 * config.pretrain.batch_size * values * 4}
 
 
-def _registry(directory: str, name: str) -> dict:
+def _registry(place: str, name: str) -> dict:
     from registry import reading
     from registry.backend import RegistryError
-    from registry.opening import open_registry
+    from registry.opening import is_shared, open_registry
 
     try:
-        versions = open_registry(directory, name).versions()
+        versions = open_registry(place, name).versions()
     except RegistryError as error:  # what is wrong, and what to do
         what, _, fix = str(error).partition("; ")
         return {"error": what, "fix": fix}
     champion = reading.champion_of(versions)
     return {"versions": len(versions), "champion": champion.version if champion else None,
-            "missing": [version.version for version in versions if not os.path.isdir(version.path)]}  # fmt: skip
+            "missing": [version.version for version in versions if not is_shared(place) and not os.path.isdir(version.path)]}  # fmt: skip
 
 
 if __name__ == "__main__":

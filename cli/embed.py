@@ -49,14 +49,15 @@ def add(verbs) -> None:
 def _embed(parsed: argparse.Namespace) -> ExitStatus:
     """Writes an index, lists on standard error the images that were left out, and prints the images embedded a second."""
     preconditions.require_any_source(parsed.source)
-    preconditions.require_registry(Layout.at(parsed.root))
+    preconditions.require_registry(Layout.at(parsed.root), parsed.registry)
     with terminal() as (out, err), mistakes(err) as status, counting(err) as progress:
         import inference
 
         task = progress.add_task("", total=None)
         done = inference.embed(
             parsed.source, parsed.output, root=parsed.root, version=parsed.registered_version, name=parsed.name,
-            unverified=parsed.unverified, **listing_of(parsed), update=parsed.update, on_unreadable=lambda one: list_unreadable(progress, one),
+            registry=parsed.registry, unverified=parsed.unverified, **listing_of(parsed), update=parsed.update,
+            on_unreadable=lambda one: list_unreadable(progress, one),
             on_progress=lambda count: progress.update(task, completed=count))  # fmt: skip
         say(out, f"{done.images:,} images embedded by version {done.version}, {done.embedding_size:,} numbers each: "
                  f"{parsed.output}")  # fmt: skip
@@ -70,7 +71,7 @@ def _embed(parsed: argparse.Namespace) -> ExitStatus:
 def _search(parsed: argparse.Namespace) -> ExitStatus:
     """Prints a table of matches for each query, and writes the page if --page is given."""
     preconditions.require_search(parsed.queries, parsed.index)
-    preconditions.require_registry(Layout.at(parsed.root))
+    preconditions.require_registry(Layout.at(parsed.root), parsed.registry)
     preconditions.require_page(parsed.page)
     with terminal() as (out, err), mistakes(err) as status:
         import inference
@@ -78,7 +79,7 @@ def _search(parsed: argparse.Namespace) -> ExitStatus:
         opened = inference.open_index(parsed.index)
         matches = inference.search(
             parsed.queries, opened, top=parsed.top, root=parsed.root, version=parsed.registered_version, name=parsed.name,
-            unverified=parsed.unverified)  # fmt: skip
+            registry=parsed.registry, unverified=parsed.unverified)  # fmt: skip
         for query, found in zip(parsed.queries, matches, strict=True):
             table = Table(title=rich.text.Text(visible(query)), title_justify="left")
             table.add_column("", justify="right")

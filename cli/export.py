@@ -45,13 +45,14 @@ def _export(parsed: argparse.Namespace) -> ExitStatus:
     """Writes the export and prints what was proven, or what 8-bit numbers cost."""
     if parsed.photographs:
         preconditions.require_any_source(parsed.photographs)
-    preconditions.require_registry(Layout.at(parsed.root))
+    preconditions.require_registry(Layout.at(parsed.root), parsed.registry)
     with terminal() as (out, err), mistakes(err) as status, counting(err) as progress:
         from inference.export import export
 
         done = export(
             parsed.format, parsed.output.rstrip(os.sep), root=parsed.root, version=parsed.registered_version, name=parsed.name,
-            unverified=parsed.unverified, probe=parsed.probe, photographs=parsed.photographs, quantize=parsed.quantize or "",
+            registry=parsed.registry, unverified=parsed.unverified, probe=parsed.probe, photographs=parsed.photographs,
+            quantize=parsed.quantize or "",
             on_unreadable=lambda one: list_unreadable(progress, one))  # fmt: skip
         for line in _about(done):
             say(out, line)

@@ -53,7 +53,7 @@ def probability(text: str) -> float:
 def _predict(parsed: argparse.Namespace) -> ExitStatus:
     """Writes the predictions and prints the images left out (on standard error), counts by class, and the images a second."""
     preconditions.require_any_source(parsed.source)
-    preconditions.require_registry(Layout.at(parsed.root))
+    preconditions.require_registry(Layout.at(parsed.root), parsed.registry)
     preconditions.require_page(parsed.page)
     with terminal() as (out, err), mistakes(err) as status, counting(err) as progress:
         from inference import prediction_files
@@ -61,7 +61,7 @@ def _predict(parsed: argparse.Namespace) -> ExitStatus:
         task = progress.add_task("", total=None)
         done = prediction_files.write_predictions(
             parsed.source, parsed.output, page=parsed.page, root=parsed.root, version=parsed.registered_version, name=parsed.name,
-            unverified=parsed.unverified, threshold=parsed.threshold, **listing_of(parsed),
+            registry=parsed.registry, unverified=parsed.unverified, threshold=parsed.threshold, **listing_of(parsed),
             on_unreadable=lambda one: list_unreadable(progress, one),
             on_progress=lambda count: progress.update(task, completed=count))  # fmt: skip
         out.print(_classes(done))

@@ -1,4 +1,4 @@
-"""`flowers registry`: the versions of a registry, and its champion. `registry` is any backend, local or on Google Cloud."""
+"""`flowers registry`: the versions of a registry, and its champion. `registry` is any backend, local, on a server or on Google Cloud."""
 
 import argparse
 import getpass
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pipeline_config
 from cli import arguments, registry_page, registry_versions
-from cli.arguments import ExitStatus, add_root, examples
+from cli.arguments import ExitStatus, add_registry, add_root, examples
 from cli.console import without_library_noise
 from cli.program import as_typed
 from cli.registry_versions import wrong
@@ -85,6 +85,7 @@ def _add_version(action: argparse.ArgumentParser) -> None:
 def _add_place(action: argparse.ArgumentParser) -> None:
     """Adds the options that choose a registry, which `_open` reads."""
     add_root(action)
+    add_registry(action)
     action.add_argument("--name", default=pipeline_config.Registry().name, help="registered model (default: %(default)s)")
     action.add_argument("--vertex", action="store_true", help="the Vertex AI Model Registry instead of the one below --root")
     action.add_argument("--project", metavar="P", help="with --vertex: id of the Google Cloud project")
@@ -94,11 +95,11 @@ def _add_place(action: argparse.ArgumentParser) -> None:
 
 
 def _open(parsed: argparse.Namespace) -> Backend:
-    name = pipeline_config.Registry(name=parsed.name).name  # checked as the setting is
+    name = pipeline_config.Registry(name=parsed.name, place=parsed.registry).name  # checked as the settings are
     from registry.opening import open_registry
 
     opened = open_registry(_place(parsed), name)
-    if not parsed.vertex:
+    if not parsed.vertex and not parsed.registry:
         mlflow_backend.relocate(opened.place)
     return opened
 
@@ -107,7 +108,10 @@ def _place(parsed: argparse.Namespace) -> str:
     if not parsed.vertex:
         for option in ("project", "region", "bucket"):
             require(getattr(parsed, option) is None, f"--{option}", "given with --vertex, or left out", getattr(parsed, option))
-        return str(Layout.at(parsed.root).registry)
+        from registry.opening import registry_place
+
+        return registry_place(parsed.registry, Layout.at(parsed.root))
+    require(not parsed.registry, "--registry", "left out with --vertex", parsed.registry)
     require_place(parsed.project or "", parsed.region or "")
     require(parsed.bucket is None or re.fullmatch(BUCKET, parsed.bucket) is not None, "--bucket",
             "gs://BUCKET or gs://BUCKET/FOLDER, without a slash at the end", parsed.bucket)  # fmt: skip
@@ -137,7 +141,7 @@ def verify(registry: Backend, wanted: list[str], key: str | None) -> ExitStatus:
         trusted = dict([keys.read_public(key)]) if key else None
         for version in [reading.get_version(registry, one) for one in wanted] or registry.versions():
             with without_library_noise():
-                findings.append(trust.standing(registry, version, trusted))
+                findings.append(trust.standing(registry, version, trusted, anew=True))
             for line in _about(findings[-1], registry):
                 print(line)
     except RegistryError as error:

@@ -59,7 +59,7 @@ def _select(parsed: argparse.Namespace) -> ExitStatus:
     for source in (parsed.source, parsed.unlabelled):
         preconditions.require_any_source(source)
     if not parsed.run:
-        preconditions.require_registry(Layout.at(parsed.root), "; --run latest takes the latest run's backbone instead")
+        preconditions.require_registry(Layout.at(parsed.root), parsed.registry, "; --run latest takes the latest run's backbone instead")
     with terminal() as (out, err), mistakes(err) as status, counting(err) as progress:
         from inference import selection_files
         from inference.select import select
@@ -69,7 +69,8 @@ def _select(parsed: argparse.Namespace) -> ExitStatus:
         task = progress.add_task("", total=None)
         chosen = select(
             parsed.source, parsed.count, labels=parsed.labels, unlabelled=parsed.unlabelled, root=parsed.root,
-            **listing_of(parsed), version=parsed.registered_version, name=parsed.name, unverified=parsed.unverified,
+            **listing_of(parsed), version=parsed.registered_version, name=parsed.name, registry=parsed.registry,
+            unverified=parsed.unverified,
             backbone=parsed.run and backbone_of_run(parsed.root, parsed.run),
             seed=parsed.seed, on_unreadable=lambda one: list_unreadable(progress, one),
             on_progress=lambda count: progress.update(task, completed=count))  # fmt: skip

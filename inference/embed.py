@@ -209,6 +209,7 @@ def embed(
     root: str = "runs",
     version: str = CHAMPION,
     name: str = pipeline_config.Registry.name,
+    registry: str = "",
     unverified: bool = False,
     exclude: Sequence[str] = (),
     follow_links: bool = False,
@@ -223,6 +224,7 @@ def embed(
       output: FILE.parquet or FILE.npy; replaced if it exists, once the new one is complete.
       root: where the registry is, as `--root`.
       version: number or alias of the registered backbone; `name` is the registered model.
+      registry: http(s)://HOST:PORT of the MLflow server that has the registry; "": that below `root`.
       unverified: use it even if it is not as it was registered, or not signed by a trusted key; that is logged as a warning.
       exclude, follow_links: as `data.exclude` and `data.follow_links` of a run.
       update: take the vectors of unchanged files from `output`, if it exists. The result is the same, byte for byte; memory grows
@@ -238,7 +240,7 @@ def embed(
       DataRefused: no image of the source can be used.
     """
     index.check_name(output)
-    registered = find(root, version, name, unverified=unverified)
+    registered = find(root, version, name, unverified=unverified, registry=registry)
     former = Former(output, registered, root, source) if update and os.path.exists(output) else None
     images = images_of(source, root, exclude, follow_links)
     network = Backbone(registered)

@@ -85,6 +85,7 @@ def export(
     root: str = "runs",
     version: str = CHAMPION,
     name: str = pipeline_config.Registry.name,
+    registry: str = "",
     unverified: bool = False,
     probe: bool = False,
     photographs: str = "",
@@ -98,7 +99,7 @@ def export(
     Args:
       format: a key of FORMATS.
       output: path of a new folder (saved_model), or of a file with the format's ending, which is replaced.
-      root, version, name, unverified: as in inference.embed.embed.
+      root, version, name, registry, unverified: as in inference.embed.embed.
       probe: calibrated probabilities of the classes come out instead of the embedding.
       photographs: a source on whose first photographs it is proven; "": synthetic flowers, drawn for the purpose. To quantise it
         must be a source, of photographs like those that the network will see.
@@ -112,8 +113,8 @@ def export(
       SourceNotFound, DataRefused: there are no such photographs, or none that can be used.
     """
     check(format, output, quantize, photographs)
-    registered = find(root, version, name, unverified=unverified)
-    classifier = Classifier(root, registered.version, name, unverified=unverified) if probe or quantize else None
+    registered = find(root, version, name, unverified=unverified, registry=registry)
+    classifier = Classifier(root, registered.version, name, unverified=unverified, registry=registry) if probe or quantize else None
     backbone = classifier.backbone if classifier else Backbone(registered)
     network = _network(backbone, classifier if probe else None)
     images = images_of(photographs, root) if photographs else _drawn(backbone.max_side)

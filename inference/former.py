@@ -20,7 +20,7 @@ class Former:
         """
         self._index = open_index(path)
         if self._index.header.backbone_content_hash != registered.content_hash:
-            anew = make_anew(path, source, *of_version(root, registered.name, registered.version))
+            anew = make_anew(path, source, *of_version(root, registered.name, registered.version, registered.registry))
             made_by = another_backbone(self._index, registered, root)
             raise IndexFileError(f"{made_by}, so that none of its vectors can be kept; make it anew, without --update: `{anew}`")
         self._hashes, self._rows, self._times = np.unique(self._index.content_hashes(), return_index=True, return_counts=True)

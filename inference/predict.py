@@ -48,17 +48,17 @@ class Classifier:
       threshold: probability below which a prediction is unsure, in [0, 1]; None: all are.
     """
 
-    def __init__(self, root: str, version: str, name: str, threshold: float | None = None, unverified: bool = False):
+    def __init__(self, root: str, version: str, name: str, threshold: float | None = None, unverified: bool = False, registry: str = ""):
         """Loads a version; nothing in its files is executed.
 
         Args:
-          root, version, name, unverified: as in `predict`.
+          root, version, name, registry, unverified: as in `predict`.
           threshold: instead of the version's own.
 
         Raises:
           RegistryError: there is no such version, it may not be used (`registered.find`), or its probe has no calibration.
         """
-        registered, probe = find_both(root, version, name, unverified)
+        registered, probe = find_both(root, version, name, unverified, registry)
         require_unchanged(probe)
         record = files.read_json(f"{probe.directory}/{model_files.PROBE_RECORD}")
         if "calibration" not in record:
@@ -122,6 +122,7 @@ def predict(
     root: str = "runs",
     version: str = CHAMPION,
     name: str = pipeline_config.Registry.name,
+    registry: str = "",
     unverified: bool = False,
     threshold: float | None = None,
     exclude: Sequence[str] = (),
@@ -134,6 +135,7 @@ def predict(
       source: a folder of any layout, an image file, `tfds:NAME` or `synthetic`.
       root: where the registry is, as `--root`.
       version: number or alias of the registered version; `name` is the registered model.
+      registry: http(s)://HOST:PORT of the MLflow server that has the registry; "": that below `root`.
       unverified: use it in any case, as in inference.embed.embed.
       threshold: probability below which a prediction is unsure, in [0, 1]; None for the version's own.
       exclude, follow_links: as `data.exclude` and `data.follow_links` of a run.
@@ -145,7 +147,7 @@ def predict(
       SourceNotFound: there is no such source.
     """
     images = images_of(source, root, exclude, follow_links)
-    return _one_by_one(Classifier(root, version, name, threshold, unverified), images, on_unreadable)
+    return _one_by_one(Classifier(root, version, name, threshold, unverified, registry), images, on_unreadable)
 
 
 def _one_by_one(

@@ -171,6 +171,7 @@ def write_predictions(
     root: str = "runs",
     version: str = CHAMPION,
     name: str = pipeline_config.Registry.name,
+    registry: str = "",
     unverified: bool = False,
     threshold: float | None = None,
     exclude: Sequence[str] = (),
@@ -181,7 +182,7 @@ def write_predictions(
     """Writes what each photograph of a source shows, in constant memory. Images that cannot be used are left out.
 
     Args:
-      source, root, version, name, threshold, unverified, exclude, follow_links, on_unreadable: as in inference.predict.
+      source, root, version, name, registry, threshold, unverified, exclude, follow_links, on_unreadable: as in inference.predict.
       output: FILE.csv, FILE.parquet or FILE.json; replaced if it exists, once the new one is complete. Beside FILE.json, which
         holds Label Studio's tasks, FILE.xml is the labelling interface that goes with them.
       page: an HTML file for the contact sheet, if one is wanted: of each class the least probable photographs, the unsure first.
@@ -195,7 +196,7 @@ def write_predictions(
     """
     check_name(output, source)
     images = images_of(source, root, exclude, follow_links)
-    classifier = Classifier(root, version, name, threshold, unverified)
+    classifier = Classifier(root, version, name, threshold, unverified, registry)
     keep = max(1, min(PICTURES_OF_A_CLASS, PICTURES // len(classifier.classes))) if page else 0
     by_class, unreadable = collections.defaultdict(_Class), collections.Counter()
     done, started = 0, time.perf_counter()

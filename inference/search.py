@@ -109,6 +109,7 @@ def search(
     root: str = "runs",
     version: str = CHAMPION,
     name: str = pipeline_config.Registry.name,
+    registry: str = "",
     unverified: bool = False,
 ) -> list[list[Match]]:
     """The photographs of an index that are most similar to each query, by the exact cosine of centred vectors.
@@ -117,7 +118,7 @@ def search(
       queries: image files.
       index: what `embed` wrote, or `open_index` opened: `open_index(FILE).in_memory()` answers many searches fastest.
       top: matches a query, at least 1; fewer if the index is smaller.
-      root, version, name: the registered backbone, which must be the one that made the index.
+      root, version, name, registry: the registered backbone, which must be the one that made the index.
       unverified: use it in any case, as in inference.embed.embed.
 
     Returns:
@@ -131,7 +132,7 @@ def search(
     if top < 1:
         raise SearchRefused(f"the number of matches must be at least 1, got {top}")
     opened = open_index(index) if isinstance(index, str) else index
-    registered = find(root, version, name, unverified=unverified)
+    registered = find(root, version, name, unverified=unverified, registry=registry)
     if registered.content_hash != opened.header.backbone_content_hash:
         raise SearchRefused(f"{another_backbone(opened, registered, root)}, and vectors of two backbones cannot be compared; "
                             f"{_ways_out(opened, registered, root)}")  # fmt: skip
@@ -160,10 +161,11 @@ def _ways_out(opened: Index, registered: Registered, root: str) -> str:
     """How a search of an index of another backbone can succeed: by the backbone that made it, if it is found, or a new index."""
     ways, header = [], opened.header
     for place in dict.fromkeys(map(os.path.abspath, (root, header.root or root))):
-        version = version_of(place, header.name, header.backbone_content_hash)
+        shared = registered.registry if place == os.path.abspath(root) else ""
+        version = version_of(place, header.name, header.backbone_content_hash, shared)
         if version is not None:
-            ways.append(f"search with {shlex.join(of_version(place, header.name, version))}")
+            ways.append(f"search with {shlex.join(of_version(place, header.name, version, shared))}")
             break
-    where = [*of_version(root, registered.name, registered.version), *(["--follow-links"] if header.follow_links else [])]
+    where = [*of_version(root, registered.name, registered.version, registered.registry), *(["--follow-links"] if header.follow_links else [])]
     ways.append(f"make the index anew: `{make_anew(opened.path, header.source, *where)}`")
     return ", or ".join(ways)

@@ -87,6 +87,7 @@ def select(
     root: str = "runs",
     version: str = CHAMPION,
     name: str = pipeline_config.Registry.name,
+    registry: str = "",
     unverified: bool = False,
     backbone: Registered | None = None,
     seed: int = 0,
@@ -99,6 +100,7 @@ def select(
       source, labels, unlabelled, exclude, follow_links: the photographs and their labels, as `data.source` and so on of a run.
       count: how many, at least 1.
       root: where the registry is, as `--root`; `version` (number or alias) and `name` say which backbone.
+      registry: http(s)://HOST:PORT of the MLflow server that has the registry; "": that below `root`.
       unverified: use it in any case, as in inference.embed.embed.
       backbone: instead of a registered one, such as one of a run that registered none.
       seed: of the clusters; the same photographs, labels and seed give the same choice.
@@ -114,7 +116,7 @@ def select(
         raise SelectionRefused(f"the number of photographs must be at least 1, got {count}")
     data = pipeline_config.Data(
         source=source, labels=labels, unlabelled=unlabelled, exclude=tuple(exclude), follow_links=follow_links)  # fmt: skip
-    chosen = backbone or _find(root, version, name, unverified)
+    chosen = backbone or _find(root, version, name, unverified, registry)
     network = Backbone(chosen)
     started = time.perf_counter()
     opened = open_source(data, str(Layout.at(root).datasets))
@@ -124,7 +126,7 @@ def select(
         if not found:
             raise DataRefused(f"{source} has no image that can be used ({counts(unreadable)})")
         vectors = np.memmap(file, np.float32, "r", shape=(len(found), network.embedding_size))
-        ready = None if backbone else functools.partial(Classifier, root, version, name, unverified=unverified)
+        ready = None if backbone else functools.partial(Classifier, root, version, name, unverified=unverified, registry=registry)
         picked = choose(found, vectors, count, seed, ready)
     if not picked:
         raise SelectionRefused(f"every photograph of {source} has a label, or shows the same picture as one that has")
@@ -143,9 +145,9 @@ def select(
     )
 
 
-def _find(root: str, version: str, name: str, unverified: bool) -> Registered:
+def _find(root: str, version: str, name: str, unverified: bool, registry: str) -> Registered:
     try:
-        return find(root, version, name, unverified=unverified)
+        return find(root, version, name, unverified=unverified, registry=registry)
     except NoSuchVersion as error:
         raise NoSuchVersion(f"{error}; --run latest takes the backbone of the latest run, registered or not") from error
 

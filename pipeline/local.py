@@ -27,8 +27,8 @@ from pipeline.dag import Places, create_pipeline, how_pretrain_runs, of_warm_sta
 from pipeline.identity import Origin, changes, node_code, package_versions, recipe
 from pipeline_config import Config, is_network
 from registry import comparison, lifecycle, starting_point
-from registry.backend import CHAMPION
-from registry.opening import open_registry
+from registry.backend import CHAMPION, Backend
+from registry.opening import open_registry, registry_place
 from registry.starting_point import Finished
 from trainer import devices, replicas, starting_network, step_memory
 
@@ -97,7 +97,7 @@ def prepare(config: Config, inspection: Inspection, layout: Layout, unverified: 
     """
     origin = Origin(data_fingerprint=inspection.fingerprint, code=node_code(), packages=package_versions())
     determined_by = recipe(config, origin)
-    registry = open_registry(str(layout.registry), config.registry.name)
+    registry = _registry(config, layout)
     lifecycle.repair(registry)
     champion = comparison.champion_for_gate(registry, determined_by, unverified)
     return Prepared(
@@ -120,13 +120,13 @@ class NodeDidNotRun(RuntimeError):
         self.node = node
 
 
-def places(layout: Layout) -> Places:
+def places(config: Config, layout: Layout) -> Places:
     """Where the nodes of a run below `layout` read and write."""
     return Places(
         pipeline_root=str(layout.artifacts),
         datasets=str(layout.datasets),
         checkpoints=str(layout.checkpoints),
-        registry=str(layout.registry),
+        registry=registry_place(config.registry.place, layout),
     )
 
 
@@ -146,7 +146,7 @@ def run(
     for uri in metadata.forget_missing_artifacts(layout.metadata, prepared.registered):
         log.info("The output %s is missing or out of date; the node that wrote it runs again", uri)
     pipeline = create_pipeline(
-        config, prepared.origin, prepared.champion, places(layout),
+        config, prepared.origin, prepared.champion, places(config, layout),
         metadata_connection_config=tfx_metadata.sqlite_metadata_connection_config(str(layout.metadata)),
         beam_pipeline_args=list(engine.ARGUMENTS),
     )  # fmt: skip
@@ -159,6 +159,10 @@ def run(
     with how_to_run.in_this_process(how_pretrain_runs(config)), engine.chosen(beam_endpoint):
         LocalDagRunner().run_with_ir(representation)
     _require_all_ran(nodes, layout, run_id)
+
+
+def _registry(config: Config, layout: Layout) -> Backend:
+    return open_registry(registry_place(config.registry.place, layout), config.registry.name)
 
 
 def because(layout: Layout, run_id: str) -> dict[str, list[str]]:
@@ -211,7 +215,7 @@ def starting_version(
 ) -> tuple[str, str]:
     """The version that a schedule's run starts from, "" for random weights, and why: `starting_point.starting_version`."""
     finished = finished_runs(run_record.read_all(layout), schedule)
-    registered = starting_point.registered_names(open_registry(str(layout.registry), config.registry.name))
+    registered = starting_point.registered_names(_registry(config, layout))
     return starting_point.starting_version(finished, wanted, from_scratch_every, fingerprint, registered)
 
 
@@ -229,7 +233,7 @@ def with_warm_start(config: Config, layout: Layout, wanted: str, unverified: boo
 
     Args:
       config: the settings.
-      layout: where the registry is, and copies of networks.
+      layout: where copies of networks are, and the registry, if it is that of DIR.
       wanted: number or alias of a version, FILE.keras or keras:NAME.
       unverified: start from a version in any case, see `registry.trust.require_usable`.
 
@@ -240,7 +244,7 @@ def with_warm_start(config: Config, layout: Layout, wanted: str, unverified: boo
     if is_network(wanted):
         start = starting_network.keep(wanted, config.pretrain.resolution, layout.starts)
     else:
-        registry = open_registry(str(layout.registry), config.registry.name)
+        registry = _registry(config, layout)
         start = starting_point.warm_start(registry, wanted, pipeline_config.to_dict(config.pretrain), unverified)
     pretrain = {"warm_start": start} | of_warm_start(config)
     if not start.network:

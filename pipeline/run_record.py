@@ -16,7 +16,7 @@ from contracts.model_files import RUN_PAGE
 from pipeline.identity import Origin
 from pipeline_config import Config
 from registry.backend import RegistryError
-from registry.opening import open_registry
+from registry.opening import open_registry, registry_place
 from registry.reading import get_version
 
 if TYPE_CHECKING:
@@ -266,7 +266,8 @@ def _champion(record: dict, layout: Layout) -> dict | None:
     if not number or not record["registry"]:
         return None
     try:
-        run_id = get_version(open_registry(str(layout.registry), record["registry"]["name"]), number).tags["run_id"]
+        place = registry_place(record["configuration"]["registry"].get("place", ""), layout)  # records of earlier releases have none
+        run_id = get_version(open_registry(place, record["registry"]["name"]), number).tags["run_id"]
         before = files.read_json(layout.run(run_id) / "run.json")
     except (RegistryError, FileNotFoundError):
         return {"version": number, "data": None}  # pruned since, or registered from another DIR: the page says so
