@@ -450,13 +450,14 @@ class Registry:
     # File, or address in a bucket, of the private key that signs versions; empty: DIR/keys/signing.pem, which the first push makes.
     # Versions on Vertex AI are signed only with a key of the user's own, as a bucket is no place to make one.
     signing_key: str = ""
-    # http(s)://HOST:PORT of an MLflow server whose registry several machines share; empty: the registry of DIR, which needs no server.
+    # http(s)://HOST:PORT of an MLflow server whose registry several machines share; empty: that of DIR, which needs no server.
     place: str = ""
 
     def __post_init__(self):
         # Records have the settings: no password among them.
-        require(re.fullmatch(SERVER, self.place) is not None, "registry.place", "http(s)://HOST:PORT of an MLflow server (user and password "
-                "belong into MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD), or empty", self.place)  # fmt: skip
+        require(re.fullmatch(SERVER, self.place) is not None, "registry.place", "http(s)://HOST:PORT of an MLflow server (user "
+                "and password belong into MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD), or empty",
+                self.place)  # fmt: skip
         valid = bool(self.name) and all(c.isalnum() or c in "-_." for c in self.name)
         require(valid, "registry.name", "letters, digits, '-', '_' and '.'", self.name)
 

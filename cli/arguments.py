@@ -162,8 +162,8 @@ def listing_of(parsed: argparse.Namespace) -> dict[str, object]:
 
 
 def add_version(parser: argparse.ArgumentParser) -> None:
-    """Adds --version, --name and --registry, which together name a registered version, `parsed.registered_version`, `parsed.name` and
-    `parsed.registry`; and --unverified."""
+    """Adds --version, --name and --registry, which together name a registered version, as `parsed.registered_version`,
+    `parsed.name` and `parsed.registry`; and --unverified."""
     parser.add_argument("--version", default="champion", metavar="VERSION", dest="registered_version",
                         help="registered version, a number or an alias (default: %(default)s)").completer = versions  # fmt: skip
     parser.add_argument("--name", default=pipeline_config.Registry().name, help="registered model (default: %(default)s)")
@@ -174,8 +174,8 @@ def add_version(parser: argparse.ArgumentParser) -> None:
 def add_registry(parser: argparse.ArgumentParser) -> None:
     """Adds --registry; "" where the registry is that of DIR."""
     parser.add_argument("--registry", default="", metavar="URL",
-                        help="http(s)://HOST:PORT of the MLflow server that has the registry, as registry.place of a run (default: the one "
-                        "below DIR)")  # fmt: skip
+                        help="http(s)://HOST:PORT of the MLflow server that has the registry, as registry.place of a run "
+                        "(default: the one below DIR)")  # fmt: skip
 
 
 def add_unverified(parser: argparse.ArgumentParser) -> None:

@@ -60,7 +60,8 @@ def _registered_by(layout: Layout) -> set[str]:
     from registry.opening import open_registry, registry_place
 
     settings = [record.get("configuration") or {} for record in run_record.read_all(layout)]
-    found = {("", Registry().name)} | {(one["registry"].get("place", ""), one["registry"]["name"]) for one in settings if "registry" in one}
+    used = [one["registry"] for one in settings if "registry" in one]
+    found = {("", Registry().name)} | {(one.get("place", ""), one["name"]) for one in used}
     return {version.tags.get(RUN_ID, "") for shared, name in found
             for version in open_registry(registry_place(shared, layout), name).versions()}  # fmt: skip
 

@@ -187,9 +187,9 @@ def _registry(place: str, name: str) -> dict:
     except RegistryError as error:  # what is wrong, and what to do
         what, _, fix = str(error).partition("; ")
         return {"error": what, "fix": fix}
-    champion = reading.champion_of(versions)
+    champion, here = reading.champion_of(versions), [] if is_shared(place) else versions
     return {"versions": len(versions), "champion": champion.version if champion else None,
-            "missing": [version.version for version in versions if not is_shared(place) and not os.path.isdir(version.path)]}  # fmt: skip
+            "missing": [version.version for version in here if not os.path.isdir(version.path)]}  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`flowers registry`: the versions of a registry, and its champion. `registry` is any backend, local, on a server or on Google Cloud."""
+"""`flowers registry`: the versions of a registry, and its champion. `registry` is any backend, wherever it is."""
 
 import argparse
 import getpass

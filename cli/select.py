@@ -59,7 +59,8 @@ def _select(parsed: argparse.Namespace) -> ExitStatus:
     for source in (parsed.source, parsed.unlabelled):
         preconditions.require_any_source(source)
     if not parsed.run:
-        preconditions.require_registry(Layout.at(parsed.root), parsed.registry, "; --run latest takes the latest run's backbone instead")
+        preconditions.require_registry(
+            Layout.at(parsed.root), parsed.registry, "; --run latest takes the latest run's backbone instead")  # fmt: skip
     with terminal() as (out, err), mistakes(err) as status, counting(err) as progress:
         from inference import selection_files
         from inference.select import select

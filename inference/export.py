@@ -114,7 +114,9 @@ def export(
     """
     check(format, output, quantize, photographs)
     registered = find(root, version, name, unverified=unverified, registry=registry)
-    classifier = Classifier(root, registered.version, name, unverified=unverified, registry=registry) if probe or quantize else None
+    classifier = None
+    if probe or quantize:
+        classifier = Classifier(root, registered.version, name, unverified=unverified, registry=registry)
     backbone = classifier.backbone if classifier else Backbone(registered)
     network = _network(backbone, classifier if probe else None)
     images = images_of(photographs, root) if photographs else _drawn(backbone.max_side)

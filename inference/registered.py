@@ -35,7 +35,7 @@ def find(root: str, version: str, name: str, part: str = BACKBONE, unverified: b
     Args:
       part: registry.files.BACKBONE or PROBE.
       unverified: use it in any case; what is wrong with it is logged as a warning.
-      registry: http(s)://HOST:PORT of the MLflow server that has the registry, of which copies are kept below `root`; "": that of `root`.
+      registry: http(s)://HOST:PORT of the MLflow server that has the registry, with copies below `root`; "": that of `root`.
 
     Raises:
       RegistryError: there is no such version (NoSuchVersion), it may not be used, or the registry cannot be read.
@@ -66,7 +66,7 @@ def find_both(root: str, version: str, name: str, unverified: bool = False, regi
 
 
 def version_of(root: str, name: str, backbone_content_hash: str, registry: str = "") -> str | None:
-    """The number of the latest version whose backbone has this hash, in the registry as `find` takes it; None if there is none."""
+    """The number of the latest version whose backbone has this hash, in the registry as `find` has it; None if there is none."""
     try:
         versions = _open(root, name, registry).versions()
     except RegistryError:  # it cannot be read

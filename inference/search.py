@@ -166,6 +166,7 @@ def _ways_out(opened: Index, registered: Registered, root: str) -> str:
         if version is not None:
             ways.append(f"search with {shlex.join(of_version(place, header.name, version, shared))}")
             break
-    where = [*of_version(root, registered.name, registered.version, registered.registry), *(["--follow-links"] if header.follow_links else [])]
+    where = of_version(root, registered.name, registered.version, registered.registry)
+    where += ["--follow-links"] if header.follow_links else []
     ways.append(f"make the index anew: `{make_anew(opened.path, header.source, *where)}`")
     return ", or ".join(ways)

@@ -95,8 +95,8 @@ def require_any_source(source: str) -> None:
 
 
 def require_registry(layout: Layout, shared: str, instead: str = "") -> None:
-    """Whether a version can be registered at all: a run makes the folder. A server, `shared`, is asked later. `instead` says what else
-    would do."""
+    """Whether a version can be registered at all: a run makes the folder. A server, `shared`, is asked later. `instead` says what
+    else would do."""
     if not shared and not layout.registry.is_dir():
         raise ConfigurationError(f"there is no registry at {visible(str(layout.registry))}; `flowers run` registers a first version, and "
                                  f"--root names the DIR of one that has, --registry a server{instead}")  # fmt: skip

@@ -266,7 +266,8 @@ def _champion(record: dict, layout: Layout) -> dict | None:
     if not number or not record["registry"]:
         return None
     try:
-        place = registry_place(record["configuration"]["registry"].get("place", ""), layout)  # records of earlier releases have none
+        shared = record["configuration"]["registry"].get("place", "")  # records of earlier releases have none
+        place = registry_place(shared, layout)
         run_id = get_version(open_registry(place, record["registry"]["name"]), number).tags["run_id"]
         before = files.read_json(layout.run(run_id) / "run.json")
     except (RegistryError, FileNotFoundError):

@@ -60,7 +60,8 @@ def require_compilable(config: Config, target: Target) -> None:
     require(MODEL_ID.fullmatch(config.registry.name) is not None, "registry.name",
             "at most 63 lower-case letters, digits, '-' and '_', beginning with a letter or '_', on Vertex AI",
             config.registry.name)  # fmt: skip
-    require(not config.registry.place, "registry.place", "empty on Vertex AI, whose own registry keeps the versions", config.registry.place)
+    require(not config.registry.place, "registry.place", "empty on Vertex AI, whose own registry keeps the versions",
+            config.registry.place)  # fmt: skip
     key = config.vertex.kms_key
     require(not key or key.split("/")[3] == target.region, "vertex.kms_key", f"a key in {target.region}", key)
 

@@ -11,8 +11,8 @@ A crash between any two calls loses nothing, as long as a backend promises that
 - numbers count up and are never reused, not even after `delete_version`;
 - tags hold at least 4,000 characters of any text (where a service allows fewer, keep them in a file beside the version's).
 
-Files are read and written at `Version.path`. Where the place itself is no file system, that is a copy: `fetch` brings what the place
-has into it, and `store` brings it to the place.
+Files are read and written at `Version.path`. Where the place itself is no file system, that is a copy: `fetch` brings what the
+place has into it, and `store` brings it to the place.
 """
 
 import datetime
@@ -63,7 +63,7 @@ class Version:
       version: "1", "2", …; a string, as every registry has it.
       aliases: sorted; `champion` is in it for the version in use.
       tags: names to text.
-      path: directory that holds backbone/ and probe/, absolute at the time of reading; after `Backend.fetch` it has what the place has.
+      path: directory that holds backbone/ and probe/, absolute at the time of reading; filled by `Backend.fetch`.
       created: UTC.
     """
 

@@ -23,7 +23,7 @@ def open_registry(place: str, name: str) -> Backend:
     """The registered model `name` at `place`. Cheap: nothing is read, created or connected to yet.
 
     Args:
-      place: what `registry_place` or `vertex_backend.vertex_place` returned; a local directory (DIR/registry) for the registry of DIR.
+      place: what `registry_place` or `vertex_backend.vertex_place` returned; DIR/registry for the registry of DIR.
       name: pipeline_config.Registry.name.
 
     Raises:

@@ -1,13 +1,13 @@
 """The backend that several machines share: the model registry of an MLflow server, and its artifacts for the files.
 
     on the server   the registered model NAME, its versions with their tags, the alias `champion`; the locks NAME.lock.NUMBER
-                    (`server_lock`); the experiment NAME.versions, with a run for each version, whose artifacts are its files, as MLflow
-                    lets a version have files of a run alone
+                    (`server_lock`); the experiment NAME.versions, with a run for each version, whose artifacts are its files, as
+                    MLflow lets a version have files of a run alone
     DIR/copies/     of the files of versions, on this machine; DIR/keys/ as for the registry of DIR
 
-A server carries out each request completely or not at all, and knows no transaction over several. The artifacts are there before the
-version is, and a version is made with its tags by one request, as the alias is moved by one. A request whose answer is lost is repeated
-by MLflow's client, so that a version can be made twice: the later one is deleted at once, or by the next writer.
+A server carries out each request completely or not at all, and knows no transaction over several. The artifacts are there before
+the version is, and a version is made with its tags by one request, as the alias is moved by one. A request whose answer is lost
+is repeated by MLflow's client, so that a version can be made twice: the later one is deleted at once, or by the next writer.
 
 User and password are MLflow's: MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN.
 """
@@ -74,7 +74,7 @@ class MlflowServerBackend:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """Others wait at the lock on the server: what is decided from the present champion is done while it is still the champion."""
+        """Others wait at the lock on the server: what is decided from the present champion is done while it is still that."""
         with self._answering() as client, server_lock.held(client, self.name) as self._require_held:
             try:
                 if self._model(client) is None:
@@ -170,8 +170,8 @@ class MlflowServerBackend:
             raise RegistryError(f"the MLflow server at {self.place} refused: {_words(error)}{_whose(error)}") from error
         except (MlflowException, RequestException) as error:
             raise RegistryError(
-                f"the MLflow server at {self.place} does not answer as it should ({_words(error)}){_whose(error)}; when it does, repeat the "
-                "command, which continues"
+                f"the MLflow server at {self.place} does not answer as it should ({_words(error)}){_whose(error)}; when it does, "
+                "repeat the command, which continues"
             ) from error
 
     @contextlib.contextmanager

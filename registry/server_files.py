@@ -1,7 +1,8 @@
-"""The files of a version on an MLflow server, and their copy on this machine. Whoever uses a copy compares it with what was registered.
+"""The files of a version on an MLflow server, and their copy on this machine, which is compared with what was registered.
 
-A copy appears as a whole, by renaming. What a server lists and sends is not trusted: MLflow's client refuses names that lead elsewhere,
-and only the server's own artifacts are read, so that no address that it states sends the user's password to another machine.
+A copy appears as a whole, by renaming. What a server lists and sends is not trusted: MLflow's client refuses names that lead
+elsewhere, and only the server's own artifacts are read, so that no address that it states sends the user's password to another
+machine.
 """
 
 import contextlib
@@ -37,8 +38,8 @@ class ServerFiles:
     def __post_init__(self):
         if not OF_THE_SERVER.fullmatch(self.address):
             raise RegistryError(
-                f"the files are at {self.address}, and not on the MLflow server at {self.server} itself: start it with --serve-artifacts, "
-                "without --default-artifact-root"
+                f"the files are at {self.address}, and not on the MLflow server at {self.server} itself: start it with "
+                "--serve-artifacts, without --default-artifact-root"
             )
 
     def upload(self, folder: str, signature_alone: bool) -> None:
@@ -59,8 +60,8 @@ class ServerFiles:
         """Lets the local folder `target` have the artifacts, whatever they are; it is missing if there are none.
 
         Args:
-          identity: as in `files.differences`. A copy that does not differ, and has the server's manifest, is not read again but for its
-            signature.
+          identity: as in `files.differences`. A copy that does not differ, and has the server's manifest, is not read again but
+            for its signature.
           anew: read all of them in any case.
         """
         import filelock
@@ -80,7 +81,7 @@ class ServerFiles:
         self._repository().delete_artifacts("")
 
     def _renew_signature(self, target: str, folder: str) -> bool:
-        """Lets a copy have the artifacts that speak of the others; returns False, and does nothing, if its manifest is another."""
+        """Lets a copy have the artifacts that speak of the others; if its manifest is another, does nothing and returns False."""
         repository = self._repository()
         there = {one.path for one in repository.list_artifacts()}
         if MANIFEST not in there or not _same(_download(repository, MANIFEST, folder), os.path.join(target, MANIFEST)):
@@ -102,7 +103,8 @@ class ServerFiles:
             repository.download_artifacts("", dst_path=new)
         if os.path.isdir(target):
             paths = _contents(new)
-            if is_there and paths == _contents(target) and all(_same(*(os.path.join(one, path) for one in (new, target))) for path in paths):
+            equal = paths == _contents(target) and all(_same(os.path.join(new, one), os.path.join(target, one)) for one in paths)
+            if is_there and equal:
                 return  # who is reading it goes on
             os.rename(target, os.path.join(folder, "old"))
         if is_there:

@@ -1,7 +1,7 @@
 """A lock that machines share on an MLflow server, which knows neither locks nor transactions over several requests.
 
 What a server does in one step is to make a registered model only if there is none of that name. So the lock is a registered model
-NAME.lock.NUMBER: whoever makes the next number holds it, if the one before was released, or left behind by a process that has died.
+NAME.lock.NUMBER: whoever makes the next number holds it, if the one before was released, or left behind by a process that died.
 The highest number is never deleted, so that no number is made twice, and of two that want it one gets it. Its holder renews it;
 one that has not changed for long, as seen from here, was left behind.
 """
@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from contracts.text import visible
 from registry.backend import RegistryError
 
 if TYPE_CHECKING:
@@ -34,9 +35,9 @@ EXISTS, MISSING = "RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST"
 
 @dataclass(frozen=True)
 class Patience:
-    """Seconds: between two looks at a lock of somebody else, between two renewals, until one that is not renewed is given up by its
-    holder's death, and until waiting for it ends. A renewal can fail a few times before the lock counts as left behind; a publication
-    lasts minutes, half an hour at most."""
+    """Seconds: between two looks at a lock of somebody else, between two renewals, until one that is not renewed counts as left
+    behind, and until waiting for it ends. A renewal can fail a few times before that; a publication lasts minutes, half an hour
+    at most."""
 
     look: float = 2.0
     renew: float = 20.0
@@ -65,8 +66,8 @@ def held(client: "MlflowClient", name: str) -> Iterator[Callable[[], None]]:
         newest = _newest(client, name)
         if newest is None or newest.name != lock:
             raise RegistryError(
-                f"another process writes {name} now, as this one did not reach the server for {PATIENCE.expire:g} s: repeat the command, "
-                "which completes what is missing"
+                f"another process writes {name} now, as this one did not reach the server for {PATIENCE.expire:g} s: repeat the "
+                "command, which completes what is missing"
             )
 
     ended = threading.Event()
@@ -104,10 +105,10 @@ def _acquire(client: "MlflowClient", name: str) -> str:
                 return lock
             continue  # somebody else was faster
         if now > give_up:
-            raise RegistryError(f"{newest.tags.get(HOLDER)} has been writing {name} for {PATIENCE.wait:g} s; wait for it, or end it")
+            raise RegistryError(f"{_holder(newest)} has been writing {name} for {PATIENCE.wait:g} s; wait for it, or end it")
         if not told:
             told = True
-            logger.info("Waiting for another process that is writing %s: %s", name, newest.tags.get(HOLDER))
+            logger.info("Waiting for another process that is writing %s: %s", name, _holder(newest))
         time.sleep(PATIENCE.look)
 
 
@@ -154,6 +155,10 @@ def _failures_passed_over() -> Iterator[None]:
 
 def _newest(client: "MlflowClient", name: str) -> "RegisteredModel | None":
     return max(_locks(client, name), key=_number, default=None)
+
+
+def _holder(lock: "RegisteredModel") -> str:
+    return visible(lock.tags.get(HOLDER, "an unknown process")[:200])
 
 
 def _number(lock: "RegisteredModel | None") -> int:

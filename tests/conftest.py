@@ -132,6 +132,17 @@ def empty_registry(tmp_path_factory):
     return directory
 
 
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory):
+    """A real MLflow server with its artifact proxy, for the whole session, as it takes seconds to start."""
+    from mlflow_server import MlflowServer
+
+    server = MlflowServer(tmp_path_factory.mktemp("mlflow_server"))
+    server.start()
+    yield server
+    server.kill()
+
+
 @pytest.fixture
 def google(monkeypatch):
     """A local server in Google's place, for one test: google_server.server.Server, with the services as attributes."""

@@ -398,6 +398,7 @@ def test_nothing_in_the_job_is_a_path_of_this_machine(job):
       "vertex.pretrain.accelerators=1", "vertex.pretrain.spot=false"], "vertex.pretrain.spot must be true"),
     (["vertex.pretrain.boot_disk_gb=50"], "vertex.pretrain.boot_disk_gb must be between 100 and 64,000"),
     (["registry.name=Flowers.1"], "registry.name must be at most 63 lower-case letters"),
+    (["registry.place=http://mlflow.example.org:5000"], "registry.place must be empty on Vertex AI"),
     (["vertex.serving_image=an image"], "vertex.serving_image must be HOST/PATH:TAG"),
     (["vertex.labels=Team=Flowers"], "vertex.labels must be KEY=VALUE of lower-case"),
     (["vertex.service_account=-----BEGIN PRIVATE KEY-----"], "vertex.service_account must be a service account's email"),
