@@ -20,7 +20,8 @@ def complete(registry: Backend) -> list[Version]:
     they were registered, if somebody has signed them, or if it is from before probes were kept as arrays
     (contracts.model_files.PROBE_ARRAYS).
     """
-    return [version for version in registry.versions() if not version.tags.get(MLMODEL_HASH) and _complete(registry, version)]
+    ours = [version for version in registry.versions() if version.tags.get(CONTENT_HASH)]  # other tools can register too
+    return [version for version in ours if not version.tags.get(MLMODEL_HASH) and _complete(registry, version)]
 
 
 def _complete(registry: Backend, version: Version) -> bool:

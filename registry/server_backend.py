@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
-    from registry.server_files import ServerFiles
-
 # Tags of the run that has a version's files.
 MODEL_TAG, PUBLISHED_BY = "flowers.registered_model", "flowers.published_by"
 ARTIFACTS = "version"  # folder of the run's artifacts
@@ -77,8 +75,7 @@ class MlflowServerBackend:
         """Others wait at the lock on the server: what is decided from the present champion is done while it is still that."""
         with self._answering() as client, server_lock.held(client, self.name) as self._require_held:
             try:
-                if self._model(client) is None:
-                    client.create_registered_model(self.name)
+                self._make_model(client)
                 self._delete_duplicates(client)
                 yield
             finally:
@@ -88,13 +85,21 @@ class MlflowServerBackend:
         return os.path.join(self._copies, content_hash)
 
     def fetch(self, version: Version, anew: bool = False) -> None:
+        """A version that another tool registered, with files elsewhere, has no copy, and so nothing that could be used."""
+        from registry.server_files import OF_THE_SERVER, ServerFiles  # imports TensorFlow
+
         identity = {key: version.tags.get(key, "") for key in (CONTENT_HASH, PROBE_CONTENT_HASH, CARD_HASH, MLMODEL_HASH)}
         with self._answering() as client:
-            self._files(client, version.version).fetch(version.path, identity, anew)
+            address = client.get_model_version_download_uri(self.name, version.version)
+            if OF_THE_SERVER.fullmatch(address):
+                ServerFiles(self.place, address).fetch(version.path, identity, anew)
 
     def store(self, version: Version, signature_alone: bool) -> None:
+        from registry.server_files import ServerFiles  # imports TensorFlow
+
         with self._changing() as client:
-            self._files(client, version.version).upload(version.path, signature_alone)
+            address = client.get_model_version_download_uri(self.name, version.version)
+            ServerFiles(self.place, address).upload(version.path, signature_alone)
 
     def create_version(self, content_hash: str, tags: Mapping[str, str]) -> str:
         from registry.server_files import ServerFiles  # imports TensorFlow
@@ -192,10 +197,15 @@ class MlflowServerBackend:
                 raise
             return None
 
-    def _files(self, client: "MlflowClient", version: str) -> "ServerFiles":
-        from registry.server_files import ServerFiles  # imports TensorFlow
+    def _make_model(self, client: "MlflowClient") -> None:
+        from mlflow.exceptions import MlflowException
 
-        return ServerFiles(self.place, client.get_model_version_download_uri(self.name, version))
+        if self._model(client) is None:
+            try:
+                client.create_registered_model(self.name)
+            except MlflowException as error:
+                if error.error_code != server_lock.EXISTS:  # else a first request was carried out, and its answer was lost
+                    raise
 
     def _version(self, entry: "ModelVersion", aliases: Mapping[str, str]) -> Version:
         return Version(

@@ -82,11 +82,6 @@ def held(client: "MlflowClient", name: str) -> Iterator[Callable[[], None]]:
             client.set_registered_model_tag(lock, RELEASED, "true")
 
 
-def is_lock(model: str) -> bool:
-    """Whether a registered model is a lock."""
-    return re.fullmatch(r".+\.lock\.[0-9]{9}", model) is not None
-
-
 def _acquire(client: "MlflowClient", name: str) -> str:
     """Makes the next lock and returns its name."""
     holder = f"{socket.gethostname()}, process {os.getpid()}, {secrets.token_hex(8)}"
@@ -168,4 +163,4 @@ def _number(lock: "RegisteredModel | None") -> int:
 def _locks(client: "MlflowClient", name: str) -> "list[RegisteredModel]":
     # LIKE takes an underscore in the name for any character.
     found = client.search_registered_models(f"name LIKE '{name}.lock.%'")
-    return [one for one in found if one.name.startswith(f"{name}.lock.") and is_lock(one.name)]
+    return [one for one in found if re.fullmatch(rf"{re.escape(name)}\.lock\.[0-9]{{9}}", one.name)]

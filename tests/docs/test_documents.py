@@ -75,7 +75,7 @@ def kind(command: documents.Command) -> str:
     """What is done with it; see the top of this file."""
     called = flowers_arguments(command.text)
     if called is not None:
-        here = any(tuple(called[: len(verb)]) == verb for verb in RUN) and "--vertex" not in called
+        here = any(tuple(called[: len(verb)]) == verb for verb in RUN) and not {"--vertex", "--registry"} & {*called}
         return "runs" if here else "parsed"
     words = command.words
     ours = any(word.startswith("flowers:") for word in words) and "--entrypoint" not in words

@@ -49,8 +49,9 @@ def soon(monkeypatch):
     monkeypatch.setattr(server_lock, "PATIENCE", PATIENCE)
 
 
-@pytest.mark.parametrize("fault", ["killed", "answer lost"])
-@pytest.mark.parametrize("operation", OPERATIONS)
+# An answer that is lost matters where something is made or deleted: the other requests can be repeated as they are.
+@pytest.mark.parametrize(("operation", "fault"), [*((name, "killed") for name in OPERATIONS), ("publish", "answer lost"),
+                                                  ("prune", "answer lost")])  # fmt: skip
 def test_a_fault_at_a_request_leaves_a_champion_and_is_completed_by_the_same_command(
     processes, mlflow_server, candidate, tmp_path, operation, fault
 ):
@@ -73,7 +74,9 @@ def test_a_fault_at_a_request_leaves_a_champion_and_is_completed_by_the_same_com
     expected = _state(whole)
     assert expected["champion"] == AFTERWARDS[operation]
 
-    for step, name in enumerate(steps):
+    # Of files that are sent one after another the first and the last.
+    chosen = [step for step, name in enumerate(steps) if name != "artifacts" or steps[step - 1] != name or steps[step + 1] != name]
+    for step, name in ((step, steps[step]) for step in chosen):
         where = f"{operation}, {fault} at request {step}, {name}"
         registry, root = prepared(step + 1)
         assert _run(processes, operation, registry, root, arguments, fault, step)[: step + 1] == steps[: step + 1], where

@@ -268,6 +268,23 @@ def test_an_answer_that_is_lost_makes_no_second_version(machines, candidate, mon
     assert state(first) == [("1", (CHAMPION,))]
 
 
+def test_what_another_tool_registered_holds_nobody_up_and_is_not_used(machines, candidate):
+    first, second = machines
+    publishing.publish(first, **candidate("a"))
+    client = first._client
+    client.create_model_version(first.name, "s3://bucket/of-another-tool", await_creation_for=0)
+    experiment = client.create_experiment(f"{first.name} of another tool")
+    run = client.create_run(experiment)
+    client.log_text(run.info.run_id, "weights", "model/weights.txt")
+    client.create_model_version(first.name, f"{run.info.artifact_uri}/model", run_id=run.info.run_id, await_creation_for=0)
+    assert lifecycle.repair(second) == []
+    assert [version.version for version in second.versions()] == ["1", "2", "3"]
+    for version in second.versions()[1:]:
+        with pytest.raises(RegistryError, match="is not as it was registered"):
+            trust.require_usable(second, version)
+    assert publishing.publish(second, **candidate("b", judged_against="1")).version.version == "4"
+
+
 def test_a_tag_leads_out_of_no_folder(machines, candidate):
     first, _ = machines
     publishing.publish(first, **candidate("a"))
