@@ -166,19 +166,3 @@ class Backend(Protocol):
     def remove(self, leftover: str) -> None:
         """Deletes files that `leftovers` returned."""
         ...
-
-
-class InPlace:
-    """What a backend has whose files are read and written where they are kept."""
-
-    def fetch(self, version: Version, anew: bool = False) -> None:
-        """There is no copy."""
-
-    def store(self, version: Version, signature_alone: bool) -> None:
-        """There is no copy."""
-
-    def remove(self, leftover: str) -> None:
-        """Deletes a directory that `leftovers` returned."""
-        from registry import files  # imports TensorFlow
-
-        files.remove(leftover)

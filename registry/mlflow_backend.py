@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 
 from contracts import files
 from registry import mlflow_places
-from registry.backend import RUN_ID, InPlace, RegistryError, Version
+from registry.backend import RUN_ID, RegistryError, Version
+from registry.in_place import InPlace
 from registry.mlflow_places import VERSIONS
 from registry.schema import uri, usable
 

@@ -33,10 +33,10 @@ from registry.backend import (
     CONTENT_HASH,
     PROBE_CONTENT_HASH,
     WITHHELD,
-    InPlace,
     RegistryError,
     Version,
 )
+from registry.in_place import InPlace
 from vertex import lock
 from vertex.client import Connection
 from vertex.models import VertexModels
