@@ -45,16 +45,13 @@ class ServerFiles:
     def upload(self, folder: str, signature_alone: bool) -> None:
         """Lets the artifacts be the files of a local folder, the manifest last; or of them the signature alone."""
         repository = self._repository()
-        if signature_alone:
-            paths = [name for name in (PROVENANCE, SIGNATURE) if os.path.exists(os.path.join(folder, name))]
-        else:
+        paths = [PROVENANCE, SIGNATURE]
+        if not signature_alone:
+            paths = sorted(_contents(folder), key=lambda path: (path == MANIFEST, path))
             if repository.list_artifacts():
                 repository.delete_artifacts("")
-            paths = sorted(_contents(folder), key=lambda path: (path == MANIFEST, path))
         for path in paths:
             repository.log_artifact(os.path.join(folder, path), os.path.dirname(path) or None)
-        if signature_alone and SIGNATURE not in paths and any(one.path == SIGNATURE for one in repository.list_artifacts()):
-            repository.delete_artifacts(SIGNATURE)
 
     def fetch(self, target: str, identity: Mapping[str, str], anew: bool) -> None:
         """Lets the local folder `target` have the artifacts, whatever they are; it is missing if there are none.
