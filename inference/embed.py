@@ -23,6 +23,7 @@ from components.example_gen.photograph import Encoded
 from components.example_gen.source import TFDS_PREFIX, every_image
 from contracts.cores import cores
 from contracts.layout import Layout
+from contracts.threads import in_order
 from inference import index
 from inference.former import Former
 from inference.registered import Registered, find, require_unchanged
@@ -122,7 +123,7 @@ def batches(
     threads = ThreadPoolExecutor(min(cores(), MOST_THREADS))
     try:
         batch, usable = [], []
-        for one in _in_order(threads, lambda read: describe(backbone, read(), row_of), images, AHEAD * BATCH):
+        for one in in_order(threads, lambda read: describe(backbone, read(), row_of), images, AHEAD * BATCH):
             batch.append(one)
             if one.view is not None:
                 usable.append(one.view)
@@ -152,17 +153,6 @@ def describe(backbone: Backbone, encoded: Encoded, row_of: Callable[[str], int |
 
 def _vectors(backbone: Backbone, usable: list[np.ndarray]) -> np.ndarray:
     return backbone.vectors(usable) if usable else np.empty((0, backbone.embedding_size), np.float32)
-
-
-def _in_order(threads: ThreadPoolExecutor, function: Callable, items: Iterable, ahead: int) -> Iterator:
-    """`map` by threads, in order, at most `ahead` items ahead of the results that were taken."""
-    waiting = collections.deque()
-    for item in items:
-        waiting.append(threads.submit(function, item))
-        if len(waiting) > ahead:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
 
 
 def images_of(source: str, root: str, exclude: Sequence[str] = (), follow_links: bool = False) -> Iterator[Callable[[], Encoded]]:

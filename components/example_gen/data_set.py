@@ -81,8 +81,9 @@ class DataSet:
                 if found.class_name not in enough:
                     yield found
 
-    def elements(self) -> Sequence["RecordFile"]:
+    def elements(self, scratch: str) -> Sequence["RecordFile"]:
         """What all splits are read by: descriptions of record files, each of which is opened when its `images` are asked for."""
+        del scratch  # there are few
         return [RecordFile(self, split, instruction) for split, named in self.splits.items()
                 for instruction in self.builder.info.splits[named].file_instructions]  # fmt: skip
 

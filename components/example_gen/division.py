@@ -28,10 +28,10 @@ def by_path(paths: Sequence[str], hashes: Sequence[str], pattern: str) -> np.nda
       pattern: `data.group_by`: FOLDER, or a regular expression. Where it is found in two paths with the same text, or the same
         text in its first parentheses if it has any, the photographs are of one group; where it is not found, of none.
     """
-    first: dict[tuple[str, str | int], int] = {}
-    groups = np.array([first.setdefault(("path", _key(path, pattern, index)), index) for index, path in enumerate(paths)], int)
-    same = np.array([first.setdefault(("content", content), index) for index, content in enumerate(hashes)], int)
-    return near_duplicates.join(groups, np.arange(len(groups)), same)
+    first: dict[str | int, int] = {}
+    groups = np.array([first.setdefault(_key(path, pattern, index), index) for index, path in enumerate(paths)], int)
+    _, first_of, content = np.unique(hashes, return_index=True, return_inverse=True)
+    return near_duplicates.join(groups, np.arange(len(groups)), first_of[content])
 
 
 def _key(path: str, pattern: str, index: int) -> str | int:
@@ -45,13 +45,23 @@ def _key(path: str, pattern: str, index: int) -> str | int:
 
 def chains(classes: Sequence[str], groups: np.ndarray) -> dict[int, list[str]]:
     """The groups that hold more than CHAIN_SHARE of a class, or of the unlabelled photographs (class ""), and of which."""
-    sizes = Counter(classes)
-    counts = Counter(zip(groups.tolist(), classes, strict=True))
+    if not len(classes):
+        return {}
+    names, numbers = numbered(classes)
+    sizes = np.bincount(numbers)
+    both, counts = np.unique(groups * len(names) + numbers, return_counts=True)
+    most = counts > np.maximum(CHAIN_SHARE * sizes[both % len(names)], 1)
     found: dict[int, list[str]] = {}
-    for (group, name), count in sorted(counts.items()):
-        if count > CHAIN_SHARE * sizes[name] and count > 1:
-            found.setdefault(group, []).append(name)
+    for group, number in zip(*(part.tolist() for part in divmod(both[most], len(names))), strict=True):
+        found.setdefault(group, []).append(names[number])
     return found
+
+
+def numbered(classes: Sequence[str]) -> tuple[list[str], np.ndarray]:
+    """The names, sorted, and the number of each photograph's, int [n]."""
+    names = sorted(set(classes))
+    number_of = {name: number for number, name in enumerate(names)}
+    return names, np.fromiter(map(number_of.__getitem__, classes), int, len(classes))
 
 
 def held_out(sizes: Mapping[str, int], eval_fraction: float, min_eval: int) -> dict[str, int]:
@@ -85,30 +95,42 @@ def divide(classes: Sequence[str], hashes: Sequence[str], groups: np.ndarray, ev
     what `held_out` wants of it. A class without a group that is small enough gives eval its smallest group that leaves
     photographs for train. A class that is a single group stays in train.
     """
-    members: dict[int, list[int]] = {}
-    for photograph in sorted(range(len(classes)), key=lambda i: hashes[i]):
-        members.setdefault(int(groups[photograph]), []).append(photograph)
     sizes = Counter(classes)
     wanted = held_out(sizes, eval_fraction, min_eval)
-    counts = {group: Counter(classes[i] for i in photographs) for group, photographs in members.items()}
+    members = _in_order_of_content(groups, hashes)
     taken: Counter = Counter()
-    chosen = set()
-    for group, count in counts.items():
+    chosen = np.zeros(len(members), bool)
+    for position, photographs in enumerate(members):
+        count = Counter(classes[i] for i in photographs.tolist())
         if all(taken[name] + n <= wanted[name] for name, n in count.items()):
-            chosen.add(group)
+            chosen[position] = True
             taken.update(count)
-    for name in sorted(sizes):
+    names, numbers = numbered(classes)
+    position_of = np.empty(len(classes), int)
+    position_of[np.concatenate([*members, np.zeros(0, int)])] = np.repeat(np.arange(len(members)), [len(one) for one in members])
+    for name in sorted(sizes.keys() - taken.keys()):
         if taken[name]:
             continue
-        fitting = [
-            group for group, count in counts.items()
-            if name in count and all(taken[other] + n < sizes[other] for other, n in count.items())
-        ]  # fmt: skip
+        counts = {position: Counter(classes[i] for i in members[position].tolist())
+                  for position in np.unique(position_of[numbers == names.index(name)]).tolist()}  # fmt: skip
+        fitting = [position for position, count in counts.items() if all(taken[other] + n < sizes[other] for other, n in count.items())]
         if fitting:
-            smallest = min(fitting, key=lambda group: len(members[group]))
-            chosen.add(smallest)
+            smallest = min(fitting, key=lambda position: len(members[position]))
+            chosen[smallest] = True
             taken.update(counts[smallest])
-    return [EVAL if int(group) in chosen else TRAIN for group in groups]
+    sides = np.full(len(classes), TRAIN, object)
+    for position in np.flatnonzero(chosen):
+        sides[members[position]] = EVAL
+    return sides.tolist()
+
+
+def _in_order_of_content(groups: np.ndarray, hashes: Sequence[str]) -> list[np.ndarray]:
+    """The photographs of each group, both by their smallest content hash."""
+    order = np.argsort(np.asarray(hashes), kind="stable")
+    _, first, numbers = np.unique(groups[order], return_index=True, return_inverse=True)
+    by_group = np.argsort(numbers, kind="stable")
+    parts = np.split(order[by_group], np.cumsum(np.bincount(numbers))[:-1])
+    return [parts[number] for number in np.argsort(first)] if len(first) else []
 
 
 # close(photographs, others), by their numbers: which of the photographs show the same picture as any of the others, bool; None if
@@ -134,10 +156,11 @@ def cut(
     sides = list(sides)
     sizes = Counter(name for name in classes if name)
     wanted = held_out(sizes, eval_fraction, min_eval) if sizes else {}
+    held = Counter(name for name, side in zip(classes, sides, strict=True) if side == EVAL)
     for group, names in chains(classes, groups).items():
         members = sorted((groups == group).nonzero()[0].tolist(), key=lambda i: hashes[i])
         for name in filter(None, names):
-            missing = wanted[name] - sum(one == name and side == EVAL for one, side in zip(classes, sides, strict=True))
+            missing = wanted[name] - held[name]
             if 2 * missing <= wanted[name]:
                 continue
             ours = [i for i in members if classes[i] == name and sides[i] == TRAIN]
@@ -145,6 +168,7 @@ def cut(
             others = [i for i in members if i not in chosen and sides[i] != EVAL]
             lost = close(others, sorted(chosen)) if others else None
             if lost is not None and lost.sum() <= CUT_SHARE * len(others):
+                held[name] += len(chosen)
                 for index in chosen:
                     sides[index] = EVAL
     return sides

@@ -6,11 +6,14 @@ says which photograph shows what, folders mean nothing, and what it does not nam
 
 import functools
 import hashlib
+import json
 import os
 import unicodedata
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
+from itertools import chain
 
 import numpy as np
 import tensorflow as tf
@@ -35,9 +38,11 @@ from components.example_gen.photograph import Encoded
 from contracts import files
 from contracts.examples import EVAL, TRAIN, UNLABELLED
 from contracts.text import printable, visible
+from contracts.threads import in_order
 
 MISSING = "in the labels file, but missing"
 HASHING_THREADS = 8
+HASHED = 64  # files that a thread hashes at a time: handing over a file takes as long as hashing a small one
 
 
 def content_of(candidate: Candidate) -> str:
@@ -78,7 +83,9 @@ class Folder:
         """Fingerprint and photographs, from asking for the content of all files once."""
         total, each = hashlib.sha256(), np.empty((len(self.candidates), 2), np.uint64)
         with ThreadPoolExecutor(HASHING_THREADS) as threads:
-            for index, (candidate, content) in enumerate(zip(self.candidates, threads.map(self.content, self.candidates), strict=True)):
+            parts = (self.candidates[first : first + HASHED] for first in range(0, len(self.candidates), HASHED))
+            contents = in_order(threads, lambda part: [self.content(one) for one in part], parts, 4 * HASHING_THREADS)
+            for index, (candidate, content) in enumerate(zip(self.candidates, chain.from_iterable(contents), strict=True)):
                 place, shows = f"{candidate.split}\0{candidate.path}", f"{candidate.class_name}\0{content}"
                 total.update(f"{place}\0{shows}\n".encode())
                 each[index] = _first_64_bits(place), _first_64_bits(shows)
@@ -90,9 +97,30 @@ class Folder:
             if candidate.class_name not in enough:
                 yield read(candidate, max_bytes)
 
-    def elements(self) -> Sequence[Candidate]:
-        """What the whole folder is read by: descriptions, each of which opens its file when its `images` are asked for."""
-        return self.candidates
+    def elements(self, scratch: str) -> Sequence["Listed"]:
+        """What the whole folder is read by: lists of files, which are written below `scratch`."""
+        size = max(1, min(LISTED, len(self.candidates) // LISTS))
+        lists = []
+        for first in range(0, len(self.candidates), size):
+            lists.append(Listed(join(scratch, f"list-{uuid.uuid4().hex}.json")))
+            files.write_text(lists[-1].path, json.dumps([astuple(one) for one in self.candidates[first : first + size]]))
+        return lists
+
+
+# Files in a list, at most, and lists that there are at least where there are as many files: workers share them.
+LISTED, LISTS = 1000, 64
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Some files of a folder, named by the JSON at `path`, each of which is opened when its turn comes."""
+
+    path: str
+
+    def images(self, max_bytes: int) -> Iterator[Encoded]:
+        """The files, as `read` gives them."""
+        for one in files.read_json(self.path):
+            yield read(Candidate(*one), max_bytes)
 
 
 def open_folder(

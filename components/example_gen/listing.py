@@ -24,7 +24,7 @@ UNREADABLE = "unreadable"
 CHUNK_BYTES = 1 << 20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """One file: `location` is what to open; `reason` is set if it must not be opened. Unlabelled ones have the class ""."""
 

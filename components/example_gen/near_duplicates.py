@@ -9,6 +9,7 @@ that are already known to be of their group. Every pair is found, unless that wo
 photograph: then those that remain count as one group. So groups may be too large there, but no pair is ever in two.
 """
 
+import hashlib
 import itertools
 from collections.abc import Sequence
 
@@ -38,33 +39,40 @@ KEPT_PAIRS = 1_000_000  # pairs found that are remembered before they are joined
 COMPARED = 20_000
 
 
-def group(descriptors: Sequence[bytes], distance: float = pipeline_config.Data.near_duplicate_distance) -> np.ndarray:
+# RGB of 16 x 16 pixels, 768 bytes each, as `photograph.prepare` makes them; or uint8 [n, 768], which may be mapped from a file.
+Thumbnails = Sequence[bytes] | np.ndarray
+
+
+def group(thumbnails: Thumbnails, distance: float = pipeline_config.Data.near_duplicate_distance) -> np.ndarray:
     """Group number of each photograph, int [n]; photographs of one group show the same picture.
 
     Args:
-      descriptors: thumbnails, RGB of 16 x 16 pixels, 768 bytes each, as `photograph.prepare` makes them.
       distance: share of the contrast, as `data.near_duplicate_distance`.
 
     Same-picture is made transitive: a chain of near-identical photographs is one group. Photographs without any contrast
     (one plain colour) are the same only if their thumbnails are identical.
     """
-    if not descriptors:
+    if not len(thumbnails):
         return np.zeros(0, int)
+    every = _array(thumbnails)
     number_of: dict[bytes, int] = {}
-    member_of = np.array([number_of.setdefault(descriptor, len(number_of)) for descriptor in descriptors])
-    return _connected(_thumbnails(list(number_of)), distance)[member_of]
+    member_of = np.array([number_of.setdefault(hashlib.sha256(one).digest(), len(number_of)) for one in every])
+    if len(number_of) < len(every):
+        every = every[np.unique(member_of, return_index=True)[1]]
+    del number_of
+    return _connected(every, distance)[member_of]
 
 
 def close_to(
-    descriptors: Sequence[bytes], others: Sequence[bytes], distance: float = pipeline_config.Data.near_duplicate_distance
+    thumbnails: Thumbnails, others: Thumbnails, distance: float = pipeline_config.Data.near_duplicate_distance
 ) -> np.ndarray | None:
     """Which photographs show the same picture as any of the others, directly and not by a chain: bool [n].
 
     None if that would take more than COMPARED comparisons for each of the two lists' photographs.
     """
-    if len(descriptors) * len(others) > COMPARED * (len(descriptors) + len(others)):
+    if len(thumbnails) * len(others) > COMPARED * (len(thumbnails) + len(others)):
         return None
-    ours, theirs = _thumbnails(descriptors), _thumbnails(others)
+    ours, theirs = _array(thumbnails), _array(others)
     reach, their_reach = _squared_reach(ours, distance), _squared_reach(theirs, distance)
     found = np.zeros(len(ours), bool)
     with threadpool_limits(1, "blas"):
@@ -73,14 +81,16 @@ def close_to(
     return found
 
 
-def squared_distances(descriptors: Sequence[bytes], other: bytes) -> np.ndarray:
-    """Squared distance of each thumbnail to another, over all 768 values: int [n]."""
-    return _squared_distances(_thumbnails(descriptors), _thumbnails([other]))[:, 0]
+def squared_distances(thumbnails: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Squared distance of each thumbnail, uint8 [n, 768], to another, uint8 [768], over all values: int [n]."""
+    return np.concatenate([_squared_distances(thumbnails[part], other[None])[:, 0] for part in _slices(len(thumbnails), PIECE)])
 
 
-def _thumbnails(descriptors: Sequence[bytes]) -> np.ndarray:
+def _array(thumbnails: Thumbnails) -> np.ndarray:
     """uint8 [n, 768]"""
-    return np.frombuffer(b"".join(descriptors), np.uint8).reshape(len(descriptors), 3 * DESCRIPTOR_SIDE**2)
+    if isinstance(thumbnails, np.ndarray):
+        return thumbnails
+    return np.frombuffer(b"".join(thumbnails), np.uint8).reshape(len(thumbnails), 3 * DESCRIPTOR_SIDE**2)
 
 
 def _slices(count: int, size: int) -> list[slice]:

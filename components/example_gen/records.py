@@ -1,9 +1,9 @@
 """The Beam pipeline of ExampleGen, one path for every source: read and normalise, divide, write TFRecords and the report.
 
-Image bytes are in no collection of Beam's, which a runner may keep or send: a worker is given the description of a file, reads and
-normalises it, writes the record to a scratch file and passes on another description (path, hash, thumbnail, where the record is:
-about a kilobyte). Descriptions are gathered, divided and sent, shard by shard, to workers that copy the records into the output
-files. So image bytes need constant memory for any amount of data.
+Nothing of a photograph is in a collection of Beam's, which a runner may keep or send: a worker is given the name of a list of files,
+reads and normalises them, writes records and descriptions to scratch files and passes on where these are. One worker reads all
+descriptions, divides them and names, shard by shard, the records that workers then copy into the output files. So image bytes need
+constant memory for any amount of data.
 """
 
 import collections
@@ -11,7 +11,7 @@ import posixpath
 import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import apache_beam as beam
 import numpy as np
@@ -22,10 +22,10 @@ from apache_beam.utils.windowed_value import WindowedValue
 from tfx.dsl.io import fileio
 
 import pipeline_config
-from components.example_gen import division, near_duplicates, photograph, report
+from components.example_gen import descriptions, division, near_duplicates, photograph, report
 from components.example_gen.data_set import DataSet, RecordFile
-from components.example_gen.folder import Folder
-from components.example_gen.listing import Candidate
+from components.example_gen.descriptions import Description, Descriptions, Gathered, Part
+from components.example_gen.folder import Folder, Listed
 from components.example_gen.photograph import Encoded
 from contracts import examples, memory
 from contracts.cores import cores
@@ -40,25 +40,6 @@ AHEAD = 4
 # decoded.
 PIXELS_A_CORE = 24_000_000
 MOST_BYTES_A_PIXEL = 18
-
-
-@dataclass(frozen=True)
-class Description:
-    """One file of the source: quarantined for `reason`, or usable, with its record at `offset` of the scratch file `part`."""
-
-    path: str
-    class_name: str
-    split: str
-    reason: str = ""
-    detail: str = ""
-    content_hash: str = ""
-    width: int = 0
-    height: int = 0
-    thumbnail: bytes = b""
-    profile: str = ""
-    part: str = ""
-    offset: int = 0
-    length: int = 0
 
 
 @dataclass(frozen=True)
@@ -85,25 +66,26 @@ def ingest(
         fileio.makedirs(posixpath.join(examples_uri, f"Split-{split}"))
     try:
         with pipeline as p:
-            divided = (
+            about = {"path": report_path, "source": source.name, "kind": source.kind, "fingerprint": fingerprint,
+                     "classes": source.classes, "split_rule": source.split_rule, "unused": source.unused, "licence": source.licence,
+                     "citation": source.citation}  # fmt: skip
+            (
                 p
-                | "Elements" >> beam.Create(source.elements())
+                | "Elements" >> beam.Create(source.elements(scratch))
                 | "Normalise" >> beam.ParDo(Normalise(scratch, source.classes, max_side, max_pixels, min_side))
                 | "Gather" >> beam.combiners.ToList()
-                | "Divide" >> beam.Map(divide, source.given_splits, eval_fraction, min_eval, near_duplicate_distance, group_by)
-            )
-            divided | "Report" >> beam.Map(
-                report.write, path=report_path, source=source.name, kind=source.kind, fingerprint=fingerprint,
-                classes=source.classes, split_rule=source.split_rule, unused=source.unused, licence=source.licence,
-                citation=source.citation)  # fmt: skip
-            shards = divided | "Plan" >> beam.FlatMap(plan_shards, examples_uri) | beam.Reshuffle()
-            shards | "Write" >> beam.Map(write_shard, scratch)
+                # In one step, between whose parts no runner keeps or sends anything.
+                | "Divide" >> beam.FlatMap(
+                    divide_all, source.given_splits, eval_fraction, min_eval, near_duplicate_distance, group_by, about, examples_uri)
+                | beam.Reshuffle()
+                | "Write" >> beam.Map(write_shard, scratch)
+            )  # fmt: skip
     finally:
         fileio.rmtree(scratch)
 
 
 class Normalise(beam.DoFn):
-    """Reads what elements of a source describe, and describes each image; records go to scratch files, one for each bundle of work.
+    """Reads what elements of a source describe, and writes record and description of each image to scratch files: a part for each bundle.
 
     Files are decoded by as many threads as there are cores (Pillow and TensorFlow let others run meanwhile), and leave in the
     order in which they came, so that threads change nothing but the time.
@@ -128,24 +110,22 @@ class Normalise(beam.DoFn):
     def start_bundle(self):
         self.waiting = collections.deque()  # the pixels and the work of a thread, for each file
         self.pixels = 0
-        self.part = posixpath.join(self.scratch, uuid.uuid4().hex)
-        self.file = None
-        self.offset = 0
+        self.part = None
 
-    def process(self, element: Candidate | RecordFile) -> Iterator[Description]:
+    def process(self, element: Listed | RecordFile) -> None:
         for encoded in element.images(photograph.max_file_bytes(self.max_pixels)):
             # Bytes count as the fewest pixels they may be of: what is no image is held too.
             pixels = max(photograph.pixels(encoded.data), len(encoded.data) // 4)
             while self.waiting and (len(self.waiting) >= AHEAD * self.workers or self.pixels + pixels > self.most_pixels):
-                yield self._next()
+                self._write_next()
             self.waiting.append((pixels, self.threads.submit(self._prepare, encoded)))
             self.pixels += pixels
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         while self.waiting:
-            yield WindowedValue(self._next(), MIN_TIMESTAMP, (GlobalWindow(),))
-        if self.file is not None:
-            self.file.close()
+            self._write_next()
+        if self.part is not None:
+            yield WindowedValue(self.part.close(), MIN_TIMESTAMP, (GlobalWindow(),))
 
     def _prepare(self, encoded: Encoded) -> tuple[Description, bytes]:
         """What a file is, and its record, b"" if it cannot be used; on a thread."""
@@ -154,18 +134,13 @@ class Normalise(beam.DoFn):
             return description, b""
         return description, _record(jpeg, self.labels[encoded.class_name], encoded, description.content_hash)
 
-    def _next(self) -> Description:
-        """The description of the file that has waited longest, whose record is written."""
+    def _write_next(self) -> None:
+        """Writes what the file is that has waited longest, and its record."""
         pixels, work = self.waiting.popleft()
         self.pixels -= pixels
         description, record = work.result()
-        if description.reason:
-            return description
-        if self.file is None:
-            self.file = fileio.open(self.part, "wb")
-        self.file.write(record)
-        offset, self.offset = self.offset, self.offset + len(record)
-        return replace(description, part=self.part, offset=offset, length=len(record))
+        self.part = self.part or descriptions.Writer(posixpath.join(self.scratch, uuid.uuid4().hex))
+        self.part.add(description, record)
 
 
 def describe(encoded: Encoded, max_side: int, max_pixels: int, min_side: int) -> tuple[Description, bytes]:
@@ -181,63 +156,69 @@ def describe(encoded: Encoded, max_side: int, max_pixels: int, min_side: int) ->
         height=prepared.height, thumbnail=prepared.descriptor, profile=prepared.profile), prepared.jpeg  # fmt: skip
 
 
-def divide(
-    descriptions: list[Description], given_splits: bool, eval_fraction: float, min_eval: int,
-    distance: float = pipeline_config.Data.near_duplicate_distance, group_by: str = "",
-) -> report.Divided:  # fmt: skip
-    """Decides each usable photograph's split; see `division`.
+def divide_all(
+    parts: list[Part], given_splits: bool, eval_fraction: float, min_eval: int, distance: float, group_by: str, about: dict,
+    examples_uri: str,
+) -> Iterator[Shard]:  # fmt: skip
+    """Divides what is described in all parts, writes the report, and yields the files to write.
 
     Args:
       distance, group_by: as `data.near_duplicate_distance` and `data.group_by`.
+      about: arguments of `report.write`.
     """
-    usable = sorted((d for d in descriptions if not d.reason), key=lambda d: (d.content_hash, d.path))
-    quarantined = sorted((d for d in descriptions if d.reason), key=lambda d: d.path)
-    hashes = [d.content_hash for d in usable]
+    divided = divide(descriptions.gather(parts), given_splits, eval_fraction, min_eval, distance, group_by)
+    report.write(divided, **about)
+    return plan_shards(divided, examples_uri)
+
+
+def divide(
+    gathered: Gathered, given_splits: bool, eval_fraction: float, min_eval: int,
+    distance: float = pipeline_config.Data.near_duplicate_distance, group_by: str = "",
+) -> report.Divided:  # fmt: skip
+    """Decides each usable photograph's split; see `division`."""
+    usable = gathered.usable
+    hashes, classes, splits = usable.columns["content_hash"], usable.column("class_name"), usable.column("split")
     if group_by:
-        pictures, groups = _numbered(hashes), division.by_path([d.path for d in usable], hashes, group_by)
+        pictures, groups = _numbered(hashes), division.by_path(usable.paths, hashes, group_by)
     else:
-        pictures = groups = near_duplicates.group([d.thumbnail for d in usable], distance) if distance else _numbered(hashes)
+        pictures = groups = near_duplicates.group(usable.thumbnails, distance) if distance else _numbered(hashes)
     by_likeness = distance > 0 and not group_by
-    splits = [d.split for d in usable]
     if not given_splits:
-        labelled = [index for index, d in enumerate(usable) if d.split != examples.UNLABELLED]
-        divided = division.divide([usable[index].class_name for index in labelled],
-                                  [usable[index].content_hash for index in labelled], groups[labelled], eval_fraction, min_eval)  # fmt: skip
+        labelled = np.array([index for index, split in enumerate(splits) if split != examples.UNLABELLED], int)
+        divided = division.divide([classes[index] for index in labelled], hashes[labelled], groups[labelled], eval_fraction, min_eval)
         for index, split in zip(labelled, divided, strict=True):
             splits[index] = split
-    classes = [d.class_name for d in usable]
     chained = division.chains(classes, groups)
 
-    def thumbnails(chosen: Sequence[int]) -> list[bytes]:
-        return [usable[i].thumbnail for i in chosen]
-
     def order(ours: Sequence[int]) -> np.ndarray:
-        return np.argsort(near_duplicates.squared_distances(thumbnails(ours), usable[ours[0]].thumbnail), kind="stable")
+        return np.argsort(near_duplicates.squared_distances(usable.thumbnails[ours], usable.thumbnails[ours[0]]), kind="stable")
 
     def close(ours: Sequence[int], others: Sequence[int]) -> np.ndarray | None:
-        return near_duplicates.close_to(thumbnails(ours), thumbnails(others), distance)
+        return near_duplicates.close_to(usable.thumbnails[ours], usable.thumbnails[others], distance)
 
     if by_likeness and not given_splits:
         splits = division.cut(splits, classes, hashes, groups, eval_fraction, min_eval, order, close)
     splits = division.keep_given(splits, groups, chained, close if by_likeness else None)
-    return report.Divided(usable, splits, pictures.tolist(), quarantined, report.large_groups(usable, groups, chained), group_by)
+    large = report.large_groups(usable, groups, chained)
+    return report.Divided(usable, splits, pictures, gathered.quarantined, large, group_by)
 
 
-def _numbered(hashes: list[str]) -> np.ndarray:
+def _numbered(hashes: np.ndarray) -> np.ndarray:
     """The number of each content, int [n]."""
-    number_of: dict[str, int] = {}
-    return np.array([number_of.setdefault(content, len(number_of)) for content in hashes], int)
+    return np.unique(hashes, return_inverse=True)[1]
 
 
 def plan_shards(divided: report.Divided, examples_uri: str) -> Iterator[Shard]:
     """The output files of each split, with records in the order of their content hashes."""
+    usable, sides = divided.usable, np.array(divided.splits)
     for split in examples.SPLITS:
-        chosen = [d for d, side in zip(divided.usable, divided.splits, strict=True) if side == split]
-        shards = max(1, -(-len(chosen) // SHARD_EXAMPLES), -(-sum(d.length for d in chosen) // SHARD_BYTES))
+        chosen = np.flatnonzero(sides == split)
+        shards = max(1, -(-len(chosen) // SHARD_EXAMPLES), -(-int(usable.columns["length"][chosen].sum()) // SHARD_BYTES))
         for shard in range(shards):
-            part = chosen[len(chosen) * shard // shards : len(chosen) * (shard + 1) // shards]
+            part = usable.columns[chosen[len(chosen) * shard // shards : len(chosen) * (shard + 1) // shards]]
             path = posixpath.join(examples_uri, f"Split-{split}", f"data_tfrecord-{shard:05d}-of-{shards:05d}.gz")
-            yield Shard(path, tuple((d.part, d.offset, d.length) for d in part))
+            places = (part[name].tolist() for name in ("part", "offset", "length"))
+            yield Shard(path, tuple((usable.texts[number], offset, length) for number, offset, length in zip(*places, strict=True)))
 
 
 def write_shard(shard: Shard, scratch: str) -> None:

@@ -4,7 +4,6 @@
 the thumbnails that ingest makes anyway: a change between two data sets shows here before it shows in an accuracy.
 """
 
-import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from components.example_gen import colour
+from components.example_gen.descriptions import Description, Descriptions
 from components.example_gen.division import LEFT_OUT
 from components.example_gen.photograph import DESCRIPTOR_SIDE
 from contracts import examples, files
@@ -30,11 +30,12 @@ COPIES = 10  # of one picture in a group; more are a chain
 SAMPLES = 3  # files named of a large group
 
 
-def appearance(descriptors: Sequence[bytes]) -> dict:
+def appearance(every: np.ndarray, chosen: np.ndarray) -> dict:
     """Histograms of photographs' appearance, ready for JSON.
 
     Args:
-      descriptors: thumbnails, RGB of 16 x 16 pixels, 768 bytes each, as `photograph.prepare` makes them.
+      every: thumbnails, RGB of 16 x 16 pixels, uint8 [n, 768], as `photograph.prepare` makes them.
+      chosen: which of them, int [count].
 
     Returns:
       By measure, photographs in each of BINS equal steps of [0, 1]: `brightness`, the mean luma; `contrast`, twice the standard
@@ -43,14 +44,13 @@ def appearance(descriptors: Sequence[bytes]) -> dict:
     """
     counts = {measure: np.zeros(BINS, int) for measure in MEASURES}
     colour = np.zeros(3)
-    for start in range(0, len(descriptors), CHUNK):
-        part = descriptors[start : start + CHUNK]
-        thumbnails = np.frombuffer(b"".join(part), np.uint8).reshape(len(part), DESCRIPTOR_SIDE**2, 3).astype(np.float32) / 255
+    for start in range(0, len(chosen), CHUNK):
+        thumbnails = every[chosen[start : start + CHUNK]].reshape(-1, DESCRIPTOR_SIDE**2, 3).astype(np.float32) / 255
         for measure, values in _measure(thumbnails).items():
             counts[measure] += np.histogram(np.clip(values, 0, 1), BINS, (0, 1))[0]
         colour += thumbnails.mean(axis=1, dtype=np.float64).sum(axis=0)
     histograms = {measure: found.tolist() for measure, found in counts.items()}
-    return histograms | {"mean_colour": (colour / len(descriptors)).tolist() if descriptors else None}
+    return histograms | {"mean_colour": (colour / len(chosen)).tolist() if len(chosen) else None}
 
 
 def _measure(thumbnails: np.ndarray) -> dict[str, np.ndarray]:
@@ -66,15 +66,15 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class Divided:
-    """Descriptions (`records.Description`) of all files: the usable ones with split and near-duplicate group, and the rest.
+    """Descriptions of all files: the usable ones with split and near-duplicate group, int [n], and the rest.
 
     `large` is as in `large_groups`, by near-duplicates or, where it is not empty, by `group_by` of the settings.
     """
 
-    usable: Sequence[Any]
+    usable: Descriptions
     splits: Sequence[str]
-    groups: Sequence[int]
-    quarantined: Sequence[Any]
+    groups: np.ndarray
+    quarantined: Sequence[Description]
     large: Sequence[dict] = ()
     group_by: str = ""
 
@@ -99,23 +99,21 @@ def build(
       (or of the unlabelled) because they show one of eval, the paths of those as `files`, and `in_two_classes`: see `in_two_classes`;
       `large`: see `large_groups`, and `group_by`: the setting by which these are groups, "" if it is by likeness.
     """
-    sizes = Counter(divided.groups)
-    left_out = sorted(d.path for d, split in zip(divided.usable, divided.splits, strict=True) if split == LEFT_OUT)
-    total = len(divided.usable) + len(divided.quarantined)
-    by_class = {split: dict.fromkeys(classes, 0) for split in examples.LABELLED_SPLITS}
-    for description, split in zip(divided.usable, divided.splits, strict=True):
-        if split in by_class:
-            by_class[split][description.class_name] += 1
-    thumbnails: dict[str, list[bytes]] = {split: [] for split in (*examples.SPLITS, LEFT_OUT)}
-    for description, split in zip(divided.usable, divided.splits, strict=True):
-        thumbnails[split].append(description.thumbnail)
+    usable, sides = divided.usable, np.array(divided.splits)
+    sizes = np.unique(divided.groups, return_counts=True)[1]
+    left_out = sorted(usable.paths[index] for index in np.flatnonzero(sides == LEFT_OUT))
+    total = len(usable) + len(divided.quarantined)
+    counts = Counter(zip(divided.splits, usable.column("class_name"), strict=True))
+    by_class = {split: {name: counts[split, name] for name in classes} for split in examples.LABELLED_SPLITS}
+    chosen = {split: np.flatnonzero(sides == split) for split in examples.SPLITS}
+    profiles = Counter(usable.column("profile"))
     return {
         "schema_version": SCHEMA_VERSION,
         "source": source,
         "kind": kind,
         "fingerprint": fingerprint,
         "classes": list(classes),
-        "images": len(divided.usable),
+        "images": len(usable),
         "quarantined": {
             "total": len(divided.quarantined),
             "by_reason": dict(sorted(Counter(d.reason for d in divided.quarantined).items())),
@@ -123,16 +121,16 @@ def build(
         },
         "bad_fraction": len(divided.quarantined) / total if total else 0.0,
         "splits": {split: {"images": sum(counts.values()), "by_class": counts} for split, counts in by_class.items()}
-        | {examples.UNLABELLED: {"images": len(thumbnails[examples.UNLABELLED])}},
-        "sizes": {side: _spread([getattr(d, side) for d in divided.usable]) for side in ("width", "height")},
+        | {examples.UNLABELLED: {"images": len(chosen[examples.UNLABELLED])}},
+        "sizes": {side: _spread(usable.columns[side]) for side in ("width", "height")},
         "licence": {"text": licence, "citation": citation},
-        "appearance": {split: appearance(thumbnails[split]) for split in examples.SPLITS},
-        "profiles": {fate: sum(d.profile == fate for d in divided.usable) for fate in (colour.CONVERTED, colour.IGNORED)},
+        "appearance": {split: appearance(usable.thumbnails, chosen[split]) for split in examples.SPLITS},
+        "profiles": {fate: profiles[fate] for fate in (colour.CONVERTED, colour.IGNORED)},
         "split_rule": split_rule,
         "unused": list(unused),
         "near_duplicates": {
-            "groups": sum(size > 1 for size in sizes.values()),
-            "images": sum(size for size in sizes.values() if size > 1),
+            "groups": int((sizes > 1).sum()),
+            "images": int(sizes[sizes > 1].sum()),
             "left_out_of_train": len(left_out),
             "files": left_out,
             "in_two_classes": in_two_classes(divided),
@@ -148,34 +146,39 @@ def in_two_classes(divided: Divided) -> list[list[dict]]:
     The same picture is what `near_duplicates.group` takes for it, but no chain of more than COPIES that holds most of a class: what
     a fixed camera sees differs in little, and that may be what the classes are about.
     """
-    chained = {one["group"] for one in divided.large if one["images"] > COPIES} if not divided.group_by else ()
-    members: dict[int, list[Any]] = {}
-    for description, group in zip(divided.usable, divided.groups, strict=True):
-        if description.class_name and group not in chained:
-            members.setdefault(group, []).append(description)
-    return sorted((
-        sorted(({"path": d.path, "class": d.class_name} for d in found), key=lambda one: one["path"])
-        for found in members.values() if len({d.class_name for d in found}) > 1
-    ), key=lambda picture: picture[0]["path"])  # fmt: skip
+    usable, names = divided.usable, divided.usable.column("class_name")
+    chained = [one["group"] for one in divided.large if one["images"] > COPIES] if not divided.group_by else []
+    labelled = np.flatnonzero(np.array([bool(name) for name in names], bool) & ~np.isin(divided.groups, chained))
+    groups, numbers = divided.groups[labelled], usable.columns["class_name"][labelled]
+    of_class = np.unique(groups * max(1, len(usable.texts)) + numbers) // max(1, len(usable.texts))  # a group for each of its classes
+    several = np.isin(groups, of_class[1:][of_class[1:] == of_class[:-1]])
+    members: dict[int, list[dict]] = {}
+    for index, group in zip(labelled[several].tolist(), groups[several].tolist(), strict=True):
+        members.setdefault(group, []).append({"path": usable.paths[index], "class": names[index]})
+    return sorted((sorted(found, key=lambda one: one["path"]) for found in members.values()), key=lambda picture: picture[0]["path"])
 
 
-def large_groups(usable: Sequence[Any], groups: np.ndarray, chained: Mapping[int, Sequence[str]]) -> list[dict]:
+def large_groups(usable: Descriptions, groups: np.ndarray, chained: Mapping[int, Sequence[str]]) -> list[dict]:
     """What holds most of a class: for each of `division.chains` and its classes, the largest first, `class` ("" for the unlabelled),
     `images` of it in the group, `of` all of it, the number of the `group`, and the paths of the first SAMPLES as `files`.
     """
-    sizes = Counter(d.class_name for d in usable)
+    names = usable.column("class_name")
+    sizes = Counter(names)
     members: dict[tuple[int, str], list[str]] = {(group, name): [] for group, names in chained.items() for name in names}
-    for description, group in zip(usable, groups.tolist(), strict=True):
-        if (group, description.class_name) in members:
-            members[group, description.class_name].append(description.path)
+    for index in np.flatnonzero(np.isin(groups, list(chained))).tolist():
+        if (found := members.get((int(groups[index]), names[index]))) is not None:
+            found.append(usable.paths[index])
     return sorted((
         {"class": name, "images": len(paths), "of": sizes[name], "group": group, "files": sorted(paths)[:SAMPLES]}
         for (group, name), paths in members.items()
     ), key=lambda one: (-one["images"], one["class"]))  # fmt: skip
 
 
-def _spread(values: Sequence[int]) -> dict:
-    return {"min": min(values), "median": statistics.median_low(values), "max": max(values)} if values else {}
+def _spread(values: np.ndarray) -> dict:
+    if not len(values):
+        return {}
+    in_order = np.sort(values)
+    return {"min": int(in_order[0]), "median": int(in_order[(len(values) - 1) // 2]), "max": int(in_order[-1])}
 
 
 def write(divided: Divided, path: str, **about: Any) -> None:

@@ -125,9 +125,9 @@ class Extended:
         """Both sources' images, one after the other."""
         return itertools.chain.from_iterable(part.encoded(enough, max_bytes) for part in self.parts)
 
-    def elements(self) -> Sequence[listing.Candidate | data_set.RecordFile]:
-        """What both are read by."""
-        return [element for part in self.parts for element in part.elements()]
+    def elements(self, scratch: str) -> Sequence[folder.Listed | data_set.RecordFile]:
+        """What both are read by; lists of files are written below `scratch`."""
+        return [element for part in self.parts for element in part.elements(scratch)]
 
 
 def every_image(

@@ -1,14 +1,15 @@
 """Promises of the division where photographs are alike: no pair on both sides, no class swallowed, a refusal that says why."""
 
 import hashlib
+import tempfile
 
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
 from components.data_gate import refusals
-from components.example_gen import division, records, report
-from components.example_gen.records import Description
+from components.example_gen import descriptions, division, records, report
+from components.example_gen.descriptions import Description
 
 ABOUT = {"source": "x", "kind": "folder", "fingerprint": "", "split_rule": "by content", "unused": (), "licence": "", "citation": ""}
 
@@ -27,11 +28,16 @@ def still(random, count):
 
 
 def described(pictures, classes, splits=None, folder="s"):
-    return [
+    every = [
         Description(f"{name}/{folder}{index // 25}/{index}.jpg", name, split, content_hash=hashlib.sha256(picture.tobytes()).hexdigest(),
                     width=16, height=16, thumbnail=picture.tobytes())
         for index, (picture, name, split) in enumerate(zip(pictures, classes, splits or [""] * len(pictures), strict=True))
     ]  # fmt: skip
+    with tempfile.TemporaryDirectory() as scratch:
+        writer = descriptions.Writer(f"{scratch}/part")
+        for one in every:
+            writer.add(one, b"")
+        return descriptions.gather([writer.close()])
 
 
 def sides_and_pairs(divided, distance=0.22):

@@ -58,7 +58,7 @@ def opened(name, directory, eval_fraction=0.15):
 
 def read_all(source):
     """Every image, by elements that were sent to another process before they were read."""
-    return [one for element in source.elements() for one in pickle.loads(pickle.dumps(element)).images(10_000)]
+    return [one for element in source.elements("") for one in pickle.loads(pickle.dumps(element)).images(10_000)]
 
 
 def test_image_bytes_pass_through_undecoded(stored):

@@ -183,8 +183,8 @@ def test_synthetic_flowers_take_the_same_path(tmp_path):
         assert list(tf.data.TFRecordDataset(files, "GZIP").as_numpy_iterator()) == [record for _, record in one_by_one]
 
 
-def test_no_collection_of_beam_s_has_image_bytes(flowers, tmp_path, monkeypatch, photograph_bytes):
-    """Not even of two sources, or of a data set: what a runner may keep or send are descriptions."""
+def test_no_collection_of_beam_s_has_anything_of_a_photograph(flowers, tmp_path, monkeypatch, photograph_bytes):
+    """Neither image nor thumbnail nor path, not even of two sources: what a runner may keep or send says where they are."""
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "large.jpg").write_bytes(photograph_bytes(900, size=(480, 400), quality=100))
     assert (tmp_path / "more" / "large.jpg").stat().st_size > 45_000
@@ -197,11 +197,14 @@ def test_no_collection_of_beam_s_has_image_bytes(flowers, tmp_path, monkeypatch,
     monkeypatch.setattr(execution.ListBuffer, "append", kept)
     data = pipeline_config.Data(source=str(flowers), unlabelled=str(tmp_path / "more"))
     both = source_of.open_source(data, "")
-    sizes = [len(pickle.dumps(element)) for element in both.elements()]
-    assert len(sizes) == 21 and max(sizes) < 500
+    (tmp_path / "lists").mkdir()
+    sent = [pickle.dumps(element) for element in both.elements(str(tmp_path / "lists"))]
+    assert len(sent) == 21 and max(map(len, sent)) < 300
+    assert [one.path for element in sent for one in pickle.loads(element).images(100_000)] == [
+        one.path for part in both.parts for one in part.candidates]  # fmt: skip
     report = ingest(both, tmp_path / "out", max_side=512, max_pixels=200_000)
     assert report["splits"]["unlabelled"] == {"images": 1}
-    assert 0 < max(shuffled) < 40_000  # 21 descriptions with their thumbnails together
+    assert 0 < sum(shuffled) < 21 * 400  # less than the thumbnails of half of them
 
 
 def test_source_and_output_may_be_remote(flowers):
