@@ -7,7 +7,8 @@ computed features, for the candidate and for the random-init baseline: probe and
 calibration. With --probe it fits one probe alone. Features are random, around a centre for each class, as many as those of the
 preset cpu; the baseline's centres are nearer to each other.
 
-    seconds    on as many cores as the process may use (first line)
+    seconds    on the clock, on as many cores as the process may use (first line)
+    CPU        seconds of all these cores together, which depend less on other work of the machine
     peak       the process's highest resident memory, without libraries (before the first feature)
     anonymous  of it what is no file: pages of files are given back when memory is short
 """
@@ -43,7 +44,7 @@ def main() -> None:
 
     what = "one probe" if arguments.probe else "linear evaluation"
     print(f"{what}, {arguments.features} features {' '.join(arguments.overrides)}, {cores()} cores")
-    print(f"{'photographs':>12}{'classes':>9}{'seconds':>9}{'peak MB':>9}{'anonymous MB':>14}{'top-1':>8}{'C':>8}")
+    print(f"{'photographs':>12}{'classes':>9}{'seconds':>9}{'CPU':>9}{'peak MB':>9}{'anonymous MB':>14}{'top-1':>8}{'C':>8}")
     for one in arguments.rows:
         options = [f"--row={one}", f"--features={arguments.features}", *(f"--set={one}" for one in arguments.overrides),
                    *(["--probe"] if arguments.probe else [])]  # fmt: skip
@@ -75,16 +76,16 @@ def row(arguments: argparse.Namespace) -> str:
         return Features(*splits)
 
     candidate, baseline = drawn(CANDIDATE, 0), drawn(BASELINE, 1)
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     if arguments.probe:
         fitted = fit_probe(candidate.train, candidate.train_labels, regularisation=settings.regularisation, folds=settings.folds,
                            seed=settings.seed)  # fmt: skip
     else:
         fitted, _, _ = evaluate(candidate, baseline, settings)
-    seconds = time.perf_counter() - start
+    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     peak, anonymous = status("VmHWM") - before["VmRSS"], memory.end() - before["RssAnon"]
     top1 = fitted.accuracy(candidate.eval, candidate.eval_labels)
-    return f"{seconds:9.1f}{peak:9,.0f}{anonymous:14,.0f}{top1:8.1%}{fitted.regularisation:8g}"
+    return f"{seconds:9.1f}{cpu:9.1f}{peak:9,.0f}{anonymous:14,.0f}{top1:8.1%}{fitted.regularisation:8g}"
 
 
 def in_rows(random, centres, labels):

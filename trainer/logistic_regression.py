@@ -27,6 +27,11 @@ CURVATURE = 0.1
 DOUBLE = 1 << 24
 # Sums that are made at the same time, and so the most cores that are used; each of them takes memory like the weights.
 SUMS = 16
+# L-BFGS keeps 2 numbers for each of its corrections and 5 more of every weight (scipy's lbfgsb). It has 10 corrections, scipy's default,
+# and down to 3, the fewest with which Nocedal and Wright ("Numerical Optimization", 7.2) find it satisfactory, where these would be more
+# than so many numbers, 400 MB; then fewer sums are made at the same time, too.
+CORRECTIONS = (3, 10)
+MOST_KEPT = 50_000_000
 
 
 class Fits(NamedTuple):
@@ -64,6 +69,7 @@ def fit_path(
     with ThreadPoolExecutor(cores()) as threads:
         components, variances, basis = _principal_components(features, mean, scale, threads)
         rank, dtype = components.shape[1], components.dtype
+        corrections, sums = kept(rank * subsets * classes)
         member = members.T.astype(dtype)
         every = blocks(count, max(rank, subsets * classes))
 
@@ -89,7 +95,7 @@ def fit_path(
                 error /= count
                 return [loss, block.T @ error.reshape(len(block), -1), error.sum(axis=0, dtype=np.float64)]
 
-            loss, products, error = _summed(of_block, every, threads)
+            loss, products, error = _summed(of_block, every, threads, sums)
             gradient = (products + weights / (c * count)) * scale
             loss = loss / count + (weights**2).sum() / (2 * c * count)
             return loss, np.concatenate([gradient.ravel(), error.ravel()])
@@ -101,7 +107,8 @@ def fit_path(
             scale_of = 1 / np.sqrt(CURVATURE * variances + 1 / (c * count))[:, None]
             found = scipy.optimize.minimize(
                 mean_loss, np.concatenate([(weights / scale_of).ravel(), bias.ravel()]), args=(c, scale_of), jac=True,
-                method="L-BFGS-B", options={"gtol": TOLERANCE, "ftol": 0, "maxiter": MAX_ITERATIONS, "maxfun": 2 * MAX_ITERATIONS})  # fmt: skip
+                method="L-BFGS-B", options={"gtol": TOLERANCE, "ftol": 0, "maxiter": MAX_ITERATIONS, "maxfun": 2 * MAX_ITERATIONS,
+                                            "maxcor": corrections})  # fmt: skip
             if not found.success and np.abs(found.jac).max() > TOLERANCE:
                 raise RuntimeError(
                     f"the probe did not converge in {found.nit} iterations at C = {c:g} ({found.message}); drop the largest of "
@@ -111,13 +118,19 @@ def fit_path(
             yield Fits(c, (basis @ weights).reshape(-1, subsets, classes).transpose(1, 0, 2), bias)
 
 
-def _summed(function: Callable[[slice], list], every: list[slice], threads: ThreadPoolExecutor) -> list:
+def kept(weights: int) -> tuple[int, int]:
+    """Corrections of the optimiser, and sums at the same time, for as many weights."""
+    least, most = CORRECTIONS
+    return max(least, min(most, (MOST_KEPT // weights - 5) // 2)), max(1, min(SUMS, MOST_KEPT // weights))
+
+
+def _summed(function: Callable[[slice], list], every: list[slice], threads: ThreadPoolExecutor, sums: int = SUMS) -> list:
     """The sums of the numbers and arrays that `function` returns for each block."""
 
     def of_some(some: list[slice]) -> list:
         return _added(map(function, some))
 
-    share = -(-len(every) // SUMS)
+    share = -(-len(every) // sums)
     groups = [every[first : first + share] for first in range(0, len(every), share)]
     return _added(threads.map(of_some, groups) if len(groups) > 1 else map(of_some, groups))
 

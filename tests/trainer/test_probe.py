@@ -162,6 +162,26 @@ def test_neither_blocks_nor_threads_nor_single_precision_change_a_fit(block, dou
         np.testing.assert_allclose(one.weights, expected.weights, atol=tolerance * np.abs(expected.weights).max())
 
 
+def test_very_many_weights_are_fitted_with_less_memory_to_the_same_minimum(monkeypatch):
+    features, labels = many()
+    members = np.ones((1, len(labels)), bool)
+    monkeypatch.setattr(logistic_regression, "TOLERANCE", 1e-7)
+    monkeypatch.setattr(blocks, "BLOCK", 1 << 9)
+    (expected,) = fit_path(features.astype(float), labels, members, (0.1,))
+    asked, minimize = [], scipy.optimize.minimize
+    monkeypatch.setattr(logistic_regression, "MOST_KEPT", 16 * 12 * 11)  # 2 x 3 + 5 numbers of each weight
+    monkeypatch.setattr(scipy.optimize, "minimize", lambda *given, **named: asked.append(named["options"]["maxcor"]) or minimize(*given, **named))
+    (fitted,) = fit_path(features.astype(float), labels, members, (0.1,))
+    assert asked == [3]
+    np.testing.assert_allclose(fitted.weights, expected.weights, atol=1e-5 * np.abs(expected.weights).max())
+
+
+@pytest.mark.parametrize(("weights", "corrections", "sums"), [
+    (2_000_000, 10, 16), (2_100_000, 9, 16), (5_000_000, 3, 10), (100_000_000, 3, 1)])  # fmt: skip
+def test_the_memory_of_a_fit_is_bounded_by_its_weights(weights, corrections, sums):
+    assert logistic_regression.kept(weights) == (corrections, sums)
+
+
 def test_where_logits_would_be_too_many_one_division_chooses_and_all_photographs_are_fitted(monkeypatch):
     features, labels = many()
     expected = fit_probe(features, labels, regularisation=(0.001, 0.1), folds=5, seed=0)
