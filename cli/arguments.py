@@ -191,6 +191,15 @@ def add_target(parser: argparse.ArgumentParser, required: bool = True) -> None:
     parser.add_argument("--image", required=required, metavar="I", help="container image of every task, with tag or digest")
     parser.add_argument("--beam-runner", default="task", metavar="RUNNER",
                         help="task (Beam on the task's own machine) or dataflow (default: %(default)s)")  # fmt: skip
+    add_engine(parser, "what --beam-runner says")
+
+
+def add_engine(parser: argparse.ArgumentParser, default: str) -> None:
+    """Adds --beam-endpoint and --beam-workers; `default` says what runs Beam without them."""
+    parser.add_argument("--beam-endpoint", default="", metavar="HOST:PORT", help="let the job server there (of Flink, Spark, or Beam's "
+                        f"own) run what uses Beam: ingest, statistics, evaluation; default: {default}")  # fmt: skip
+    parser.add_argument("--beam-workers", default="", metavar="HOST:PORT", help="where the engine of --beam-endpoint finds a pool of "
+                        "Beam's workers (docs/scale.md); default: workers are threads of `flowers run`")  # fmt: skip
 
 
 def add_place(parser: argparse.ArgumentParser, required: bool = True) -> None:
@@ -201,7 +210,7 @@ def add_place(parser: argparse.ArgumentParser, required: bool = True) -> None:
 
 def target_options(parsed: argparse.Namespace) -> dict:
     """What `add_target` added, as arguments of vertex.target.Target."""
-    return {name: getattr(parsed, name) for name in ("project", "region", "bucket", "image", "beam_runner")}
+    return {name: getattr(parsed, name) for name in ("project", "region", "bucket", "image", "beam_runner", "beam_endpoint", "beam_workers")}
 
 
 # Completers: argcomplete calls them with what was typed so far and the arguments before it. What cannot be read offers nothing.

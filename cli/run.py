@@ -27,8 +27,7 @@ def add(verbs) -> None:
     arguments.add_unverified(run)
     run.add_argument("--schedule", metavar="NAME", help="the schedule that starts the run, which run.json then names; without a "
                      "champion yet, its run with --warm-start champion starts from random weights")  # fmt: skip
-    run.add_argument("--beam-endpoint", default="", metavar="HOST:PORT", help="let the job server there (of Flink, Spark, or Beam's own) "
-                     "run what uses Beam: ingest, statistics, evaluation; default: this process")  # fmt: skip
+    arguments.add_engine(run, "this process")
     run.add_argument("--require-push", action="store_true", help="exit with 4 if the backbone is not in the registry afterwards")
     amount = run.add_mutually_exclusive_group()
     amount.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors; DIR/latest/run.json has the result")
@@ -45,6 +44,7 @@ def _run(parsed: argparse.Namespace) -> ExitStatus:
         full_check=parsed.full_check,
         unverified=parsed.unverified,
         beam_endpoint=parsed.beam_endpoint,
+        beam_workers=parsed.beam_workers,
     )
     whole_run.require(config, layout, options)
     output = Output.QUIET if parsed.quiet else Output.VERBOSE if parsed.verbose else Output.NORMAL

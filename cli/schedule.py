@@ -86,6 +86,9 @@ def _create(parsed: argparse.Namespace) -> ExitStatus:
         start = [*allowed, *([] if parsed.warm_start is None else ["--warm-start", parsed.warm_start])]
         start += ["--from-scratch-every", str(parsed.from_scratch_every)] if parsed.from_scratch_every else []
         start += ["--full-check"] if parsed.full_check else []
+        preconditions.require_engine(parsed.beam_endpoint, parsed.beam_workers)
+        for option, address in (("--beam-endpoint", parsed.beam_endpoint), ("--beam-workers", parsed.beam_workers)):
+            start += [option, address] if address else []
         return create_local(parsed.name, parsed.cron, config, parsed.overrides, parsed.root, start)
     require(not parsed.full_check, "--full-check", "left out, unless the schedule is --local, as on Vertex AI all are read",
             parsed.full_check)  # fmt: skip

@@ -88,8 +88,15 @@ def compile_pipeline(config: Config, target_options: dict, output: str, start: d
     print(f"{output}: preset {config.preset}, data {config.data.source}, for {target.project} in {target.region}")
     print(f"  Pretrain     {machine(config.vertex.pretrain)}{where_it_starts(start)}")
     print(f"  LinearEval   {machine(config.vertex.linear_eval)}")
-    print(f"  Beam tasks   {'Dataflow' if target.beam_runner == DATAFLOW else 'on their own machines'}")
+    print(f"  Beam tasks   {where_beam_runs(target)}")
     return ExitStatus.FINISHED
+
+
+def where_beam_runs(target: Target) -> str:
+    """Half a sentence about what runs the tasks that use Beam."""
+    if target.beam_endpoint:
+        return f"by the job server at {target.beam_endpoint}, with the workers of {target.beam_workers}"
+    return "Dataflow" if target.beam_runner == DATAFLOW else "on their own machines"
 
 
 def as_text(job: dict) -> str:

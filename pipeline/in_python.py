@@ -96,6 +96,7 @@ def run(
     full_check: bool = False,
     unverified: bool = False,
     beam_endpoint: str = "",
+    beam_workers: str = "",
     say: Callable[[str], None] = print,
 ) -> Result:
     """Runs the whole pipeline in this process, as `flowers run` does, and returns what came out.
@@ -108,7 +109,7 @@ def run(
       preset: `quick`, `cpu` or `gpu`.
       root: the folder for runs and registry, DIR of the command line.
       settings: value by dotted key, such as {"pretrain.epochs": 5}, as with --set: numbers, text, true and false, or a sequence.
-      labels, unlabelled, allow_cpu, warm_start, full_check, unverified, beam_endpoint: as the options of `flowers run`.
+      labels, unlabelled, allow_cpu, warm_start, full_check, unverified, beam_endpoint, beam_workers: as the options of `flowers run`.
       say: called with each line that a run prints.
 
     Raises:
@@ -125,7 +126,8 @@ def run(
     layout = Layout.at(os.fspath(root))
     own = {"data.source": data, "data.labels": labels, "data.unlabelled": unlabelled, "pretrain.allow_cpu": allow_cpu}
     own["pretrain.start"] = None if warm_start is None else str(warm_start)
-    options = whole_run.Options(full_check=full_check, unverified=unverified, beam_endpoint=beam_endpoint)
+    options = whole_run.Options(
+        full_check=full_check, unverified=unverified, beam_endpoint=beam_endpoint, beam_workers=beam_workers)
     config = _configuration(preset, own, settings or {})
     whole_run.require(config, layout, options)
     with (

@@ -132,11 +132,12 @@ def places(config: Config, layout: Layout) -> Places:
 
 def run(
     config: Config, prepared: Prepared, layout: Layout, run_id: str, expect: Callable[[list[str]], None] = lambda nodes: None,
-    beam_endpoint: str = "",
+    beam_endpoint: str = "", beam_workers: str = "",
 ) -> None:  # fmt: skip
     """Runs all nodes; those whose code, settings and inputs are unchanged come from the cache. `expect` gets all ids first.
 
-    Nodes that use Beam run it in this process, or by the job server at `beam_endpoint`, HOST:PORT.
+    Nodes that use Beam run it in this process, or by the job server at `beam_endpoint`, HOST:PORT, whose workers are threads of this
+    process or of the pool at `beam_workers`.
 
     Raises:
       NodeDidNotRun: a node's inputs were missing.
@@ -156,7 +157,7 @@ def run(
         representation, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id})  # fmt: skip
     nodes = [node.pipeline_node.node_info.id for node in representation.nodes]
     expect(nodes)
-    with how_to_run.in_this_process(how_pretrain_runs(config)), engine.chosen(beam_endpoint):
+    with how_to_run.in_this_process(how_pretrain_runs(config)), engine.chosen(beam_endpoint, beam_workers):
         LocalDagRunner().run_with_ir(representation)
     _require_all_ran(nodes, layout, run_id)
 

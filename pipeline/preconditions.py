@@ -19,7 +19,7 @@ from contracts.text import visible
 from pipeline import contradictions, settings
 from pipeline.contradictions import Way
 from pipeline.full_disk import NUMBERS
-from pipeline_config import KERAS_FILE, RANDOM, Config, ConfigurationError, Data, version_of
+from pipeline_config import KERAS_FILE, RANDOM, Config, ConfigurationError, Data, require, version_of
 from registry import keys
 from registry.backend import RegistryError
 
@@ -297,14 +297,19 @@ def too_few_gpus(wanted: int, why: str) -> str:
             "--allow-cpu to train on the processor all the same")  # fmt: skip
 
 
+def require_engine(endpoint: str, pool: str) -> None:
+    """Whether --beam-endpoint and --beam-workers can be what they should be: HOST:PORT, the second one only with the first."""
+    require(not endpoint or is_address(endpoint), "--beam-endpoint", "HOST:PORT of a job server, such as localhost:8099", visible(endpoint))
+    require(not pool or is_address(pool), "--beam-workers", "HOST:PORT of a pool of workers, such as localhost:50000", visible(pool))
+    require(not pool or bool(endpoint), "--beam-workers", "given with --beam-endpoint, whose engine asks it for workers", pool)
+
+
 def require_job_server(endpoint: str) -> None:
     """Whether a job server of Beam's listens at `endpoint`, HOST:PORT, if there is one."""
     if not endpoint:
         return
     host, _, port = endpoint.rpartition(":")
     name = f"--beam-endpoint {visible(endpoint)}"
-    if not host or not port.isdigit() or not 0 < int(port) < 65536:
-        raise ConfigurationError(f"{name}: expected HOST:PORT of a job server, such as localhost:8099")
     to_do = ("start one, for example `python -m apache_beam.runners.portability.local_job_service_main --port PORT`, or leave "
              "--beam-endpoint out (docs/scale.md)")  # fmt: skip
     try:
@@ -319,6 +324,12 @@ def require_job_server(endpoint: str) -> None:
             answer = b""
     if answer[3:4] != SETTINGS_FRAME[3:4]:
         raise ConfigurationError(f"{name}: what listens there is no job server, which would answer by gRPC; {to_do}")
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is HOST:PORT."""
+    host, _, port = text.rpartition(":")
+    return bool(host) and port.isdecimal() and 0 < int(port) < 65536
 
 
 def require_start(start: str) -> None:

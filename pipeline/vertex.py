@@ -25,6 +25,7 @@ from components.example_gen.source import TFDS_PREFIX, inspect
 from components.report import entry_point
 from components.run_outcome import RunOutcome
 from contracts import how_to_run
+from pipeline import engine
 from pipeline.dag import LookUpStart, Places, create_pipeline, how_pretrain_runs
 from pipeline.identity import Origin, node_code, package_versions
 from pipeline.local import BEAM_ARGUMENTS
@@ -55,8 +56,9 @@ def require_compilable(config: Config, target: Target) -> None:
     require(not unlabelled or unlabelled.startswith((TFDS_PREFIX, "gs://")), "data.unlabelled",
             "gs://BUCKET/FOLDER or tfds:NAME: a container cannot read a folder of this machine", unlabelled)  # fmt: skip
     for key, value in (("data.source", source), ("data.unlabelled", unlabelled)):
-        require(not (value.startswith(TFDS_PREFIX) and target.beam_runner == DATAFLOW), key,
-                "gs://BUCKET/FOLDER with --beam-runner dataflow: TFDS prepares its data on the task's own disk", value)  # fmt: skip
+        elsewhere = f"--beam-runner {DATAFLOW}" if target.beam_runner == DATAFLOW else "--beam-endpoint" if target.beam_endpoint else ""
+        require(not (value.startswith(TFDS_PREFIX) and elsewhere), key,
+                f"gs://BUCKET/FOLDER with {elsewhere}: TFDS prepares its data on the task's own disk", value)  # fmt: skip
     require(MODEL_ID.fullmatch(config.registry.name) is not None, "registry.name",
             "at most 63 lower-case letters, digits, '-' and '_', beginning with a letter or '_', on Vertex AI",
             config.registry.name)  # fmt: skip
@@ -154,7 +156,9 @@ def places(vertex: Vertex, target: Target) -> Places:
 
 
 def beam_arguments(vertex: Vertex, target: Target, labels: Mapping[str, str]) -> list[str]:
-    """Beam's options: the same runner as on one machine, or Dataflow with this image on its workers."""
+    """Beam's options: the same runner as on one machine, a job server, or Dataflow with this image on its workers."""
+    if target.beam_endpoint:
+        return engine.portable_arguments(target.beam_endpoint, target.beam_workers)
     if target.beam_runner == TASK:
         return list(BEAM_ARGUMENTS)
     optional = {
@@ -228,5 +232,5 @@ def _prepare_beam_nodes(pipeline: Pipeline, vertex: Vertex, target: Target, labe
         if not isinstance(node.executor_spec, executor_spec.BeamExecutorSpec):
             continue
         node.executor_spec.beam_pipeline_args = beam_arguments(vertex, target, labels)
-        if target.beam_runner == TASK:
+        if target.beam_runner == TASK and not target.beam_endpoint:
             node.with_platform_config(resources)

@@ -39,6 +39,7 @@ class Options:
       full_check: whether photographs are read that look as they did when they were read before.
       unverified: whether registered versions are used that were changed or signed by a key that is not trusted.
       beam_endpoint: HOST:PORT of the job server that runs what uses Beam; "": this process does.
+      beam_workers: HOST:PORT at which that engine finds a pool of workers; "": they are threads of this process.
     """
 
     schedule: str | None = None
@@ -46,6 +47,7 @@ class Options:
     full_check: bool = False
     unverified: bool = False
     beam_endpoint: str = ""
+    beam_workers: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +75,7 @@ def require(config: Config, layout: Layout, options: Options) -> None:
     preconditions.require_gpu_driver(config, os.environ)
     preconditions.require_writable(layout)
     preconditions.require_signing_key(layout, config.registry.signing_key)
+    preconditions.require_engine(options.beam_endpoint, options.beam_workers)
     preconditions.require_job_server(options.beam_endpoint)
 
 
@@ -171,7 +174,7 @@ def _conduct(
             start = dataclasses.replace(start, origin=prepared.origin, recipe=prepared.recipe)
             if tracked is not None:
                 tracked.begin(start)
-            local.run(start.config, prepared, layout, start.run_id, shown.expect, options.beam_endpoint)
+            local.run(start.config, prepared, layout, start.run_id, shown.expect, options.beam_endpoint, options.beam_workers)
     except (Exception, KeyboardInterrupt) as caught:
         full_disk.release(layout.run(start.run_id))
         with contextlib.suppress(OSError):  # a full disk, on which the log cannot grow

@@ -17,6 +17,7 @@ TASK, DATAFLOW = BEAM_RUNNERS = ("task", "dataflow")
 PROJECT = r"([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]"
 REGION = r"[a-z]+-[a-z]+[0-9]+"
 BUCKET = r"gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9](/[\w.-]+)*"
+ADDRESS = r"[\w.-]+:[0-9]{1,5}"
 IMAGE = r"[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)+(:[\w.-]+|@sha256:[0-9a-f]{64})"
 
 
@@ -30,6 +31,7 @@ class Target:
       bucket: gs://BUCKET or gs://BUCKET/FOLDER, below which everything is kept.
       image: the container image of every task and job, with tag or digest.
       beam_runner: `task`, Beam on the task's own machine, or `dataflow`.
+      beam_endpoint, beam_workers: HOST:PORT of a job server that runs Beam instead, and of the pool at which its engine finds workers.
     """
 
     project: str
@@ -37,6 +39,8 @@ class Target:
     bucket: str
     image: str
     beam_runner: str = TASK
+    beam_endpoint: str = ""
+    beam_workers: str = ""
 
     @property
     def outcomes(self) -> str:
@@ -51,6 +55,12 @@ class Target:
         ):
             require(re.fullmatch(pattern, getattr(self, key)) is not None, f"--{key}", expected, getattr(self, key))
         require(self.beam_runner in BEAM_RUNNERS, "--beam-runner", " or ".join(BEAM_RUNNERS), self.beam_runner)
+        require(not self.beam_endpoint or self.beam_runner == TASK, "--beam-runner", "left out with --beam-endpoint", self.beam_runner)
+        require(bool(self.beam_endpoint) == bool(self.beam_workers), "--beam-workers",
+                "given together with --beam-endpoint, as an engine cannot connect to workers in a task of Vertex AI",
+                self.beam_workers)  # fmt: skip
+        for key, address in (("--beam-endpoint", self.beam_endpoint), ("--beam-workers", self.beam_workers)):
+            require(not address or re.fullmatch(ADDRESS, address) is not None, key, "HOST:PORT", address)
 
 
 def require_place(project: str, region: str) -> None:

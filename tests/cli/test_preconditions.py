@@ -260,5 +260,21 @@ def test_what_does_not_speak_as_a_job_server_is_none(monkeypatch):
 
 @pytest.mark.parametrize("endpoint", ["localhost", ":8099", "localhost:", "localhost:0", "localhost:70000", "http://localhost"])
 def test_an_address_is_a_host_and_a_port(endpoint):
-    with pytest.raises(ConfigurationError, match="expected HOST:PORT of a job server, such as localhost:8099"):
-        preconditions.require_job_server(endpoint)
+    with pytest.raises(ConfigurationError, match="--beam-endpoint must be HOST:PORT of a job server, such as localhost:8099"):
+        preconditions.require_engine(endpoint, "")
+    with pytest.raises(ConfigurationError, match="--beam-workers must be HOST:PORT of a pool of workers, such as localhost:50000"):
+        preconditions.require_engine("localhost:8099", endpoint)
+
+
+def test_a_pool_without_an_engine_that_asks_it_for_workers_is_refused(flowers):
+    status, (line,) = flowers("run", "--beam-workers", "localhost:50000")
+    assert status == 2 and "--beam-workers must be given with --beam-endpoint, whose engine asks it for workers" in line
+    assert os.listdir() == []
+
+
+def test_a_schedule_of_this_machine_keeps_the_engine(flowers, monkeypatch):
+    kept = []
+    monkeypatch.setattr("cli.schedule.create_local", lambda *given: kept.append(given[-1]) or 0)
+    engine = ["--beam-endpoint", "server:8099", "--beam-workers", "localhost:50000"]
+    flowers("schedule", "create", "nightly", "--local", "--cron", "0 3 * * *", *engine)
+    assert kept == [engine]

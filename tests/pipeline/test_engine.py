@@ -2,6 +2,9 @@
 
 import json
 import os
+import pathlib
+import subprocess
+import sys
 import threading
 
 import apache_beam as beam
@@ -57,9 +60,40 @@ def written(out):
     return {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
 
 
-def ingest(folder, out, endpoint):
-    with engine.chosen(endpoint):
-        arguments = [f"--runner={os.environ[engine.RUNNER]}", f"--job_endpoint={os.environ[engine.ENDPOINT]}", *engine.OPTIONS]
+# Where a cluster's machines have a program that starts workers when the engine asks for them.
+POOL = """
+import sys
+from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
+
+class Counted(BeamFnExternalWorkerPoolServicer):
+    def StartWorker(self, *given):
+        print("started", flush=True)
+        return super().StartWorker(*given)
+
+address, server = Counted.start(use_process=True)
+print(address, flush=True)
+sys.stdin.read()
+server.stop(None).wait()
+"""
+
+
+@pytest.fixture
+def pool(tmp_path):
+    """HOST:PORT of a pool of workers, each a process of its own, and the pool."""
+    environment = os.environ | {"PATH": f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"}  # it starts `python`
+    with open(tmp_path / "pool.log", "w") as log:
+        started = subprocess.Popen([sys.executable, "-c", POOL], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
+                                   cwd=PROJECT, env=environment)  # fmt: skip
+    yield started.stdout.readline().strip(), started
+    started.stdin.close()
+    started.wait()
+
+
+def ingest(folder, out, endpoint, workers=""):
+    with engine.chosen(endpoint, workers):
+        names = {"runner": engine.RUNNER, "job_endpoint": engine.ENDPOINT, "environment_type": engine.WORKERS,
+                 "environment_config": engine.POOL}  # fmt: skip
+        arguments = [*(f"--{option}={os.environ[name]}" for option, name in names.items()), *engine.OPTIONS]
         records.ingest(beam.Pipeline(options=PipelineOptions(arguments)), open_folder(str(folder), 0.15), 48, 10_000, 0.15, 0, "",
                        str(out), str(out / "report.json"))  # fmt: skip
     return written(out)
@@ -81,6 +115,24 @@ def test_a_job_server_with_two_workers_writes_the_same_bytes_as_this_process(end
     assert by_server == ingest(folder, tmp_path / "here", "")
     report = json.loads(by_server["report.json"])
     assert report["images"] == count and report["quarantined"]["total"] == 4
+
+
+@pytest.mark.slow
+def test_the_workers_of_a_pool_write_the_same_bytes_as_this_process(endpoint, pool, tmp_path):
+    """Each of them is a process that has nothing of this one but what Beam sends."""
+    address, program = pool
+    folder = folder_of(200, tmp_path / "photographs")
+    by_pool = ingest(folder, tmp_path / "pool", endpoint, address)
+    assert [program.stdout.readline() for _ in range(2)] == ["started\n"] * 2
+    assert by_pool == ingest(folder, tmp_path / "here", "")
+
+
+def test_a_compiled_task_s_arguments_are_those_of_a_run_with_a_pool():
+    with engine.chosen("server:8099", "localhost:50000"):
+        of_a_run = {"runner": os.environ[engine.RUNNER], "job_endpoint": os.environ[engine.ENDPOINT],
+                    "environment_type": os.environ[engine.WORKERS], "environment_config": os.environ[engine.POOL]}  # fmt: skip
+    expected = [f"--{option}={value}" for option, value in of_a_run.items()]
+    assert engine.portable_arguments("server:8099", "localhost:50000") == [*expected, *engine.OPTIONS]
 
 
 def test_the_environment_is_as_before_when_a_run_has_ended(monkeypatch):

@@ -230,6 +230,16 @@ def test_beam_runs_on_the_task_s_machine_or_on_dataflow(job):
             f"--sdk_container_image={TARGET.image}"} <= set(on_dataflow["ExampleGen"]["args"])  # fmt: skip
 
 
+def test_beam_runs_by_a_job_server_whose_workers_are_a_pool_s(job):
+    target = dataclasses.replace(TARGET, beam_endpoint="flink.inside:8099", beam_workers="localhost:50000")
+    for name, container in containers(compiled(target=target)).items():
+        assert "resources" not in container  # the work is not the task's
+        wanted = {"--runner=PortableRunner", "--job_endpoint=flink.inside:8099", "--environment_type=EXTERNAL",
+                  "--environment_config=localhost:50000"}  # fmt: skip
+        assert wanted <= set(container["args"]) if name in BEAM else wanted.isdisjoint(container["args"])
+        assert not any("FnApiRunner" in argument for argument in container["args"])
+
+
 def test_who_runs_it_and_where_is_everywhere_it_has_to_be():
     key = "projects/a-project/locations/europe-west4/keyRings/r/cryptoKeys/k"
     account, network = "runner@a-project.iam.gserviceaccount.com", "projects/12/global/networks/inside"
@@ -410,10 +420,24 @@ def test_what_cannot_work_is_refused_before_anything_is_built(overrides, message
 
 
 @pytest.mark.parametrize("key", ["data.source", "data.unlabelled"])
-def test_a_tfds_data_set_is_refused_on_dataflow(key):
-    on_dataflow = dataclasses.replace(TARGET, beam_runner="dataflow")
-    with pytest.raises(ConfigurationError, match=f"{key} must be gs://BUCKET/FOLDER with --beam-runner dataflow"):
-        vertex.require_compilable(configuration("gpu", [DATA, f"{key}=tfds:stl10"]), on_dataflow)
+@pytest.mark.parametrize(("engine", "option"), [
+    ({"beam_runner": "dataflow"}, "--beam-runner dataflow"), ({"beam_endpoint": "a:1", "beam_workers": "b:2"}, "--beam-endpoint"),
+])  # fmt: skip
+def test_a_tfds_data_set_is_refused_where_other_machines_ingest(key, engine, option):
+    with pytest.raises(ConfigurationError, match=f"{key} must be gs://BUCKET/FOLDER with {option}"):
+        vertex.require_compilable(configuration("gpu", [DATA, f"{key}=tfds:stl10"]), dataclasses.replace(TARGET, **engine))
+
+
+@pytest.mark.parametrize(("engine", "message"), [
+    ({"beam_endpoint": "a:1"}, "--beam-workers must be given together with --beam-endpoint"),
+    ({"beam_workers": "a:1"}, "--beam-workers must be given together with --beam-endpoint"),
+    ({"beam_endpoint": "a", "beam_workers": "b:2"}, "--beam-endpoint must be HOST:PORT"),
+    ({"beam_endpoint": "a:1", "beam_workers": "b:2 --runner=X"}, "--beam-workers must be HOST:PORT"),
+    ({"beam_endpoint": "a:1", "beam_workers": "b:2", "beam_runner": "dataflow"}, "--beam-runner must be left out with --beam-endpoint"),
+])  # fmt: skip
+def test_an_engine_that_cannot_be_one_is_refused(engine, message):
+    with pytest.raises(ConfigurationError, match=re.escape(message)):
+        dataclasses.replace(TARGET, **engine)
 
 
 @pytest.mark.parametrize(("field", "value"), [
