@@ -33,7 +33,7 @@ import threading
 import time
 from unittest import mock
 
-from own_process import lines
+from own_process import shown
 
 TINY = ("data.max_side=256", "pretrain.epochs=1", "pretrain.batch_size=128", "pretrain.width=8", "pretrain.resolution=16",
         "pretrain.knn_epochs=0", "embedding.resolution=16", "linear_eval.label_draws=1", "tracking.place=off", "gate.min_accuracy=0",
@@ -62,9 +62,8 @@ def main() -> None:
             with tempfile.TemporaryDirectory(dir=kept) as folder:
                 _first(kept / "photographs", images, pathlib.Path(folder, "photographs"))
                 for part in PARTS:
-                    for line in lines(__file__, f"--row={part}", f"--images={images}", f"--keep={folder}",
-                                      *(f"--set={one}" for one in arguments.overrides)):  # fmt: skip
-                        print(line, flush=True)
+                    shown(__file__, f"--row={part}", f"--images={images}", f"--keep={folder}",
+                          *(f"--set={one}" for one in arguments.overrides))  # fmt: skip
 
 
 def _first(photographs: pathlib.Path, images: int, folder: pathlib.Path) -> None:
@@ -80,7 +79,7 @@ class Stages:
     """Measures one stage after the other; `switch` ends one and begins another."""
 
     def __init__(self, images: int):
-        self.images, self.name, self.found, self.at, self.anonymous = images, "", {}, None, 0.0
+        self.images, self.name, self.found, self.at, self.anonymous, self.said = images, "", {}, None, 0.0, 0
         threading.Thread(target=self._look, daemon=True).start()
 
     def _look(self) -> None:
@@ -106,10 +105,15 @@ class Stages:
         yield
         self.switch(of)
 
-    def end(self, total: str) -> None:
-        self.switch("")
-        for name, figures in self.found.items():
+    def say_ended(self, next: str = "") -> None:
+        """Ends all stages, none of which comes again, and begins the next."""
+        self.switch(next)
+        for name, figures in list(self.found.items())[self.said :]:
             self.say(name, *figures)
+        self.said = len(self.found)
+
+    def end(self, total: str) -> None:
+        self.say_ended()
         if total:
             wall, cpu, peak, anonymous = zip(*self.found.values(), strict=True)
             self.say(total, sum(wall), sum(cpu), max(peak), max(anonymous))
@@ -156,7 +160,7 @@ def watching(stages: Stages):
     from components.example_gen import descriptions, folder, near_duplicates, records, report
 
     def node(self, launch=Launcher.launch):
-        stages.switch(self._pipeline_node.node_info.id)
+        stages.say_ended(self._pipeline_node.node_info.id)
         return launch(self)
 
     def as_part(owner, name, stage, of):
