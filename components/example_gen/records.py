@@ -24,7 +24,7 @@ from tfx.dsl.io import fileio
 import pipeline_config
 from components.example_gen import descriptions, division, near_duplicates, photograph, report
 from components.example_gen.data_set import DataSet, RecordFile
-from components.example_gen.descriptions import Description, Descriptions, Gathered, Part
+from components.example_gen.descriptions import Description, Gathered, Part
 from components.example_gen.folder import Folder, Listed
 from components.example_gen.photograph import Encoded
 from contracts import examples, memory

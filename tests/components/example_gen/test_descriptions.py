@@ -3,7 +3,6 @@
 import hashlib
 import tracemalloc
 
-
 from components.example_gen import descriptions
 from components.example_gen.descriptions import Description, Writer, gather
 
@@ -14,8 +13,10 @@ def photograph(number, content=None):
     if number % 5 == 4:
         return Description(path, f"class-{number % 3}", "train", "not an image", f"file {number}"), b""
     text = str(number if content is None else content).encode()
-    return Description(path, f"class-{number % 3}", "eval" if number % 2 else "", content_hash=hashlib.sha256(text).hexdigest(),
-                       width=number + 1, height=2 * number + 1, thumbnail=text.ljust(768, b"."), profile="converted" if number % 7 == 0 else ""), b"r" * number  # fmt: skip
+    described = Description(
+        path, f"class-{number % 3}", "eval" if number % 2 else "", content_hash=hashlib.sha256(text).hexdigest(), width=number + 1,
+        height=2 * number + 1, thumbnail=text.ljust(768, b"."), profile="converted" if number % 7 == 0 else "")  # fmt: skip
+    return described, b"r" * number
 
 
 def written(folder, *parts):
