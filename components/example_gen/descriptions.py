@@ -4,8 +4,9 @@ In memory are about 100 bytes a photograph, and its path; thumbnails stay in a f
 """
 
 import json
+import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -48,7 +49,7 @@ WRITTEN = ("path", "class_name", "split", "reason", "detail", "content_hash", "w
 
 
 class Part(NamedTuple):
-    """Records at `path`, and beside them the descriptions of all files, and the thumbnails of the `usable` ones, in the same order."""
+    """Of one file or more: records at `path`, and beside them the descriptions of all files, and the thumbnails of the `usable` ones, in the same order."""
 
     path: str
     usable: int
@@ -143,6 +144,15 @@ def gather(parts: Sequence[Part]) -> Gathered:
     place[order] = np.arange(len(order))
     usable = Descriptions(columns[order], list(number_of), [paths[index] for index in order], _thumbnails(parts, place))
     return Gathered(usable, sorted(quarantined, key=lambda one: one.path))
+
+
+def gather_few(every: Iterable[Description]) -> Gathered:
+    """As `gather`, of descriptions that are in memory and have no records; by a part in the folder for temporary files."""
+    with tempfile.TemporaryDirectory() as folder:
+        writer, every = Writer(os.path.join(folder, "part")), list(every)
+        for one in every:
+            writer.add(one, b"")
+        return gather([writer.close()] if every else [])
 
 
 def _descriptions(part: Part) -> Iterator[Description]:

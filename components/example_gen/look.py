@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import pipeline_config
-from components.example_gen import listing, photograph, records, report
+from components.example_gen import descriptions, listing, photograph, records, report
 from components.example_gen.folder import Folder
 from contracts.cores import cores
 
@@ -38,12 +38,12 @@ def look(parts: Sequence[Folder], data: pipeline_config.Data, most: int = MOST) 
     files = [candidate for part in parts for candidate in part.candidates]
     chosen = files if len(files) <= most else [files[index * len(files) // most] for index in range(most)]
 
-    def describe(candidate: listing.Candidate) -> records.Description:
+    def describe(candidate: listing.Candidate) -> descriptions.Description:
         encoded = listing.read(candidate, photograph.max_file_bytes(data.max_pixels))
         return records.describe(encoded, data.max_side, data.max_pixels, data.min_side)[0]
 
     with ThreadPoolExecutor(cores()) as threads:
-        found = list(threads.map(describe, chosen))
+        found = descriptions.gather_few(threads.map(describe, chosen))
     source = parts[0]
     divided = records.divide(
         found, source.given_splits, data.eval_fraction, data.min_eval, data.near_duplicate_distance, data.group_by)  # fmt: skip

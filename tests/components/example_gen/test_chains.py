@@ -1,7 +1,6 @@
 """Promises of the division where photographs are alike: no pair on both sides, no class swallowed, a refusal that says why."""
 
 import hashlib
-import tempfile
 
 import numpy as np
 import pytest
@@ -33,11 +32,7 @@ def described(pictures, classes, splits=None, folder="s"):
                     width=16, height=16, thumbnail=picture.tobytes())
         for index, (picture, name, split) in enumerate(zip(pictures, classes, splits or [""] * len(pictures), strict=True))
     ]  # fmt: skip
-    with tempfile.TemporaryDirectory() as scratch:
-        writer = descriptions.Writer(f"{scratch}/part")
-        for one in every:
-            writer.add(one, b"")
-        return descriptions.gather([writer.close()])
+    return descriptions.gather_few(every)
 
 
 def sides_and_pairs(divided, distance=0.22):

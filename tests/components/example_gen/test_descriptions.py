@@ -58,8 +58,8 @@ def test_identical_files_are_sorted_by_path(tmp_path):
 
 
 def test_no_files_are_none(tmp_path):
-    usable, quarantined = gather([])
-    assert len(usable) == 0 and quarantined == [] and usable.thumbnails.shape == (0, 768)
+    for usable, quarantined in (gather([]), descriptions.gather_few([])):
+        assert len(usable) == 0 and quarantined == [] and usable.thumbnails.shape == (0, 768)
 
 
 def test_a_photograph_takes_at_most_200_bytes_of_memory(tmp_path):
