@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 import keras
 
-from trainer import normalization
+from trainer import convolution, normalization
 
 # Blocks a stage and kind of block; every stage after the first halves the resolution and doubles the channels.
 ARCHITECTURES = {
@@ -106,7 +106,9 @@ class _Layers:
         initializer = keras.initializers.VarianceScaling(
             2.0, "fan_out", "untruncated_normal", seed=self.seed * 1009 + self.count
         )
-        layer = keras.layers.Conv2D(
+        # What does not train is stock Keras, which loads anywhere.
+        conv2d = convolution.Conv2D if self.normalization_layer is normalization.fused else keras.layers.Conv2D
+        layer = conv2d(
             channels, size, stride, padding="same", use_bias=False, kernel_initializer=initializer, name=f"{name}_conv",
             dtype=self.precision,
         )
