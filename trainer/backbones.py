@@ -28,7 +28,7 @@ Normalization = Callable[..., keras.layers.Layer]
 
 def build_backbone(
     name: str, *, width: int, stem: str, resolution: int, seed: int,
-    normalization_layer: Normalization = normalization.fused, precision: str = "float32",
+    normalization_layer: Normalization = normalization.fused, precision: str = "float32", layers_of: keras.Model | None = None,
 ) -> keras.Model:
     """An untrained backbone.
 
@@ -41,6 +41,7 @@ def build_backbone(
       normalization_layer: `normalization.fused` to train, `normalization.stock` to export.
       precision: Keras' dtype policy of everything between pixels and pooling: "float32", "mixed_bfloat16" or "mixed_float16".
         Weights are always float32.
+      layers_of: a backbone of the same architecture for another resolution, whose layers, and so weights, this one shares.
 
     Returns:
       A model from `[batch, resolution, resolution, 3]` float32 in [0, 1] to `[batch, features]` float32, the average over the last
@@ -55,7 +56,7 @@ def build_backbone(
         raise ValueError(f"stem must be 'imagenet' or 'small', got {stem!r}")
     blocks, kind = ARCHITECTURES[name]
     block = _basic_block if kind == "basic" else _bottleneck_block
-    layers = _Layers(seed, normalization_layer, precision)
+    layers = _Layers(seed, normalization_layer, precision, layers_of)
 
     pixels = keras.Input((resolution, resolution, 3), name="pixels")
     scale = [1 / std for std in PIXEL_STD]
@@ -94,7 +95,8 @@ def convolution_before(normalization_name: str, names: Iterable[str]) -> str:
 class _Layers:
     """Makes the layers of one network; each draws its initial weights from a seed of its own, derived from the network's."""
 
-    def __init__(self, seed: int, normalization_layer: Normalization, precision: str):
+    def __init__(self, seed: int, normalization_layer: Normalization, precision: str, layers_of: keras.Model | None):
+        self.layers_of = layers_of
         self.seed = seed
         self.precision = precision
         self.count = 0
@@ -112,10 +114,14 @@ class _Layers:
             channels, size, stride, padding="same", use_bias=False, kernel_initializer=initializer, name=f"{name}_conv",
             dtype=self.precision,
         )
-        return layer(x)
+        return self.shared(layer)(x)
+
+    def shared(self, layer: keras.layers.Layer) -> keras.layers.Layer:
+        return self.layers_of.get_layer(layer.name) if self.layers_of else layer
 
     def normalize(self, x, name: str, gamma_initializer: str = "ones"):
-        return self.normalization_layer(name=f"{name}_norm", gamma_initializer=gamma_initializer, dtype=self.precision)(x)
+        layer = self.normalization_layer(name=f"{name}_norm", gamma_initializer=gamma_initializer, dtype=self.precision)
+        return self.shared(layer)(x)
 
     def normalize_relu(self, x, name: str):
         return self.relu(self.normalize(x, name), name)

@@ -1,5 +1,6 @@
 """The benchmark's end of the pipe to a contestant; see worker.py."""
 
+import contextlib
 import os
 import pathlib
 import subprocess
@@ -25,8 +26,9 @@ class Contestant:
         Raises:
           RuntimeError: the contestant ended; the message has its standard error.
         """
-        self.process.stdin.write(f"{steps}\n")
-        self.process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it has ended, which its output tells better
+            self.process.stdin.write(f"{steps}\n")
+            self.process.stdin.flush()
         for line in self.process.stdout:
             if line.startswith(MARK):
                 return float(line.removeprefix(MARK))

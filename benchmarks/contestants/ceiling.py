@@ -1,12 +1,13 @@
-"""The time of a step's convolutions and matrix products only: each is run alone in TensorFlow, and their times are added.
+"""The time of a step's convolutions and matrix products only: each is run alone, as the step computes it, and their times are added.
 
-Forward, and backward with respect to kernel and input (the pixels need no gradient), of every convolution and fully connected layer
-of backbone, projector and predictor, once for each view.
+Forward, and backward with respect to kernel and input (the pixels need no gradient), of every convolution and fully connected layer of
+backbone, projector and predictor, once for each view.
 """
 
 import collections
 import time
 
+import keras
 import tensorflow as tf
 import worker
 
@@ -16,63 +17,50 @@ VIEWS = 2
 
 
 def prepare(arguments):
-    """The measure for worker.serve: each operation runs once a step."""
+    """The measure for worker.serve: each layer's products run once a step."""
     settings = worker.settings(arguments)
     model = build_simsiam(settings)
-    operations = collections.Counter()
+    found = collections.Counter()
+    layers = {}
     for network in (model.backbone, model.projector, model.predictor):
         for layer in network.layers:
-            kind = type(layer).__name__
-            if kind == "Conv2D":
-                shape, kernel = (settings.batch_size, *layer.input.shape[1:]), tuple(layer.kernel.shape)
-                operations.update(convolution_products(shape, kernel, layer.strides[0], first=shape[3] == 3))
-            elif kind == "Dense":
-                operations.update(matrix_products(settings.batch_size, *layer.kernel.shape))
-    compiled = [(tf.function(call), [tf.random.normal(shape) for shape in shapes], times)
-                for (call, shapes), times in ((resolve(key), times) for key, times in operations.items())]  # fmt: skip
-    for function, inputs, _ in compiled:
-        function(*inputs)
+            if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense):
+                key = (tuple(layer.input.shape[1:]), tuple(layer.kernel.shape), getattr(layer, "strides", None))
+                found[key] += 1
+                layers[key] = layer
+    compiled = [(products(layers[key], settings.batch_size), times) for key, times in found.items()]
+    for function, _ in compiled:
+        function()
 
     def measure(steps):
         seconds = 0.0
-        for function, inputs, times in compiled:
+        for function, times in compiled:
             start = time.perf_counter()
             for _ in range(steps):
-                function(*inputs)
+                function()
             seconds += times * VIEWS * (time.perf_counter() - start) / steps
         return settings.batch_size / seconds
 
     return measure
 
 
-def convolution_products(inputs, kernel, stride, first):
-    """Keys for `resolve`: the three products of a convolution, two for the first."""
-    kinds = ("forward", "kernel") if first else ("forward", "kernel", "input")
-    return [("convolution", kind, inputs, kernel, stride) for kind in kinds]
+def products(layer, batch):
+    """A function that computes a layer's output, and the gradients of its kernel and, but for pixels, of its input."""
+    shape = layer.input.shape[1:]
+    inputs, kernel, upstream = (
+        tf.cast(tf.random.normal(one), layer.compute_dtype)
+        for one in ((batch, *shape), layer.kernel.shape, (batch, *layer.output.shape[1:])))  # fmt: skip
+    convolution = isinstance(layer, keras.layers.Conv2D)
+    wanted = [kernel] if convolution and shape[-1] == 3 else [kernel, inputs]
 
+    @tf.function
+    def compute():
+        with tf.GradientTape() as tape:
+            tape.watch(wanted)
+            outputs = layer.convolution_op(inputs, kernel) if convolution else inputs @ kernel
+        return outputs, tape.gradient(outputs, wanted, upstream)
 
-def matrix_products(batch, inputs, outputs):
-    """Keys for `resolve`: the three products of a fully connected layer."""
-    return [("matrix", (batch, inputs), (inputs, outputs), False, False),
-            ("matrix", (batch, inputs), (batch, outputs), True, False),
-            ("matrix", (batch, outputs), (inputs, outputs), False, True)]  # fmt: skip
-
-
-def resolve(key):
-    """The call and the shapes of its arguments."""
-    if key[0] == "matrix":
-        _, first, second, transpose_first, transpose_second = key
-        return (lambda a, b: tf.matmul(a, b, transpose_first, transpose_second)), (first, second)
-    _, kind, inputs, kernel, stride = key
-    outputs = (inputs[0], -(-inputs[1] // stride), -(-inputs[2] // stride), kernel[3])
-    options = {"strides": [1, stride, stride, 1], "padding": "SAME"}
-    if kind == "forward":
-        return (lambda x, w: tf.raw_ops.Conv2D(input=x, filter=w, **options)), (inputs, kernel)
-    if kind == "kernel":
-        return (lambda x, dy: tf.raw_ops.Conv2DBackpropFilter(
-            input=x, filter_sizes=kernel, out_backprop=dy, **options)), (inputs, outputs)  # fmt: skip
-    return (lambda w, dy: tf.raw_ops.Conv2DBackpropInput(
-        input_sizes=inputs, filter=w, out_backprop=dy, **options)), (kernel, outputs)  # fmt: skip
+    return compute
 
 
 if __name__ == "__main__":

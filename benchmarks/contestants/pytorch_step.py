@@ -1,7 +1,10 @@
-"""SimSiam's step in eager PyTorch on two constant batches of views, without an input pipeline. Imports nothing of this project.
+"""SimSiam's step in PyTorch on two constant batches of views, without an input pipeline. Imports nothing of this project.
 
-Runs in an environment of its own (benchmarks/requirements-pytorch.txt). --mode channels-last uses PyTorch's channels_last layout.
+Runs in an environment of its own (benchmarks/requirements-pytorch.txt). --mode has `channels-last` for PyTorch's layout of that name,
+`compile` for torch.compile, both with a comma between them, or neither; --precision mixed_bfloat16 is PyTorch's autocast.
 """
+
+import contextlib
 
 import torch
 import torch.nn.functional as F
@@ -39,6 +42,19 @@ def build_backbone(name, width):
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()), channels
 
 
+def arranged(encoder, mode):
+    """The layout that `mode` asks for, and the encoder in it, compiled if it says so."""
+    ways = mode.split(",")
+    layout = torch.channels_last if "channels-last" in ways else torch.contiguous_format
+    encoder = encoder.to(memory_format=layout)
+    return layout, torch.compile(encoder) if "compile" in ways else encoder
+
+
+def computing_in(precision):
+    """The context in which the networks and the loss are called."""
+    return torch.autocast("cpu", torch.bfloat16) if precision == "mixed_bfloat16" else contextlib.nullcontext()
+
+
 def prepare(arguments):
     """The measure for worker.serve."""
     backbone, features = build_backbone(arguments.backbone, arguments.width)
@@ -49,17 +65,17 @@ def prepare(arguments):
     predictor = nn.Sequential(
         nn.Linear(width, hidden, bias=False), nn.BatchNorm1d(hidden), nn.ReLU(inplace=True), nn.Linear(hidden, width))  # fmt: skip
     encoder = nn.Sequential(backbone, projector)
-    layout = torch.channels_last if arguments.mode == "channels-last" else torch.contiguous_format
-    encoder = encoder.to(memory_format=layout)
+    layout, encoder = arranged(encoder, arguments.mode)
     shape = (arguments.batch, 3, arguments.resolution, arguments.resolution)
     view1, view2 = (torch.rand(shape).to(memory_format=layout) for _ in range(2))
     optimizer = torch.optim.SGD(
         [*encoder.parameters(), *predictor.parameters()], lr=0.0125, momentum=0.9, weight_decay=1e-4)  # fmt: skip
 
     def step():
-        z1, z2 = encoder(view1), encoder(view2)
-        p1, p2 = predictor(z1), predictor(z2)
-        loss = -(F.cosine_similarity(p1, z2.detach()).mean() + F.cosine_similarity(p2, z1.detach()).mean()) / 2
+        with computing_in(arguments.precision):
+            z1, z2 = encoder(view1), encoder(view2)
+            p1, p2 = predictor(z1), predictor(z2)
+            loss = -(F.cosine_similarity(p1, z2.detach()).mean() + F.cosine_similarity(p2, z1.detach()).mean()) / 2
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

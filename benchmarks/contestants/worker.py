@@ -18,6 +18,8 @@ def serve(prepare: Callable[[argparse.Namespace], Callable[[int], float]]) -> No
     parser = argparse.ArgumentParser()
     parser.add_argument("--backbone", default="resnet18")
     parser.add_argument("--mode", default="")
+    parser.add_argument("--precision", default="float32")
+    parser.add_argument("--photographs", default="")
     for name in ("width", "resolution", "batch"):
         parser.add_argument(f"--{name}", type=int, default=64)
     measure = prepare(parser.parse_args())
@@ -43,7 +45,7 @@ def settings(arguments: argparse.Namespace):
 
     return Pretrain(
         backbone=arguments.backbone, width=arguments.width, resolution=arguments.resolution, batch_size=arguments.batch,
-        projector_layers=2, projector_width=1024, predictor_width=256)  # fmt: skip
+        precision=arguments.precision, projector_layers=2, projector_width=1024, predictor_width=256)  # fmt: skip
 
 
 def photographs(side: int):
