@@ -50,6 +50,13 @@ def test_stock_and_fused_network_agree_in_inference():
     np.testing.assert_allclose(trained(views, training=False), stock(views, training=False), atol=1e-5)
 
 
+def test_a_backbone_for_another_resolution_shares_the_weights():
+    first = build()
+    second = build(resolution=32, layers_of=first)
+    assert second.input_shape == (None, 32, 32, 3)
+    assert [id(weight) for weight in second.weights] == [id(weight) for weight in first.weights]
+
+
 def test_unknown_names_are_refused_with_the_known_ones():
     with pytest.raises(ValueError, match="resnet18.*got 'resnet19'"):
         build("resnet19")
