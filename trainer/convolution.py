@@ -31,7 +31,8 @@ class Conv2D(keras.layers.Conv2D):
         if positions <= POSITIONS_OF_PRODUCTS:
             return by_product(inputs, kernel, stride)
         if size > 1 and inputs.dtype != "float32":
-            return with_kernel_gradient_by_product(inputs, kernel, stride)
+            # A tensor, of the layer's precision: of a variable TensorFlow wants the gradient in another form.
+            return with_kernel_gradient_by_product(inputs, tf.convert_to_tensor(kernel), stride)
         return super().convolution_op(inputs, kernel)
 
 

@@ -78,7 +78,7 @@ def test_two_runs_are_compared_by_figures_and_changed_settings(flowers):
     rows = {line[:28].strip(): line[28:].split() for line in out.splitlines()}
     # sqrt(0.8 * 0.2 / 100) = 0.04, sqrt(0.9 * 0.1 / 100) = 0.03
     assert rows["linear top-1"] == "80.0 % ± 4.0 % 90.0 % ± 3.0 %".split()
-    assert rows["linear top-1, random-init"] == "50.0 % ± 5.0 % 50.0 % ± 5.0 %".split()
+    assert rows["linear top-1, baseline"] == "50.0 % ± 5.0 % 50.0 % ± 5.0 %".split()
     assert rows["outcome"] == ["version", "3", "blessed"] and rows["pretrain.views.hue"] == ["0.5", "0.05"]
     assert not any(name.startswith("pretrain.") and name != "pretrain.views.hue" for name in rows)
     assert "The photographs are the same." in out

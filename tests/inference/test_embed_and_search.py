@@ -115,7 +115,7 @@ def test_a_source_without_an_image_is_refused_and_nothing_is_written(root, tmp_p
     (["search", __file__, "--index", "."], ". is a folder; an index is a file"),
     (["search", __file__, "--index", __file__, "--page", "none/page.html"], "to write the page into; make it first"),
     (["predict", ".", "-o", "p.csv", "--page", "."], "--page: . is a folder; name a file in it, such as ./page.html"),
-    (["embed", ".", "-o", "i.npy", "--name", "another"], "versions: none; choose one with --version, or another registry with --root; `flowers run`"),
+    (["embed", ".", "-o", "i.npy", "--name", "another"], "versions: none; choose one with --version, or another registry with --root or --registry; `flowers run`"),
     (["search", "q.jpg", "--index", "i.parquet"], "there is no index i.parquet; `flowers embed SOURCE -o i.parquet` makes one"),
 ])  # fmt: skip
 def test_mistakes_end_with_exit_status_2_and_say_what_would_do(root, tmp_path, monkeypatch, capfd, arguments, message):
