@@ -1,14 +1,14 @@
 """Pre-training's images a second, beside other implementations and beside the machine's limit: prints two tables.
 
     python benchmarks/pretraining.py [--rounds 5] [--steps 10] [--pytorch OTHER/bin/python] [--lightly ANOTHER/bin/python]
-        [--compiled] [--backbone resnet18] [--width 64] [--resolution 64] [--batch 64]
+        [--compiled] [--other CHECKOUT] [--backbone resnet18] [--width 64] [--resolution 64] [--batch 64]
 
 Every image gives two views. Each contestant is a process of its own (benchmarks/contestants/), prepared before the first round; each
 round measures all in turn, so that a round's ratios hold even if the machine's speed drifts. The tables have medians over the rounds.
 
 PyTorch and lightly need environments of their own, made from benchmarks/requirements-pytorch.txt and -lightly.txt. PyTorch's step is
 measured in both layouts and both precisions, and with --compiled, which takes minutes, by torch.compile as well. Plain Keras runs as
-TensorFlow sets itself: with oneDNN or without, by the processor.
+TensorFlow sets itself: with oneDNN or without, by the processor. CHECKOUT is a folder with another commit of this project.
 """
 
 import argparse
@@ -36,11 +36,14 @@ class Entry(NamedTuple):
     script: str
     precision: str = FLOAT32
     mode: str = ""
+    checkout: str = ""
 
 
-def entries(compiled: bool) -> dict[str, Entry]:
+def entries(compiled: bool, other: str) -> dict[str, Entry]:
     """The contestants by title."""
     found = {}
+    for precision, name in PRECISIONS.items() if other else ():
+        found[f"other checkout, {name}"] = Entry("flowers.py", precision, "whole", other)
     for precision, name in PRECISIONS.items():
         found[f"this project, {name}"] = Entry("flowers.py", precision, "whole")
         found[f"this project, constant batch, {name}"] = Entry("flowers.py", precision, "constant")
@@ -64,6 +67,7 @@ def main() -> None:
     parser.add_argument("--pytorch", help="interpreter of an environment with PyTorch")
     parser.add_argument("--lightly", help="interpreter of an environment with lightly")
     parser.add_argument("--compiled", action="store_true", help="torch.compile as well")
+    parser.add_argument("--other", default="", metavar="CHECKOUT", help="another checkout of this project")
     parser.add_argument("--backbone", default="resnet18")
     for name in ("width", "resolution", "batch"):
         parser.add_argument(f"--{name}", type=int, default=64)
@@ -75,11 +79,12 @@ def main() -> None:
         if arguments.lightly:
             write_photographs(pathlib.Path(folder))
         running = {}
-        for title, entry in entries(arguments.compiled).items():
+        for title, entry in entries(arguments.compiled, arguments.other).items():
             python = interpreters.get(entry.script, sys.executable)
             if python:
                 told = options | {"mode": entry.mode, "precision": entry.precision, "photographs": folder}
-                running[title] = Contestant(entry.script, told, python=python)
+                code = {"PYTHONPATH": entry.checkout} if entry.checkout else {}
+                running[title] = Contestant(entry.script, told, python=python, environment=code)
                 stack.callback(running[title].close)
                 running[title].images_per_second(WARM_UP_STEPS)
         rounds = []
@@ -105,7 +110,7 @@ def ratios(rounds: list[dict[str, float]]) -> dict[str, list[float]]:
     for name in PRECISIONS.values():
         ours = [one[f"this project, {name}"] for one in rounds]
         found[f"{name} / plain Keras 3"] = [own / one["plain Keras 3, as TensorFlow sets itself"] for own, one in zip(ours, rounds)]
-        for rival in ("PyTorch's step", "lightly"):
+        for rival in ("other checkout", "PyTorch's step", "lightly"):
             rates = [[rate for title, rate in one.items() if title.startswith(rival) and title.endswith(f" {name}")] for one in rounds]
             if rates[0]:
                 found[f"{name} / {rival}, the fastest in {name}"] = [own / max(others) for own, others in zip(ours, rates)]

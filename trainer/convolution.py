@@ -13,8 +13,8 @@ import tensorflow as tf
 
 from trainer import replicas
 
-# Positions of the output, a photograph, up to which all three products of a convolution (output, gradients of its input and of its
-# kernel) are matrix products; and up to which, in 16 bits, the kernel's gradient is one. Measured on two cores with AVX-512 and AMX.
+# Positions of the output, a photograph, up to which output and both gradients are matrix products; and up to which they are of a kernel
+# of 1 x 1, and in 16 bits the kernel's gradient of any. Measured on two cores with AVX-512 and AMX (docs/speed.md).
 POSITIONS_OF_PRODUCTS = 4
 POSITIONS_OF_KERNEL_PRODUCTS = 16
 
@@ -28,9 +28,9 @@ class Conv2D(keras.layers.Conv2D):
         positions = height * width
         if replicas.on_gpu() or positions > POSITIONS_OF_KERNEL_PRODUCTS:
             return super().convolution_op(inputs, kernel)
-        if positions <= POSITIONS_OF_PRODUCTS:
+        if positions <= POSITIONS_OF_PRODUCTS or size == 1:
             return by_product(inputs, kernel, stride)
-        if size > 1 and inputs.dtype != "float32":
+        if inputs.dtype != "float32":
             # A tensor, of the layer's precision: of a variable TensorFlow wants the gradient in another form.
             return with_kernel_gradient_by_product(inputs, tf.convert_to_tensor(kernel), stride)
         return super().convolution_op(inputs, kernel)

@@ -70,11 +70,12 @@ def operations(side, precision="float32", size=3):
     return [operation.type for operation in graph.get_operations()]
 
 
-def test_four_positions_need_no_convolution():
-    for precision in ("float32", "mixed_bfloat16"):
-        types = operations(2, precision)
-        assert types.count("MatMul") == 3
-        assert not any(one.startswith("Conv2D") for one in types)
+@pytest.mark.parametrize("side, size", [(2, 3), (2, 1), (4, 1)])
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_four_positions_and_kernels_of_one_on_sixteen_need_no_convolution(side, size, precision):
+    types = operations(side, precision, size)
+    assert types.count("MatMul") == 3
+    assert not any(one.startswith("Conv2D") for one in types)
 
 
 def test_sixteen_positions_in_sixteen_bits_need_none_for_the_gradient_of_the_kernel():
@@ -82,7 +83,7 @@ def test_sixteen_positions_in_sixteen_bits_need_none_for_the_gradient_of_the_ker
     assert ("Conv2D" in types, "Conv2DBackpropInput" in types, "Conv2DBackpropFilter" in types) == (True, True, False)
 
 
-@pytest.mark.parametrize("side, precision, size", [(4, "float32", 3), (4, "mixed_bfloat16", 1), (8, "mixed_bfloat16", 3)])
+@pytest.mark.parametrize("side, precision, size", [(4, "float32", 3), (8, "float32", 1), (8, "mixed_bfloat16", 3)])
 def test_elsewhere_convolutions_are_tensorflows(side, precision, size):
     types = operations(side, precision, size)
     assert {"Conv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter"} <= set(types)
