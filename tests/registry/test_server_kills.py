@@ -91,7 +91,9 @@ def test_a_fault_at_a_request_leaves_a_champion_and_is_completed_by_the_same_com
             # While a signature is replaced, its two files do not fit; nobody uses the version, and signing again completes it.
             assert finding.standing is Standing.VERIFIED or (operation == "sign" and "artifacts" in name), (where, finding)
 
-        OPERATIONS[operation](registry, arguments)
+        # All but the release of the lock was done: a rollback more would be another one, further back.
+        if not (operation == "rollback" and step + 1 == len(steps)):
+            OPERATIONS[operation](registry, arguments)
         lifecycle.repair(registry)
         assert _state(registry) == expected, where
 
