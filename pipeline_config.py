@@ -288,6 +288,10 @@ class Pretrain:
     min_effective_rank: float = 8.0
 
     def __post_init__(self):
+        # Part of a path below DIR.
+        application = self.start.removeprefix(APPLICATION)
+        require(application == self.start or application.isidentifier(), "pretrain.start", f"{APPLICATION}NAME, a name of keras.applications",
+                self.start)  # fmt: skip
         require(self.backbone in BACKBONES, "pretrain.backbone", f"one of {', '.join(BACKBONES)}", self.backbone)
         require(self.stem in STEMS, "pretrain.stem", f"one of {', '.join(STEMS)}", self.stem)
         require(self.precision in PRECISIONS, "pretrain.precision", f"one of {', '.join(PRECISIONS)}", self.precision)

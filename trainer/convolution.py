@@ -71,10 +71,11 @@ def columns(inputs: tf.Tensor, size: int, stride: int) -> tf.Tensor:
     """What each position of a convolution's output sees, in the order of the kernel, with padding "same".
 
     Args:
-      inputs: `[batch, height, width, channels]`.
+      inputs: `[batch, height, width, channels]`, of any type of number.
+      size, stride: of the kernel.
 
     Returns:
-      `[batch x output positions, size x size x channels]`.
+      `[batch x output positions, size x size x channels]`, of the same type.
     """
     _, height, width, channels = inputs.shape
     seen = seen_positions(height, width, size, stride)
@@ -114,7 +115,7 @@ def by_product(inputs: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
 
 
 def with_kernel_gradient_by_product(inputs: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
-    """The same by TensorFlow's convolution, and only the kernel's gradient as a matrix product."""
+    """As by_product, by TensorFlow's convolution, and only the kernel's gradient as a matrix product."""
 
     @tf.custom_gradient
     def convolve(inputs, kernel):

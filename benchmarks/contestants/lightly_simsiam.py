@@ -25,20 +25,8 @@ def prepare(arguments):
     loader = torch.utils.data.DataLoader(
         data, batch_size=arguments.batch, shuffle=True, drop_last=True, num_workers=torch.get_num_threads(), persistent_workers=True)  # fmt: skip
     batches = itertools.chain.from_iterable(itertools.repeat(loader))
-    criterion = NegativeCosineSimilarity()
-    optimizer = torch.optim.SGD(
-        [*encoder.parameters(), *predictor.parameters()], lr=0.0125, momentum=0.9, weight_decay=1e-4)  # fmt: skip
-
-    def step():
-        view1, view2 = (view.to(memory_format=layout) for view in next(batches)[0])
-        with pytorch_step.computing_in(arguments.precision):
-            z1, z2 = encoder(view1), encoder(view2)
-            p1, p2 = predictor(z1), predictor(z2)
-            loss = 0.5 * (criterion(p1, z2.detach()) + criterion(p2, z1.detach()))
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-
+    views = ((view.to(memory_format=layout) for view in pair) for pair, *_ in batches)
+    step = pytorch_step.learning(encoder, predictor, views, NegativeCosineSimilarity(), arguments.precision)
     return worker.timed(step, arguments.batch)
 
 

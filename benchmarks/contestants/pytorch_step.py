@@ -5,6 +5,7 @@ Runs in an environment of its own (benchmarks/requirements-pytorch.txt). --mode 
 """
 
 import contextlib
+import itertools
 
 import torch
 import torch.nn.functional as F
@@ -55,6 +56,29 @@ def computing_in(precision):
     return torch.autocast("cpu", torch.bfloat16) if precision == "mixed_bfloat16" else contextlib.nullcontext()
 
 
+def negative_cosine(p, z):
+    """SimSiam's D(p, z), averaged over the batch."""
+    return -F.cosine_similarity(p, z).mean()
+
+
+def learning(encoder, predictor, views, difference, precision):
+    """A function that makes one step: with the next pair of `views`, and `difference(p, z)` as the loss of one of them."""
+    optimizer = torch.optim.SGD(
+        [*encoder.parameters(), *predictor.parameters()], lr=0.0125, momentum=0.9, weight_decay=1e-4)  # fmt: skip
+
+    def step():
+        view1, view2 = next(views)
+        with computing_in(precision):
+            z1, z2 = encoder(view1), encoder(view2)
+            p1, p2 = predictor(z1), predictor(z2)
+            loss = (difference(p1, z2.detach()) + difference(p2, z1.detach())) / 2
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
 def prepare(arguments):
     """The measure for worker.serve."""
     backbone, features = build_backbone(arguments.backbone, arguments.width)
@@ -68,19 +92,8 @@ def prepare(arguments):
     layout, encoder = arranged(encoder, arguments.mode)
     shape = (arguments.batch, 3, arguments.resolution, arguments.resolution)
     view1, view2 = (torch.rand(shape).to(memory_format=layout) for _ in range(2))
-    optimizer = torch.optim.SGD(
-        [*encoder.parameters(), *predictor.parameters()], lr=0.0125, momentum=0.9, weight_decay=1e-4)  # fmt: skip
-
-    def step():
-        with computing_in(arguments.precision):
-            z1, z2 = encoder(view1), encoder(view2)
-            p1, p2 = predictor(z1), predictor(z2)
-            loss = -(F.cosine_similarity(p1, z2.detach()).mean() + F.cosine_similarity(p2, z1.detach()).mean()) / 2
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-
-    return worker.timed(step, arguments.batch)
+    views = itertools.repeat((view1, view2))
+    return worker.timed(learning(encoder, predictor, views, negative_cosine, arguments.precision), arguments.batch)
 
 
 if __name__ == "__main__":

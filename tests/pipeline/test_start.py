@@ -34,6 +34,12 @@ def test_a_start_is_random_a_version_or_a_network(start, network, version):
     assert is_network(start) is network and version_of(start) == version
 
 
+@pytest.mark.parametrize("start", ["keras:", "keras:../../elsewhere", "keras:a b", "keras:/ResNet50"])
+def test_no_name_of_an_application_leads_out_of_the_folder_of_starts(start):
+    with pytest.raises(ConfigurationError, match="pretrain.start must be keras:NAME"):
+        configuration(f"pretrain.start={start}")
+
+
 def test_warm_start_is_short_for_the_setting():
     assert configuration(warm_start="champion") == configuration("pretrain.start=champion")
     with pytest.raises(ConfigurationError, match="pretrain.start is given twice, as 'champion' by its option and as '3' by"):

@@ -10,19 +10,13 @@ import signal
 
 import pytest
 import tensorflow as tf
+from registry_operations import OPERATIONS
 
 from contracts import files
 from registry import champions, lifecycle, publishing, reading, trust
 from registry.mlflow_backend import MlflowBackend
 from registry.trust import Standing
 
-OPERATIONS = {
-    "publish": lambda registry, candidate: publishing.publish(registry, **candidate),
-    "promote": lambda registry, _: lifecycle.promote(registry, "1", "a test", "because"),
-    "rollback": lambda registry, _: lifecycle.rollback(registry, "a test", "because"),
-    "prune": lambda registry, _: lifecycle.prune(registry, keep=0),
-    "sign": lambda registry, _: trust.sign_version(registry, "champion", "", "a test"),
-}
 # The champion after each, of versions 1 to 4 of which each was judged against the one before.
 AFTERWARDS = {"publish": "5", "promote": "1", "rollback": "3", "prune": "4", "sign": "4"}
 # Steps that the record of each has at least, in this order: without them this test would kill too little.

@@ -12,6 +12,7 @@ import shutil
 import signal
 
 import pytest
+from registry_operations import OPERATIONS
 
 from contracts.layout import Layout
 from registry import champions, lifecycle, publishing, reading, server_lock, trust
@@ -21,13 +22,6 @@ from registry.trust import Standing
 
 pytestmark = pytest.mark.slow
 
-OPERATIONS = {
-    "publish": lambda registry, candidate: publishing.publish(registry, **candidate),
-    "promote": lambda registry, _: lifecycle.promote(registry, "1", "a test", "because"),
-    "rollback": lambda registry, _: lifecycle.rollback(registry, "a test", "because"),
-    "prune": lambda registry, _: lifecycle.prune(registry, keep=0),
-    "sign": lambda registry, _: trust.sign_version(registry, "champion", "", "a test"),
-}
 # How many versions there are before, each judged against the one before it; and the champion after.
 BEFORE = {"publish": 1, "promote": 2, "rollback": 2, "prune": 3, "sign": 1}
 AFTERWARDS = {"publish": "2", "promote": "1", "rollback": "1", "prune": "3", "sign": "1"}
