@@ -60,6 +60,11 @@ class DataSet:
         """BibTeX, as the data set states it; "" if it states none."""
         return self.builder.info.citation or ""
 
+    @property
+    def size(self) -> int:
+        """Photographs in the splits that are used."""
+        return sum(self.builder.info.splits[instruction].num_examples for instruction in self.splits.values())
+
     def fingerprint(self) -> str:
         """SHA-256 (hex) over name, configuration, version, splits and the content of the record files."""
         total = hashlib.sha256(f"{self.builder.info.full_name}\0{sorted(self.splits.items())}\n".encode())

@@ -70,6 +70,11 @@ class Folder:
     citation: str = ""
     content: Callable[[Candidate], str] = field(default=content_of, compare=False)
 
+    @property
+    def size(self) -> int:
+        """Files that may be photographs."""
+        return len(self.candidates)
+
     def fingerprint(self) -> str:
         """SHA-256 (hex) over the paths, labels and contents of all candidates: times, owners and modes do not count."""
         return self._hashes[0]

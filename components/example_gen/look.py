@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import pipeline_config
-from components.example_gen import descriptions, listing, photograph, records, report
+from components.example_gen import descriptions, listing, normalise, photograph, records, report
 from components.example_gen.folder import Folder
 from contracts.cores import cores
 
@@ -40,7 +40,7 @@ def look(parts: Sequence[Folder], data: pipeline_config.Data, most: int = MOST) 
 
     def describe(candidate: listing.Candidate) -> descriptions.Description:
         encoded = listing.read(candidate, photograph.max_file_bytes(data.max_pixels))
-        return records.describe(encoded, data.max_side, data.max_pixels, data.min_side)[0]
+        return normalise.describe(encoded, data.max_side, data.max_pixels, data.min_side)[0]
 
     with ThreadPoolExecutor(cores()) as threads:
         found = descriptions.gather_few(threads.map(describe, chosen))

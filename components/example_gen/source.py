@@ -109,6 +109,11 @@ class Extended:
         self.given_splits, self.split_rule = source.given_splits, source.split_rule
         self.unused = (*source.unused, *unlabelled.unused)
 
+    @property
+    def size(self) -> int:
+        """Files or photographs in both."""
+        return sum(part.size for part in self.parts)
+
     def fingerprint(self) -> str:
         """SHA-256 (hex) of both fingerprints."""
         return json_sha256([part.fingerprint() for part in self.parts])

@@ -14,7 +14,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from PIL import Image
 from tiny import OPEN_GATE, PATIENCE_SECONDS, PROJECT, TINY
 
-from components.example_gen import records
+from components.example_gen import normalise, records
 from components.example_gen.folder import open_folder
 from pipeline import engine, preconditions
 
@@ -103,13 +103,13 @@ def ingest(folder, out, endpoint, workers=""):
 def test_a_job_server_with_two_workers_writes_the_same_bytes_as_this_process(endpoint, tmp_path, monkeypatch, count):
     workers = set()
 
-    def seen(self, start_bundle=records.Normalise.start_bundle):
+    def seen(self, start_bundle=normalise.Normalise.start_bundle):
         workers.add(threading.current_thread().name)
         start_bundle(self)
 
     preconditions.require_job_server(endpoint)
     folder = folder_of(count, tmp_path / "photographs")
-    monkeypatch.setattr(records.Normalise, "start_bundle", seen)
+    monkeypatch.setattr(normalise.Normalise, "start_bundle", seen)
     by_server = ingest(folder, tmp_path / "server", endpoint)
     assert len(workers) == 2
     assert by_server == ingest(folder, tmp_path / "here", "")

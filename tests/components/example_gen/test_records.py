@@ -17,7 +17,7 @@ from apache_beam.runners.portability.fn_api_runner import execution
 from PIL import Image
 
 import pipeline_config
-from components.example_gen import data_set, photograph, records
+from components.example_gen import data_set, normalise, photograph, records
 from components.example_gen import source as source_of
 from components.example_gen.folder import open_folder
 from components.example_gen.report import summary
@@ -175,10 +175,10 @@ def test_synthetic_flowers_take_the_same_path(tmp_path):
     assert report["near_duplicates"]["groups"] == 0
     assert len(written(tmp_path / "out", "eval")) == 10
     # The records are those of the images read one after the other, without Beam.
-    normalise = records.Normalise("", source.classes, 64, 100_000, 16)
+    step = normalise.Normalise("", source.classes, 64, 100_000, 16)
     for split in examples.SPLITS:
         one_by_one = sorted((description.content_hash, record) for description, record in map(
-            normalise._prepare, source.encoded(set(), 10_000)) if description.split == split)  # fmt: skip
+            step._prepare, source.encoded(set(), 10_000)) if description.split == split)  # fmt: skip
         files = sorted(str(path) for path in (tmp_path / "out" / f"Split-{split}").iterdir())
         assert list(tf.data.TFRecordDataset(files, "GZIP").as_numpy_iterator()) == [record for _, record in one_by_one]
 
@@ -266,7 +266,7 @@ def test_one_thread_and_many_write_the_same_bytes_and_name_the_same_files(flower
         (flowers / "daisy" / f"broken{index}.jpg").write_bytes(photograph_bytes(800 + index)[: 400 + index])
     found = {}
     for threads in (1, 5):
-        monkeypatch.setattr(records, "cores", lambda threads=threads: threads)
+        monkeypatch.setattr(normalise, "cores", lambda threads=threads: threads)
         report = ingest(flowers, tmp_path / f"{threads}", max_pixels=2_000_000)
         files = sorted((tmp_path / f"{threads}").glob("Split-*/*.gz"))
         found[threads] = report, [(path.name, path.read_bytes()) for path in files]
@@ -290,8 +290,8 @@ def test_the_pixels_that_are_decoded_at_once_are_bounded(flowers, tmp_path, monk
             with lock:
                 running.remove(id(data))
 
-    monkeypatch.setattr(records, "cores", lambda: 4)
-    monkeypatch.setattr(records, "PIXELS_A_CORE", most / 4)
+    monkeypatch.setattr(normalise, "cores", lambda: 4)
+    monkeypatch.setattr(normalise, "PIXELS_A_CORE", most / 4)
     monkeypatch.setattr(photograph, "prepare", watched)
     records.ingest(beam.Pipeline(), open_folder(str(flowers), 0.15), 64, most if most > 1_728 else 1_728, 0.15, 0, "", str(tmp_path / "out"),
                    str(tmp_path / "out/report.json"))  # fmt: skip

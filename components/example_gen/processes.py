@@ -1,0 +1,125 @@
+"""Normalising by processes, one a core, for sources of so many photographs that these are worth starting.
+
+Threads share Python's interpreter: on small photographs, where decoding takes a part of the time only, they wait for each other
+(docs/scale.md has figures).
+
+Processes are forked from a server that has the libraries and nothing else: forking this process, in which TensorFlow's threads run,
+could hang. This process works too, from the first moment. A process that waits ends when this one does, however that ends.
+"""
+
+import collections
+import copy
+import functools
+import itertools
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import connection
+
+import tensorflow as tf
+
+from components.example_gen import folder, normalise
+from components.example_gen.data_set import RecordFile
+from components.example_gen.descriptions import Part
+from components.example_gen.folder import Listed
+from components.example_gen.normalise import Normalise
+from contracts import interruption
+from contracts.cores import cores
+
+# Photographs from which on processes save more time than their libraries take to load: some seconds, in which one core does thousands.
+MANY = 20_000
+# What one process does at a time is this share of its work: few parts, and little to wait for at the end.
+GROUPS_A_PROCESS = 8
+
+
+class ProcessEnded(RuntimeError):
+    """A process that normalised was ended from outside."""
+
+
+def worthwhile(photographs: int, elements: Sequence[Listed | RecordFile]) -> bool:
+    """Whether processes are faster than threads: for many photographs, and elements of which each process can have one."""
+    return cores() > 1 and len(elements) >= min(cores(), folder.LISTS) and photographs >= MANY
+
+
+def parts(elements: Sequence[Listed | RecordFile], step: Normalise) -> list[Part]:
+    """What `step` makes of all elements, done by as many processes as there are cores.
+
+    Raises:
+      ProcessEnded: one was ended from outside, as the system does where memory is short.
+    """
+    count = min(cores(), len(elements))
+    number = min(len(elements), count * GROUPS_A_PROCESS)
+    groups = iter([elements[first::number] for first in range(number)])
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([normalise.__name__])
+    shared = copy.copy(step)
+    shared.processes, shared.alone = count, context.Lock()
+    pool = ProcessPoolExecutor(count - 1, context, _begin, (shared,))
+    others = set(multiprocessing.active_children())
+    with ThreadPoolExecutor(count - 1) as asking:
+        try:
+            shares = [asking.submit(_share, groups, lambda group: pool.submit(_part_there, group).result()) for _ in range(count - 1)]
+            own = _share(groups, functools.partial(_part, copy.copy(shared)))
+            return list(itertools.chain(own, *(share.result() for share in shares)))
+        except BaseException as error:
+            for process in set(multiprocessing.active_children()) - others:
+                process.terminate()
+            if not isinstance(error, BrokenProcessPool):
+                raise
+            interruption.check()  # what ends this process may have ended the others as well
+            raise ProcessEnded("a process that reads photographs was ended from outside, as the system does where memory is short: give "
+                               "the machine more memory, or fewer cores (taskset), or lower data.max_pixels") from error  # fmt: skip
+        finally:
+            pool.shutdown()
+
+
+def _share(groups: Iterator[Sequence], part_of: Callable[[Sequence], list[Part]]) -> list[Part]:
+    """The parts of the groups that are taken until none is left: by this process itself, or by a thread that asks another process."""
+    found = []
+    try:
+        for group in groups:  # of a list, whose iterator threads can share
+            found += part_of(group)
+    except BaseException:
+        collections.deque(groups, 0)  # takes all that is left, so that the others end too
+        raise
+    return found
+
+
+def _part(step: Normalise, group: Sequence[Listed | RecordFile]) -> list[Part]:
+    """The part of one group, if there is any photograph in it."""
+    step.setup()
+    try:
+        step.start_bundle()
+        for element in group:
+            step.process(element)
+        return [one.value for one in step.finish_bundle()]
+    finally:
+        step.teardown()
+
+
+_step: Normalise | None = None
+
+
+def _begin(step: Normalise) -> None:
+    """Prepares a new process."""
+    global _step
+    _step = step
+    tf.config.set_visible_devices([], "GPU")  # whose memory the first process to look at them takes
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    for number in (signal.SIGINT, signal.SIGHUP):  # a terminal sends them to all its processes; the first one decides
+        signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(multiprocessing.parent_process().sentinel,), daemon=True).start()
+
+
+def _part_there(group: Sequence[Listed | RecordFile]) -> list[Part]:
+    return _part(_step, group)
+
+
+def _end_with(parent: int) -> None:
+    connection.wait([parent])
+    os._exit(1)

@@ -1,0 +1,194 @@
+"""Promises of ingest by processes: the same output as by threads, bounded memory, and no process that outlives its work."""
+
+import contextlib
+import multiprocessing
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import apache_beam as beam
+import pytest
+
+from components.example_gen import data_set, normalise, photograph, processes, records
+from components.example_gen.folder import Folder, open_folder
+from contracts import interruption
+from pipeline.engine import IN_PROCESS
+
+PROJECT = pathlib.Path(__file__).parents[3]
+SETTINGS = (64, 100_000, 16)  # as of Normalise: most pixels of the shorter side, of a photograph, and least of a side
+
+
+@pytest.fixture(autouse=True)
+def two_processes(monkeypatch):
+    monkeypatch.setattr(processes, "MANY", 1)
+    monkeypatch.setattr(processes, "cores", lambda: 2)
+
+
+def ingested(source, out):
+    records.ingest(beam.Pipeline(runner=IN_PROCESS), source, *SETTINGS[:2], 0.15, 0, "the fingerprint", str(out), str(out / "report.json"))
+    return {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+
+def parts_of(source, folder):
+    folder.mkdir()
+    elements = source.elements(str(folder))
+    return processes.parts(elements, normalise.Normalise(str(folder), source.classes, *SETTINGS))
+
+
+def test_processes_write_the_same_bytes_and_name_the_same_files_as_threads(flowers, tmp_path, monkeypatch, photograph_bytes):
+    for index in range(4):
+        (flowers / "daisy" / f"broken{index}.jpg").write_bytes(photograph_bytes(800 + index)[: 400 + index])
+    working, part_of = [], processes._part
+    monkeypatch.setattr(processes, "_part", lambda step, group: working.append(len(group)) or part_of(step, group))
+    source = open_folder(str(flowers), 0.15)
+    by_processes = ingested(source, tmp_path / "processes")
+    assert 0 < sum(working) < source.size  # this process did its share, and not all
+    monkeypatch.setattr(processes, "MANY", source.size + 1)
+    assert by_processes == ingested(source, tmp_path / "threads")
+    assert by_processes["report.json"].count(b"broken") == 4
+
+
+def test_a_data_set_of_several_files_is_shared_too(tmp_path, monkeypatch):
+    from components.synthetic_flowers import builder
+
+    drawn = builder.prepare(str(tmp_path / "datasets"), images=40, labelled=20, side=32, seed=7, eval_fraction=0.25)
+    source = data_set.open_data_set("synthetic", "synthetic", drawn, 0.25)
+    assert source.size == 40
+    by_processes = ingested(source, tmp_path / "processes")
+    monkeypatch.setattr(processes, "MANY", 41)
+    assert by_processes == ingested(source, tmp_path / "threads")
+
+
+@pytest.mark.parametrize(
+    ("cores", "elements", "photographs", "expected"),
+    [(2, 2, 20_000, True), (2, 2, 19_999, False), (2, 1, 20_000, False), (1, 64, 20_000, False), (96, 64, 10**6, True), (16, 3, 10**6, False)],
+)
+def test_processes_are_for_many_photographs_on_more_than_one_core(monkeypatch, cores, elements, photographs, expected):
+    monkeypatch.undo()
+    monkeypatch.setattr(processes, "cores", lambda: cores)
+    assert processes.worthwhile(photographs, [None] * elements) == expected
+
+
+def test_a_photograph_beyond_the_process_s_share_of_memory_is_decoded_while_no_other_such_one_is(flowers, tmp_path, monkeypatch, photograph_bytes):
+    """The photographs have 1,728 pixels, and one has 10,000."""
+    (flowers / "daisy" / "large.jpg").write_bytes(photograph_bytes(700, size=(100, 100)))
+    held, seen, prepare = [], [], photograph.prepare
+
+    @contextlib.contextmanager
+    def alone():
+        held.append(True)
+        yield
+        held.pop()
+
+    def watched(data, *settings):
+        seen.append((photograph.pixels(data), bool(held)))
+        return prepare(data, *settings)
+
+    monkeypatch.setattr(photograph, "prepare", watched)
+    monkeypatch.setattr(normalise, "cores", lambda: 2)
+    monkeypatch.setattr(normalise, "PIXELS_A_CORE", 4_000)
+    source = open_folder(str(flowers), 0.15)
+    step = normalise.Normalise(str(tmp_path), source.classes, *SETTINGS)
+    step.processes = 2
+    monkeypatch.setattr(normalise.Normalise, "alone", property(lambda self: alone(), lambda self, given: None), raising=False)
+    processes._part(step, source.elements(str(tmp_path)))
+    assert step.workers == 1 and step.most_pixels == 4_000
+    assert sorted(set(seen)) == [(1_728, False), (10_000, True)] and len(seen) == 21
+
+
+def test_a_process_that_is_killed_ends_the_node_and_leaves_none(flowers, tmp_path, monkeypatch):
+    """The other process waits for its list of files, which nobody writes, until it is killed."""
+    before, killed = set(multiprocessing.active_children()), []
+
+    def killing(step, group):
+        while not killed:
+            for process in set(multiprocessing.active_children()) - before:
+                process.kill()
+                killed.append(process)
+        return []
+
+    def pipes(self, scratch, elements=Folder.elements):
+        for one in (found := elements(self, scratch)):
+            os.unlink(one.path)
+            os.mkfifo(one.path)
+        return found
+
+    monkeypatch.setattr(Folder, "elements", pipes)
+    monkeypatch.setattr(processes, "_part", killing)
+    with pytest.raises(processes.ProcessEnded, match="a process that reads photographs was ended from outside, as the system does where memory"):
+        ingested(open_folder(str(flowers), 0.15), tmp_path / "out")
+    assert set(multiprocessing.active_children()) == before
+    assert not list((tmp_path / "out").glob("scratch-*"))
+
+
+def test_what_ends_this_process_ends_the_others_at_once(flowers, tmp_path, monkeypatch):
+    """Ctrl-C is one word of one process, whatever the others said."""
+
+    def interrupted(step, group):
+        os.kill(os.getpid(), signal.SIGINT)
+        return []
+
+    before = set(multiprocessing.active_children())
+    monkeypatch.setattr(processes, "_part", interrupted)
+    with interruption.listening(), interruption.released(), pytest.raises(KeyboardInterrupt):
+        parts_of(open_folder(str(flowers), 0.15), tmp_path / "parts")
+    assert set(multiprocessing.active_children()) == before
+
+
+def test_an_error_of_another_process_is_that_of_the_node(flowers, tmp_path, monkeypatch):
+    source = open_folder(str(flowers), 0.15)
+    (tmp_path / "lists").mkdir()
+    elements = source.elements(str(tmp_path / "lists"))
+    monkeypatch.setattr(processes, "_part", lambda step, group: time.sleep(0.1) or [])
+    for element in elements:
+        pathlib.Path(element.path).unlink()
+    with pytest.raises(FileNotFoundError):
+        processes.parts(elements, normalise.Normalise(str(tmp_path), source.classes, *SETTINGS))
+
+
+# Begins, says which processes there are, and waits for ever.
+WAITING = """
+import multiprocessing, sys, time
+from components.example_gen import normalise, processes
+from components.example_gen.folder import Folder, open_folder
+
+def wait(step, group):
+    print(*(one.pid for one in multiprocessing.active_children()), flush=True)
+    time.sleep(1000)
+
+processes.cores, processes._part = lambda: 3, wait
+source = open_folder(sys.argv[1], 0.15)
+processes.parts(source.elements(sys.argv[2]), normalise.Normalise(sys.argv[2], source.classes, 64, 100_000, 16))
+"""
+
+
+@pytest.mark.slow
+def test_processes_end_when_the_first_one_is_killed(flowers, tmp_path):
+    with subprocess.Popen([sys.executable, "-c", WAITING, str(flowers), str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=PROJECT) as first:
+        others = [int(word) for word in first.stdout.readline().split()]
+        assert len(others) == 2
+        deadline = time.monotonic() + 120
+        while not all(_has_begun(pid) for pid in others):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        first.kill()
+    while any(_exists(pid) for pid in others):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def _has_begun(pid: int) -> bool:
+    """Whether a process ignores SIGINT, as it does from `_begin` on."""
+    (line,) = [line for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigIgn:")]
+    return bool(int(line.split()[1], 16) & 1 << (signal.SIGINT - 1))
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
