@@ -22,7 +22,7 @@ def write(drawn: list[tuple[bytes, int]], chosen: np.ndarray, folder: pathlib.Pa
     """Writes a record for each of `chosen` (positions in `drawn`), in that order, into files of SHARD_EXAMPLES or fewer."""
     folder.mkdir()
     count, shards = len(chosen), -(-len(chosen) // SHARD_EXAMPLES)
-    options = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=1)
+    options = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=0)
     for shard in range(shards):
         with tf.io.TFRecordWriter(str(folder / f"data_tfrecord-{shard:05d}-of-{shards:05d}.gz"), options) as writer:
             for number in range(count * shard // shards, count * (shard + 1) // shards):

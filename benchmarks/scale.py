@@ -15,16 +15,18 @@ in a third.
     again            all of the second run
 
     seconds    on the clock, which includes what other programs make this one wait
-    CPU        seconds of all cores of this process
+    CPU        seconds of all cores, of this process and of those that it starts
     files/s    photographs a second on the clock
-    peak MB    highest resident memory while the stage ran, with the libraries
+    peak MB    highest resident memory of the first process while the stage ran, with the libraries
     anonymous  of it what is no page of a file (which the system takes back when memory is short), looked at twenty times a second
+    others     what processes that it has started take besides, of their own, looked at every two seconds
 
 With --keep the photographs are drawn below FOLDER, and stay there.
 """
 
 import argparse
 import contextlib
+import itertools
 import os
 import pathlib
 import sys
@@ -33,7 +35,8 @@ import threading
 import time
 from unittest import mock
 
-from own_process import shown
+import psutil
+from own_process import memory_of_others, processor_seconds, shown
 
 TINY = ("data.max_side=256", "pretrain.epochs=1", "pretrain.batch_size=128", "pretrain.width=8", "pretrain.resolution=16",
         "pretrain.knn_epochs=0", "embedding.resolution=16", "linear_eval.label_draws=1", "tracking.place=off", "gate.min_accuracy=0",
@@ -58,7 +61,7 @@ def main() -> None:
         kept = pathlib.Path(arguments.keep or at_the_end.enter_context(tempfile.TemporaryDirectory()))
         draw(kept / "photographs", max(arguments.images))
         for images in arguments.images:
-            print(f"\n{images:,} photographs\n{'':18}{'seconds':>9}{'CPU':>9}{'files/s':>10}{'peak MB':>9}{'anonymous':>11}", flush=True)
+            print(f"\n{images:,} photographs\n{'':18}{'seconds':>9}{'CPU':>9}{'files/s':>10}{'peak MB':>9}{'anonymous':>11}{'others':>8}", flush=True)
             with tempfile.TemporaryDirectory(dir=kept) as folder:
                 _first(kept / "photographs", images, pathlib.Path(folder, "photographs"))
                 for part in PARTS:
@@ -79,21 +82,24 @@ class Stages:
     """Measures one stage after the other; `switch` ends one and begins another."""
 
     def __init__(self, images: int):
-        self.images, self.name, self.found, self.at, self.anonymous, self.said = images, "", {}, None, 0.0, 0
+        self.images, self.name, self.found, self.at, self.anonymous, self.others, self.said = images, "", {}, None, 0.0, 0.0, 0
         threading.Thread(target=self._look, daemon=True).start()
 
     def _look(self) -> None:
-        while True:
+        for number in itertools.count():
             self.anonymous = max(self.anonymous, status("RssAnon"))
+            if number % 40 == 0:
+                with contextlib.suppress(psutil.NoSuchProcess):  # one ended meanwhile
+                    self.others = max(self.others, memory_of_others())
             time.sleep(0.05)
 
     def switch(self, name: str) -> None:
         if self.name:
-            wall, cpu, peak, anonymous = self.found.get(self.name, (0.0, 0.0, 0.0, 0.0))
-            self.found[self.name] = (wall + time.perf_counter() - self.at[0], cpu + time.process_time() - self.at[1],
-                                     max(peak, status("VmHWM")), max(anonymous, self.anonymous, status("RssAnon")))  # fmt: skip
+            wall, cpu, peak, anonymous, others = self.found.get(self.name, 5 * (0.0,))
+            self.found[self.name] = (wall + time.perf_counter() - self.at[0], cpu + processor_seconds() - self.at[1],
+                                     max(peak, status("VmHWM")), max(anonymous, self.anonymous, status("RssAnon")), max(others, self.others))  # fmt: skip
         pathlib.Path("/proc/self/clear_refs").write_text("5")  # the highest resident memory is the present one (proc(5))
-        self.name, self.at, self.anonymous = name, (time.perf_counter(), time.process_time()), 0.0
+        self.name, self.at, self.anonymous, self.others = name, (time.perf_counter(), processor_seconds()), 0.0, 0.0
 
     @contextlib.contextmanager
     def part(self, name: str, of: str):
@@ -115,11 +121,11 @@ class Stages:
     def end(self, total: str) -> None:
         self.say_ended()
         if total:
-            wall, cpu, peak, anonymous = zip(*self.found.values(), strict=True)
-            self.say(total, sum(wall), sum(cpu), max(peak), max(anonymous))
+            wall, cpu, *memory = zip(*self.found.values(), strict=True)
+            self.say(total, sum(wall), sum(cpu), *map(max, memory))
 
-    def say(self, name: str, wall: float, cpu: float, peak: float, anonymous: float) -> None:
-        print(f"{name:18}{wall:9.1f}{cpu:9.1f}{self.images / wall:10,.0f}{peak:9,.0f}{anonymous:11,.0f}", flush=True)
+    def say(self, name: str, wall: float, cpu: float, peak: float, anonymous: float, others: float) -> None:
+        print(f"{name:18}{wall:9.1f}{cpu:9.1f}{self.images / wall:10,.0f}{peak:9,.0f}{anonymous:11,.0f}{others:8,.0f}", flush=True)
 
 
 def row(arguments: argparse.Namespace) -> None:

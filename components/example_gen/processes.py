@@ -30,8 +30,9 @@ from components.example_gen.normalise import Normalise
 from contracts import interruption
 from contracts.cores import cores
 
-# Photographs from which on processes save more time than their libraries take to load: some seconds, in which one core does thousands.
-MANY = 20_000
+# Photographs from which on processes save more time than their libraries take to load: some seconds, in which one core does thousands
+# of the smallest (benchmarks/ingest_cores.py).
+MANY = 10_000
 # What one process does at a time is this share of its work: few parts, and little to wait for at the end.
 GROUPS_A_PROCESS = 8
 

@@ -64,7 +64,7 @@ def test_a_data_set_of_several_files_is_shared_too(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("cores", "elements", "photographs", "expected"),
-    [(2, 2, 20_000, True), (2, 2, 19_999, False), (2, 1, 20_000, False), (1, 64, 20_000, False), (96, 64, 10**6, True), (16, 3, 10**6, False)],
+    [(2, 2, 10_000, True), (2, 2, 9_999, False), (2, 1, 10_000, False), (1, 64, 10_000, False), (96, 64, 10**6, True), (16, 3, 10**6, False)],
 )
 def test_processes_are_for_many_photographs_on_more_than_one_core(monkeypatch, cores, elements, photographs, expected):
     monkeypatch.undo()
