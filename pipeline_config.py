@@ -290,14 +290,13 @@ class Pretrain:
     def __post_init__(self):
         # Part of a path below DIR.
         application = self.start.removeprefix(APPLICATION)
-        require(application == self.start or application.isidentifier(), "pretrain.start", f"{APPLICATION}NAME, a name of keras.applications",
-                self.start)  # fmt: skip
+        require(application.isidentifier() or application == self.start != "", "pretrain.start",
+                "random, a registered version, FILE.keras or keras:NAME, a name of keras.applications", self.start)  # fmt: skip
         require(self.backbone in BACKBONES, "pretrain.backbone", f"one of {', '.join(BACKBONES)}", self.backbone)
         require(self.stem in STEMS, "pretrain.stem", f"one of {', '.join(STEMS)}", self.stem)
         require(self.precision in PRECISIONS, "pretrain.precision", f"one of {', '.join(PRECISIONS)}", self.precision)
         require(self.precision == "float32" or not self.warm_start.network, "pretrain.precision",
                 f"float32, in which {self.warm_start.network} was built", self.precision)  # fmt: skip
-        require(bool(self.start), "pretrain.start", "random, a registered version, FILE.keras or keras:NAME", self.start)
         require(self.resolution % 8 == 0, "pretrain.resolution", "a multiple of 8", self.resolution)
         # A batch needs two photographs as batch normalisation needs several. The greatest rate is one with which the scaled one still
         # is a float32: far smaller ones diverge already, which ends the run with advice (docs/monitors.md).

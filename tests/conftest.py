@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from multiprocessing import util
 
 import fork_server
 import pytest
@@ -38,8 +37,6 @@ def pytest_configure(config):
     # whoever looks at a test that failed.
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
     os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(prefix="tests_")
-    # After multiprocessing has removed its own folder there, which has the priority -100.
-    util.Finalize(None, shutil.rmtree, (tempfile.tempdir, True), exitpriority=-200)
     client.open_session()
 
 
@@ -47,6 +44,7 @@ def pytest_unconfigure(config):
     if _is_worker(config):
         return
     client.close_session()
+    shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)
 
 
 def pytest_collection_finish(session):

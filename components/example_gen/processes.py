@@ -3,14 +3,15 @@
 Threads share Python's interpreter: on small photographs, where decoding takes a part of the time only, they wait for each other
 (docs/scale.md has figures).
 
-Processes are forked from a server that has the libraries and nothing else: forking this process, in which TensorFlow's threads run,
-could hang. This process works too, from the first moment. A process that waits ends when this one does, however that ends.
+Processes are started anew, with libraries of their own: a fork of this process, in which TensorFlow's threads run, could hang. This
+process works too, from the first moment. The others end when this one does, however that ends.
 """
 
 import collections
 import copy
 import functools
 import itertools
+import math
 import multiprocessing
 import os
 import signal
@@ -22,17 +23,19 @@ from multiprocessing import connection
 
 import tensorflow as tf
 
-from components.example_gen import folder, normalise
+from components.example_gen import folder
 from components.example_gen.data_set import RecordFile
 from components.example_gen.descriptions import Part
 from components.example_gen.folder import Listed
 from components.example_gen.normalise import Normalise
-from contracts import interruption
+from contracts import interruption, memory
 from contracts.cores import cores
 
 # Photographs from which on processes save more time than their libraries take to load: some seconds, in which one core does thousands
 # of the smallest (benchmarks/ingest_cores.py).
 MANY = 10_000
+# Bytes that the libraries of a process take for it alone (benchmarks/scale.py: 400 MB), and a photograph.
+OF_A_PROCESS = 500e6
 # What one process does at a time is this share of its work: few parts, and little to wait for at the end.
 GROUPS_A_PROCESS = 8
 
@@ -43,20 +46,24 @@ class ProcessEnded(RuntimeError):
 
 def worthwhile(photographs: int, elements: Sequence[Listed | RecordFile]) -> bool:
     """Whether processes are faster than threads: for many photographs, and elements of which each process can have one."""
-    return cores() > 1 and len(elements) >= min(cores(), folder.LISTS) and photographs >= MANY
+    return photographs >= MANY and len(elements) >= min(cores(), folder.LISTS) and _number(elements) > 1
+
+
+def _number(elements: Sequence[Listed | RecordFile]) -> int:
+    """How many processes, this one included: one for each core and element, as far as memory has room for them."""
+    return min(cores(), len(elements), 1 + int(memory.budget(math.inf) / OF_A_PROCESS))
 
 
 def parts(elements: Sequence[Listed | RecordFile], step: Normalise) -> list[Part]:
-    """What `step` makes of all elements, done by as many processes as there are cores.
+    """What `step` makes of all elements, done by as many processes as there are cores, or have room.
 
     Raises:
       ProcessEnded: one was ended from outside, as the system does where memory is short.
     """
-    count = min(cores(), len(elements))
+    count = _number(elements)
     number = min(len(elements), count * GROUPS_A_PROCESS)
     groups = iter([elements[first::number] for first in range(number)])
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([normalise.__name__])
+    context = multiprocessing.get_context("spawn")
     shared = copy.copy(step)
     shared.processes, shared.alone = count, context.Lock()
     pool = ProcessPoolExecutor(count - 1, context, _begin, (shared,))

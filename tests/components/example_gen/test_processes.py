@@ -11,13 +11,13 @@ import time
 
 import apache_beam as beam
 import pytest
+from tiny import PATIENCE_SECONDS, PROJECT
 
 from components.example_gen import data_set, normalise, photograph, processes, records
 from components.example_gen.folder import Folder, open_folder
-from contracts import interruption
+from contracts import interruption, memory
 from pipeline.engine import IN_PROCESS
 
-PROJECT = pathlib.Path(__file__).parents[3]
 SETTINGS = (64, 100_000, 16)  # as of Normalise: most pixels of the shorter side, of a photograph, and least of a side
 
 
@@ -51,6 +51,7 @@ def test_processes_write_the_same_bytes_and_name_the_same_files_as_threads(flowe
     assert by_processes["report.json"].count(b"broken") == 4
 
 
+@pytest.mark.slow
 def test_a_data_set_of_several_files_is_shared_too(tmp_path, monkeypatch):
     from components.synthetic_flowers import builder
 
@@ -63,13 +64,24 @@ def test_a_data_set_of_several_files_is_shared_too(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("cores", "elements", "photographs", "expected"),
+    ("cores", "elements", "photographs", "expected"),  # in 24 GB
     [(2, 2, 10_000, True), (2, 2, 9_999, False), (2, 1, 10_000, False), (1, 64, 10_000, False), (96, 64, 10**6, True), (16, 3, 10**6, False)],
 )
 def test_processes_are_for_many_photographs_on_more_than_one_core(monkeypatch, cores, elements, photographs, expected):
     monkeypatch.undo()
     monkeypatch.setattr(processes, "cores", lambda: cores)
+    monkeypatch.setattr(memory, "limit", lambda *files: 24e9)
     assert processes.worthwhile(photographs, [None] * elements) == expected
+
+
+@pytest.mark.parametrize(("gigabytes", "cores", "expected"), [(24, 16, 16), (4, 16, 5), (2, 2, 2), (0.8, 2, 1)])
+def test_there_are_as_many_processes_as_memory_has_room_for(monkeypatch, gigabytes, cores, expected):
+    """Half of it, at 500 MB each, beside the first one."""
+    monkeypatch.undo()
+    monkeypatch.setattr(processes, "cores", lambda: cores)
+    monkeypatch.setattr(memory, "limit", lambda *files: gigabytes * 1e9)
+    assert processes._number([None] * 64) == expected
+    assert processes.worthwhile(10_000, [None] * 64) == (expected > 1)
 
 
 def test_a_photograph_beyond_the_process_s_share_of_memory_is_decoded_while_no_other_such_one_is(flowers, tmp_path, monkeypatch, photograph_bytes):
@@ -138,6 +150,7 @@ def test_what_ends_this_process_ends_the_others_at_once(flowers, tmp_path, monke
     assert set(multiprocessing.active_children()) == before
 
 
+@pytest.mark.slow
 def test_an_error_of_another_process_is_that_of_the_node(flowers, tmp_path, monkeypatch):
     source = open_folder(str(flowers), 0.15)
     (tmp_path / "lists").mkdir()
@@ -151,13 +164,15 @@ def test_an_error_of_another_process_is_that_of_the_node(flowers, tmp_path, monk
 
 # Begins, says which processes there are, and waits for ever.
 WAITING = """
-import multiprocessing, sys, time
+import multiprocessing, sys, threading
 from components.example_gen import normalise, processes
 from components.example_gen.folder import Folder, open_folder
 
 def wait(step, group):
-    print(*(one.pid for one in multiprocessing.active_children()), flush=True)
-    time.sleep(1000)
+    while len(found := multiprocessing.active_children()) < 2:
+        pass
+    print(*(one.pid for one in found), flush=True)
+    threading.Event().wait()
 
 processes.cores, processes._part = lambda: 3, wait
 source = open_folder(sys.argv[1], 0.15)
@@ -168,13 +183,14 @@ processes.parts(source.elements(sys.argv[2]), normalise.Normalise(sys.argv[2], s
 @pytest.mark.slow
 def test_processes_end_when_the_first_one_is_killed(flowers, tmp_path):
     with subprocess.Popen([sys.executable, "-c", WAITING, str(flowers), str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=PROJECT) as first:
-        others = [int(word) for word in first.stdout.readline().split()]
-        assert len(others) == 2
-        deadline = time.monotonic() + 120
-        while not all(_has_begun(pid) for pid in others):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        first.kill()
+        try:
+            others = [int(word) for word in first.stdout.readline().split()]
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            while not all(_has_begun(pid) for pid in others):
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+        finally:
+            first.kill()
     while any(_exists(pid) for pid in others):
         assert time.monotonic() < deadline
         time.sleep(0.1)
