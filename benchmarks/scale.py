@@ -4,7 +4,7 @@
 
 Photographs are distinct, JPEG of 224 pixels, of 10 classes (distinct_photographs.py). A size is a run of `flowers run` in a process
 of its own, with a network that is as small as can be and one epoch, so that what grows is everything but pre-training
-(growth.py has that); then the same run again, all of whose nodes come from the cache, in a second process; then `flowers embed`
+(growth.py has that), and whether such a network collapses does not matter; then the same run again, all of whose nodes come from the cache, in a second process; then `flowers embed`
 in a third.
 
     list             finding the files
@@ -40,7 +40,7 @@ from own_process import memory_of_others, processor_seconds, shown
 
 TINY = ("data.max_side=256", "pretrain.epochs=1", "pretrain.batch_size=128", "pretrain.width=8", "pretrain.resolution=16",
         "pretrain.knn_epochs=0", "embedding.resolution=16", "linear_eval.label_draws=1", "tracking.place=off", "gate.min_accuracy=0",
-        "gate.min_gain_over_random=-1")  # fmt: skip
+        "gate.min_gain_over_random=-1", "pretrain.min_output_std_ratio=0", "pretrain.min_effective_rank=0")  # fmt: skip
 PARTS = ("whole", "again", "embed")
 
 

@@ -9,17 +9,17 @@ process works too, from the first moment. The others end when this one does, how
 
 import collections
 import copy
-import functools
 import itertools
 import math
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection
+from multiprocessing.context import BaseContext
 
 import tensorflow as tf
 
@@ -36,8 +36,6 @@ from contracts.cores import cores
 MANY = 10_000
 # Bytes that the libraries of a process take for it alone (benchmarks/scale.py: 400 MB), and a photograph.
 OF_A_PROCESS = 500e6
-# What one process does at a time is this share of its work: few parts, and little to wait for at the end.
-GROUPS_A_PROCESS = 8
 
 
 class ProcessEnded(RuntimeError):
@@ -61,19 +59,17 @@ def parts(elements: Sequence[Listed | RecordFile], step: Normalise) -> list[Part
       ProcessEnded: one was ended from outside, as the system does where memory is short.
     """
     count = _number(elements)
-    number = min(len(elements), count * GROUPS_A_PROCESS)
-    groups = iter([elements[first::number] for first in range(number)])
     context = multiprocessing.get_context("spawn")
     shared = copy.copy(step)
     shared.processes, shared.alone = count, context.Lock()
-    pool = ProcessPoolExecutor(count - 1, context, _begin, (shared,))
-    others = set(multiprocessing.active_children())
+    others, waiting = set(multiprocessing.active_children()), iter(elements)  # a list's iterator, which threads can share
     with ThreadPoolExecutor(count - 1) as asking:
         try:
-            shares = [asking.submit(_share, groups, lambda group: pool.submit(_part_there, group).result()) for _ in range(count - 1)]
-            own = _share(groups, functools.partial(_part, copy.copy(shared)))
+            shares = [asking.submit(_share_of_another, waiting, shared, context) for _ in range(count - 1)]
+            own = _share(waiting, copy.copy(shared))
             return list(itertools.chain(own, *(share.result() for share in shares)))
         except BaseException as error:
+            collections.deque(waiting, 0)  # takes all that is left, so that the others end too
             for process in set(multiprocessing.active_children()) - others:
                 process.terminate()
             if not isinstance(error, BrokenProcessPool):
@@ -81,51 +77,57 @@ def parts(elements: Sequence[Listed | RecordFile], step: Normalise) -> list[Part
             interruption.check()  # what ends this process may have ended the others as well
             raise ProcessEnded("a process that reads photographs was ended from outside, as the system does where memory is short: give "
                                "the machine more memory, or fewer cores (taskset), or lower data.max_pixels") from error  # fmt: skip
-        finally:
-            pool.shutdown()
 
 
-def _share(groups: Iterator[Sequence], part_of: Callable[[Sequence], list[Part]]) -> list[Part]:
-    """The parts of the groups that are taken until none is left: by this process itself, or by a thread that asks another process."""
-    found = []
-    try:
-        for group in groups:  # of a list, whose iterator threads can share
-            found += part_of(group)
-    except BaseException:
-        collections.deque(groups, 0)  # takes all that is left, so that the others end too
-        raise
-    return found
-
-
-def _part(step: Normalise, group: Sequence[Listed | RecordFile]) -> list[Part]:
-    """The part of one group, if there is any photograph in it."""
+def _share(elements: Iterator[Listed | RecordFile], step: Normalise) -> list[Part]:
+    """The part that this process makes, of elements until none is left; none if there is nothing in them."""
     step.setup()
     try:
         step.start_bundle()
-        for element in group:
+        for element in elements:
             step.process(element)
         return [one.value for one in step.finish_bundle()]
     finally:
         step.teardown()
 
 
+def _share_of_another(elements: Iterator[Listed | RecordFile], step: Normalise, context: BaseContext) -> list[Part]:
+    """As `_share`, by a new process."""
+    with ProcessPoolExecutor(1, context, _begin, (step,)) as process:
+        try:
+            begun = False
+            for element in elements:
+                process.submit(_add, element).result()
+                begun = True
+            return process.submit(_finish).result() if begun else []
+        except BaseException:
+            collections.deque(elements, 0)  # this process ends too, and then tells the error
+            raise
+
+
+# The step of a process that was started to make a part.
 _step: Normalise | None = None
 
 
 def _begin(step: Normalise) -> None:
-    """Prepares a new process."""
     global _step
-    _step = step
     tf.config.set_visible_devices([], "GPU")  # whose memory the first process to look at them takes
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     for number in (signal.SIGINT, signal.SIGHUP):  # a terminal sends them to all its processes; the first one decides
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(multiprocessing.parent_process().sentinel,), daemon=True).start()
+    _step = step
+    _step.setup()
+    _step.start_bundle()
 
 
-def _part_there(group: Sequence[Listed | RecordFile]) -> list[Part]:
-    return _part(_step, group)
+def _add(element: Listed | RecordFile) -> None:
+    _step.process(element)
+
+
+def _finish() -> list[Part]:
+    return [one.value for one in _step.finish_bundle()]
 
 
 def _end_with(parent: int) -> None:

@@ -31,6 +31,9 @@ from contracts.cores import cores
 # One reader reads a shard: small enough to spread over workers, large enough to read in one go.
 SHARD_EXAMPLES = 1000
 SHARD_BYTES = 64 << 20
+# Shards that are written at a time: each opens every part, of which there is one for each process, and the usual limit of open files
+# is 1,024.
+WRITERS = 4
 
 
 @dataclass(frozen=True)
@@ -146,13 +149,13 @@ def plan_shards(divided: report.Divided, examples_uri: str) -> Iterator[Shard]:
 
 
 class Write(beam.DoFn):
-    """Writes shards, each on a thread; TensorFlow, which compresses them, lets others run meanwhile."""
+    """Writes shards, several at a time: TensorFlow, which writes them, lets others run meanwhile."""
 
     def __init__(self, scratch: str):
         self.scratch = scratch
 
     def setup(self):
-        self.threads = ThreadPoolExecutor(cores())
+        self.threads = ThreadPoolExecutor(min(cores(), WRITERS))
 
     def teardown(self):
         self.threads.shutdown(cancel_futures=True)

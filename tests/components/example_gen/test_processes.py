@@ -41,11 +41,12 @@ def parts_of(source, folder):
 def test_processes_write_the_same_bytes_and_name_the_same_files_as_threads(flowers, tmp_path, monkeypatch, photograph_bytes):
     for index in range(4):
         (flowers / "daisy" / f"broken{index}.jpg").write_bytes(photograph_bytes(800 + index)[: 400 + index])
-    working, part_of = [], processes._part
-    monkeypatch.setattr(processes, "_part", lambda step, group: working.append(len(group)) or part_of(step, group))
+    working, process = [], normalise.Normalise.process
+    monkeypatch.setattr(normalise.Normalise, "process", lambda step, element: working.append(element) or time.sleep(1) or process(step, element))
     source = open_folder(str(flowers), 0.15)
     by_processes = ingested(source, tmp_path / "processes")
-    assert 0 < sum(working) < source.size  # this process did its share, and not all
+    assert 0 < len(working) < source.size  # this process did its share, and not all
+    monkeypatch.setattr(normalise.Normalise, "process", process)
     monkeypatch.setattr(processes, "MANY", source.size + 1)
     assert by_processes == ingested(source, tmp_path / "threads")
     assert by_processes["report.json"].count(b"broken") == 4
@@ -106,7 +107,7 @@ def test_a_photograph_beyond_the_process_s_share_of_memory_is_decoded_while_no_o
     step = normalise.Normalise(str(tmp_path), source.classes, *SETTINGS)
     step.processes = 2
     monkeypatch.setattr(normalise.Normalise, "alone", property(lambda self: alone(), lambda self, given: None), raising=False)
-    processes._part(step, source.elements(str(tmp_path)))
+    processes._share(iter(source.elements(str(tmp_path))), step)
     assert step.workers == 1 and step.most_pixels == 4_000
     assert sorted(set(seen)) == [(1_728, False), (10_000, True)] and len(seen) == 21
 
@@ -115,7 +116,7 @@ def test_a_process_that_is_killed_ends_the_node_and_leaves_none(flowers, tmp_pat
     """The other process waits for its list of files, which nobody writes, until it is killed."""
     before, killed = set(multiprocessing.active_children()), []
 
-    def killing(step, group):
+    def killing(elements, step):
         while not killed:
             for process in set(multiprocessing.active_children()) - before:
                 process.kill()
@@ -129,7 +130,7 @@ def test_a_process_that_is_killed_ends_the_node_and_leaves_none(flowers, tmp_pat
         return found
 
     monkeypatch.setattr(Folder, "elements", pipes)
-    monkeypatch.setattr(processes, "_part", killing)
+    monkeypatch.setattr(processes, "_share", killing)
     with pytest.raises(processes.ProcessEnded, match="a process that reads photographs was ended from outside, as the system does where memory"):
         ingested(open_folder(str(flowers), 0.15), tmp_path / "out")
     assert set(multiprocessing.active_children()) == before
@@ -139,12 +140,12 @@ def test_a_process_that_is_killed_ends_the_node_and_leaves_none(flowers, tmp_pat
 def test_what_ends_this_process_ends_the_others_at_once(flowers, tmp_path, monkeypatch):
     """Ctrl-C is one word of one process, whatever the others said."""
 
-    def interrupted(step, group):
+    def interrupted(elements, step):
         os.kill(os.getpid(), signal.SIGINT)
         return []
 
     before = set(multiprocessing.active_children())
-    monkeypatch.setattr(processes, "_part", interrupted)
+    monkeypatch.setattr(processes, "_share", interrupted)
     with interruption.listening(), interruption.released(), pytest.raises(KeyboardInterrupt):
         parts_of(open_folder(str(flowers), 0.15), tmp_path / "parts")
     assert set(multiprocessing.active_children()) == before
@@ -155,7 +156,7 @@ def test_an_error_of_another_process_is_that_of_the_node(flowers, tmp_path, monk
     source = open_folder(str(flowers), 0.15)
     (tmp_path / "lists").mkdir()
     elements = source.elements(str(tmp_path / "lists"))
-    monkeypatch.setattr(processes, "_part", lambda step, group: time.sleep(0.1) or [])
+    monkeypatch.setattr(processes, "_share", lambda elements, step: [])
     for element in elements:
         pathlib.Path(element.path).unlink()
     with pytest.raises(FileNotFoundError):
@@ -168,13 +169,13 @@ import multiprocessing, sys, threading
 from components.example_gen import normalise, processes
 from components.example_gen.folder import Folder, open_folder
 
-def wait(step, group):
+def wait(elements, step):
     while len(found := multiprocessing.active_children()) < 2:
         pass
     print(*(one.pid for one in found), flush=True)
     threading.Event().wait()
 
-processes.cores, processes._part = lambda: 3, wait
+processes.cores, processes._share = lambda: 3, wait
 source = open_folder(sys.argv[1], 0.15)
 processes.parts(source.elements(sys.argv[2]), normalise.Normalise(sys.argv[2], source.classes, 64, 100_000, 16))
 """
