@@ -14,7 +14,7 @@ import itertools
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.fft import dctn
+from scipy.fft import dct
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
@@ -26,7 +26,7 @@ from components.example_gen.photograph import DESCRIPTOR_SIDE
 # Lowest frequencies of each channel that the search tree compares. Their transform is orthonormal, so the distance of two
 # thumbnails in them is never larger than the true one: the tree may find pairs too many, which are then checked, but misses none.
 SEARCH_FREQUENCIES = 2
-ROUNDING = 1e-3  # of distances in them: float32 keeps 7 digits of at most 255 x sqrt(768)
+ROUNDING = 1e-3  # of distances in them: far more than float64 loses
 
 # How many candidates of a photograph are looked up, first and then for those that have more. Of 3,033 Flowers one has more than 16.
 CANDIDATES = (16, 256)
@@ -102,11 +102,11 @@ def _squared_reach(thumbnails: np.ndarray, distance: float) -> np.ndarray:
 
     Euclidean like the distances: the common factor of both root mean squares cancels.
     """
-    pixels = DESCRIPTOR_SIDE**2
     reach = np.empty(len(thumbnails))
     for part in _slices(len(thumbnails), PIECE):
-        values = thumbnails[part].reshape(-1, pixels, 3).astype(np.int64)
-        reach[part] = ((values**2).sum(axis=1) - values.sum(axis=1) ** 2 / pixels).sum(axis=1)
+        values = thumbnails[part].astype(np.float64)  # which holds all of these integers
+        totals = (values[:, channel::3].sum(axis=1) for channel in range(3))
+        reach[part] = np.einsum("np,np->n", values, values) - sum(total**2 for total in totals) / DESCRIPTOR_SIDE**2
     return distance**2 * reach
 
 
@@ -140,11 +140,11 @@ def _connected(thumbnails: np.ndarray, distance: float) -> np.ndarray:
 
 def _low_frequencies(thumbnails: np.ndarray) -> np.ndarray:
     """float [n, 12]"""
-    points = np.empty((len(thumbnails), 3 * SEARCH_FREQUENCIES**2))
+    cosines = dct(np.eye(DESCRIPTOR_SIDE), axis=0, norm="ortho")[:SEARCH_FREQUENCIES]
+    basis = np.kron(np.kron(cosines, cosines), np.eye(3))  # [12, 768], as a thumbnail's values are: rows, columns, channels
+    points = np.empty((len(thumbnails), len(basis)))
     for part in _slices(len(thumbnails), PIECE):
-        pictures = thumbnails[part].reshape(-1, DESCRIPTOR_SIDE, DESCRIPTOR_SIDE, 3).astype(np.float32)
-        spectrum = dctn(pictures, axes=(1, 2), norm="ortho")
-        points[part] = spectrum[:, :SEARCH_FREQUENCIES, :SEARCH_FREQUENCIES].reshape(len(pictures), -1)
+        points[part] = thumbnails[part].astype(np.float64) @ basis.T
     return points
 
 

@@ -4,6 +4,7 @@
 the thumbnails that ingest makes anyway: a change between two data sets shows here before it shows in an accuracy.
 """
 
+import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ def appearance(every: np.ndarray, chosen: np.ndarray) -> dict:
         thumbnails = every[chosen[start : start + CHUNK]].reshape(-1, DESCRIPTOR_SIDE**2, 3).astype(np.float32) / 255
         for measure, values in _measure(thumbnails).items():
             counts[measure] += np.histogram(np.clip(values, 0, 1), BINS, (0, 1))[0]
-        colour += thumbnails.mean(axis=1, dtype=np.float64).sum(axis=0)
+        colour += [channel.sum(dtype=np.float64) / DESCRIPTOR_SIDE**2 for channel in _channels(thumbnails)]
     histograms = {measure: found.tolist() for measure, found in counts.items()}
     return histograms | {"mean_colour": (colour / len(chosen)).tolist() if len(chosen) else None}
 
@@ -56,9 +57,14 @@ def appearance(every: np.ndarray, chosen: np.ndarray) -> dict:
 def _measure(thumbnails: np.ndarray) -> dict[str, np.ndarray]:
     """Each measure of `[count, pixels, 3]` in [0, 1]: `[count]`."""
     luma = thumbnails @ LUMA
-    largest, smallest = thumbnails.max(axis=2), thumbnails.min(axis=2)
+    largest, smallest = (functools.reduce(function, _channels(thumbnails)) for function in (np.maximum, np.minimum))
     saturation = (largest - smallest) / np.maximum(largest, 1e-6)
     return {"brightness": luma.mean(axis=1), "contrast": 2 * luma.std(axis=1), "saturation": saturation.mean(axis=1)}
+
+
+def _channels(thumbnails: np.ndarray) -> Sequence[np.ndarray]:
+    """Red, green and blue, `[count, pixels]` each: NumPy takes ten times as long for sums and extrema along an axis of three."""
+    return np.moveaxis(thumbnails, 2, 0)
 
 
 SCHEMA_VERSION = 1
