@@ -14,12 +14,13 @@ import math
 import multiprocessing
 import os
 import signal
+import sys
 import threading
+import types
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection
-from multiprocessing.context import BaseContext
 
 import tensorflow as tf
 
@@ -34,6 +35,7 @@ from contracts.cores import cores
 # Photographs from which on processes save more time than their libraries take to load: some seconds, in which one core does thousands
 # of the smallest (benchmarks/ingest_cores.py).
 MANY = 10_000
+NEW = multiprocessing.get_context("spawn")
 # Bytes that the libraries of a process take for it alone (benchmarks/scale.py: 400 MB), and a photograph.
 OF_A_PROCESS = 500e6
 
@@ -59,13 +61,12 @@ def parts(elements: Sequence[Listed | RecordFile], step: Normalise) -> list[Part
       ProcessEnded: one was ended from outside, as the system does where memory is short.
     """
     count = _number(elements)
-    context = multiprocessing.get_context("spawn")
     shared = copy.copy(step)
-    shared.processes, shared.alone = count, context.Lock()
+    shared.processes, shared.alone = count, NEW.Lock()
     others, waiting = set(multiprocessing.active_children()), iter(elements)  # a list's iterator, which threads can share
     with ThreadPoolExecutor(count - 1) as asking:
         try:
-            shares = [asking.submit(_share_of_another, waiting, shared, context) for _ in range(count - 1)]
+            shares = [asking.submit(_share_of_another, waiting, process) for process in _started(count - 1, shared)]
             own = _share(waiting, copy.copy(shared))
             return list(itertools.chain(own, *(share.result() for share in shares)))
         except BaseException as error:
@@ -91,9 +92,26 @@ def _share(elements: Iterator[Listed | RecordFile], step: Normalise) -> list[Par
         step.teardown()
 
 
-def _share_of_another(elements: Iterator[Listed | RecordFile], step: Normalise, context: BaseContext) -> list[Part]:
-    """As `_share`, by a new process."""
-    with ProcessPoolExecutor(1, context, _begin, (step,)) as process:
+def _started(count: int, step: Normalise) -> list[ProcessPoolExecutor]:
+    """So many processes, each by itself.
+
+    What multiprocessing starts anew imports the program first. A script of a user's would run again, and so fail, if it does not ask
+    for its `__name__`; and nothing here is of the program. So there is none meanwhile.
+    """
+    program = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        processes = [ProcessPoolExecutor(1, NEW, _begin, (step,)) for _ in range(count)]
+        for one in processes:
+            one.submit(os.getpid)  # the first thing to do starts the process
+        return processes
+    finally:
+        sys.modules["__main__"] = program
+
+
+def _share_of_another(elements: Iterator[Listed | RecordFile], process: ProcessPoolExecutor) -> list[Part]:
+    """As `_share`, by another process, which ends then."""
+    with process:
         try:
             begun = False
             for element in elements:

@@ -163,6 +163,25 @@ def test_an_error_of_another_process_is_that_of_the_node(flowers, tmp_path, monk
         processes.parts(elements, normalise.Normalise(str(tmp_path), source.classes, *SETTINGS))
 
 
+@pytest.mark.slow
+def test_a_script_that_does_not_ask_for_its_name_runs_once(flowers, tmp_path):
+    """As a notebook's cell or `from pipeline import run` in a script of a few lines."""
+    script = tmp_path / "script.py"
+    script.write_text(f"""
+from components.example_gen import normalise, processes
+from components.example_gen.folder import open_folder
+
+print("begins")
+processes.cores = lambda: 2
+source = open_folder({str(flowers)!r}, 0.15)
+elements = source.elements({str(tmp_path)!r})
+print(sum(part.usable for part in processes.parts(elements, normalise.Normalise({str(tmp_path)!r}, source.classes, 64, 100_000, 16))))
+""")
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, cwd=PROJECT, check=False,
+                          env={**os.environ, "PYTHONPATH": str(PROJECT)}, timeout=PATIENCE_SECONDS)  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "begins\n20\n"), done.stderr
+
+
 # Begins, says which processes there are, and waits for ever.
 WAITING = """
 import multiprocessing, sys, threading
