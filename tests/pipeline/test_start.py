@@ -36,7 +36,7 @@ def test_a_start_is_random_a_version_or_a_network(start, network, version):
 
 @pytest.mark.parametrize("start", ["keras:", "keras:../../elsewhere", "keras:a b", "keras:/ResNet50"])
 def test_no_name_of_an_application_leads_out_of_the_folder_of_starts(start):
-    with pytest.raises(ConfigurationError, match="pretrain.start must be keras:NAME"):
+    with pytest.raises(ConfigurationError, match="pretrain.start must be random, a registered version, FILE.keras or keras:NAME"):
         configuration(f"pretrain.start={start}")
 
 
