@@ -4,8 +4,8 @@
 
 Photographs are distinct, JPEG of 224 pixels, of 10 classes (distinct_photographs.py). A size is a run of `flowers run` in a process
 of its own, with a network that is as small as can be and one epoch, so that what grows is everything but pre-training
-(growth.py has that), and whether such a network collapses does not matter; then the same run again, all of whose nodes come from the cache, in a second process; then `flowers embed`
-in a third.
+(growth.py has that), and whether such a network collapses does not matter; then the same run again, all of
+whose nodes come from the cache, in a second process; then `flowers embed` in a third.
 
     list             finding the files
     fingerprint      SHA-256 of every file, with what is kept of it for the next run

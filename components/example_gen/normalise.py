@@ -34,7 +34,7 @@ MOST_BYTES_A_PIXEL = 18
 class Normalise(beam.DoFn):
     """Reads what elements of a source describe, and writes record and description of each image to scratch files: a part for each bundle.
 
-    Files are decoded by as many threads as there are cores (Pillow and TensorFlow let others run meanwhile), and leave in the
+    Files are decoded by a thread on each core of its share (Pillow and TensorFlow let others run meanwhile), and leave in the
     order in which they came, so that threads change nothing but the time.
 
     Attributes:

@@ -10,6 +10,7 @@ import sys
 import time
 
 import apache_beam as beam
+import psutil
 import pytest
 from tiny import PATIENCE_SECONDS, PROJECT
 
@@ -211,7 +212,7 @@ def test_processes_end_when_the_first_one_is_killed(flowers, tmp_path):
                 time.sleep(0.1)
         finally:
             first.kill()
-    while any(_exists(pid) for pid in others):
+    while any(psutil.pid_exists(pid) for pid in others):
         assert time.monotonic() < deadline
         time.sleep(0.1)
 
@@ -220,11 +221,3 @@ def _has_begun(pid: int) -> bool:
     """Whether a process ignores SIGINT, as it does from `_begin` on."""
     (line,) = [line for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigIgn:")]
     return bool(int(line.split()[1], 16) & 1 << (signal.SIGINT - 1))
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
