@@ -235,8 +235,10 @@ class Pretrain:
     # Side of a view in pixels.
     resolution: int = 64
     epochs: int = 100
-    # Source images a step, over all devices and machines together; each gives two views.
+    # Source images a step, over all devices and machines together; each gives view_count views.
     batch_size: int = 64
+    # Views of a photograph, each of which predicts the mean of the others. 2 is the paper's.
+    view_count: int = 2
     # The rate is base_learning_rate x batch_size / 256 (section 3 of the paper).
     base_learning_rate: float = 0.05
     momentum: float = 0.9
@@ -301,7 +303,7 @@ class Pretrain:
         # A batch needs two photographs as batch normalisation needs several. The greatest rate is one with which the scaled one still
         # is a float32: far smaller ones diverge already, which ends the run with advice (docs/monitors.md).
         require_ranges(
-            self, "pretrain", width="[4, 1024]", resolution="[16, 2048]", epochs="[1, 1e6]", batch_size="[2, 1e6]",
+            self, "pretrain", width="[4, 1024]", resolution="[16, 2048]", epochs="[1, 1e6]", batch_size="[2, 1e6]", view_count="[2, 64]",
             base_learning_rate="(0, 1e30]", momentum="[0, 1)", weight_decay="[0, 1e6]", projector_layers="[1, 20]",
             projector_width="[2, 65536]", predictor_width="[1, 65536]", seed=SEEDS, warm_start_epochs="[1, 1e6]",
             warm_start_learning_rate="(0, 1e30]", min_gpus="[0, 10000]", checkpoint_seconds="[0, 1e9]", canvas_scale="[1, 4]",
@@ -392,8 +394,9 @@ class Supervised:
     label_smoothing: float = 0.1
     # Smallest share of the photograph's area in a crop; the usual 0.08 of ImageNet's recipes leaves too little of a small photograph.
     min_area: float = 0.25
-    # Views that SimSiam's steps see are two a photograph, those of supervised training one: it makes this many times the steps.
-    steps_ratio: float = 2.0
+    # Views that it sees, by those that pre-training saw. Its steps see one view of a photograph where SimSiam's see
+    # pretrain.view_count, so that it makes so many times the steps.
+    views_ratio: float = 1.0
 
     @property
     def views(self) -> Views:
@@ -403,7 +406,7 @@ class Supervised:
     def __post_init__(self):
         require_ranges(
             self, "supervised", base_learning_rate="(0, 1e30]", weight_decay="[0, 1e6]", label_smoothing="[0, 1)",
-            min_area="(0, 1]", steps_ratio="(0, 1000]")  # fmt: skip
+            min_area="(0, 1]", views_ratio="(0, 1000]")  # fmt: skip
 
 
 # What gate.metric can be.

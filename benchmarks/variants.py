@@ -3,10 +3,10 @@
     python benchmarks/variants.py EXAMPLES --minutes 10 [--variant NAME=VALUE]... [--preset cpu] [--set KEY=VALUE]... [--record FILE]
 
 EXAMPLES are the photographs of any run (runs/artifacts/ExampleGen/examples/N). The steps that fit into --minutes follow from the time of
-the first ones, so that variants of different cost get equal time; --epochs N trains so many instead. Variants:
+the first ones, so that variants of different cost get equal time; --epochs N trains so many instead (0: the random-init baseline).
+Variants:
 
-    views=K         K views of a photograph, each predicting the mean of the others' projections (FastSiam, Pototzky et al. 2022)
-    small=N         N more views of half the side and at most small_area of the photograph, which predict the mean of the K
+    small=N         N more views of half the side and at most small_area of the photograph, which predict the mean of the others
                     (multi-crop, Caron et al., arXiv 2006.09882), small_area=0.25
     weak=1          the second view, which is only predicted, changes less: crops from half of the area, no grey (arXiv 2204.00613)
     centre=S        crops pulled to the photograph's middle by the share S (arXiv 2202.03278 keeps them near the object)
@@ -14,17 +14,20 @@ the first ones, so that variants of different cost get equal time; --epochs N tr
     rising=SIDE     views of SIDE pixels in the last fifth of the steps
 
 The row: cross-validated accuracy of the probe on the train split, kNN accuracy there (each photograph left out once), accuracy of probes
-on a tenth of the labels (mean of five draws, on the rest of the split), time, and processor time an image.
+on a tenth of the labels (mean of five draws, on the rest of the split), time, and processor time an image. With --unseen SHARE, that part
+of the train split is not trained on, and linear and kNN accuracy on it are printed as well: cross-validation takes every photograph's
+features from a backbone that has learned from it, and so is somewhat too high.
 """
 
 import argparse
 import dataclasses
 import glob
 import json
+import math
 import os
 import time
 
-VARIANTS = {"views": 2, "small": 0, "small_area": 0.25, "weak": 0, "centre": 0.0, "average": 0.0, "rising": 0}
+VARIANTS = {"small": 0, "small_area": 0.25, "weak": 0, "centre": 0.0, "average": 0.0, "rising": 0}
 # The smallest share of a photograph in a small view, of DINO's recipe (Caron et al., arXiv 2104.14294).
 SMALLEST_AREA = 0.05
 RISING_SHARE = 0.2
@@ -39,10 +42,12 @@ def main() -> None:
     parser.add_argument("examples")
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--epochs", type=int)
+    parser.add_argument("--unseen", type=float, default=0, metavar="SHARE")
     parser.add_argument("--preset", default="cpu")
     parser.add_argument("--variant", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
     parser.add_argument("--record", help="file to append the row to, as JSON")
+    parser.add_argument("--keep", help="file for the trained weights of the backbone, .npz, in the order of its variables")
     arguments = parser.parse_args()
     variant = dict(VARIANTS)
     for text in arguments.variant:
@@ -51,14 +56,19 @@ def main() -> None:
     from contracts import libraries
 
     libraries.set_variables()
+    import numpy as np
+
     from pipeline import settings
 
     config = settings.configuration(arguments.preset, arguments.overrides)
     files = sorted(glob.glob(os.path.join(arguments.examples, "Split-train", "*.gz")))
     network, trained = train(files, config.pretrain, variant, arguments)
-    row = measure(network, files, config) | trained
+    if arguments.keep:
+        np.savez(arguments.keep, *(weight.numpy() for weight in network.variables))
+    row = measure(network, files, config, arguments.unseen) | trained
     title = " ".join((*arguments.variant, *arguments.overrides)) or "the preset"
-    print(f"{title}: linear {row['linear']:.1%}, kNN {row['knn']:.1%}, a tenth of the labels {row['few']:.1%}; {row['epochs']:.1f} epochs, "
+    unseen = f", unseen {row['unseen_linear']:.1%} and {row['unseen_knn']:.1%}" if arguments.unseen else ""
+    print(f"{title}: linear {row['linear']:.1%}, kNN {row['knn']:.1%}{unseen}, a tenth of the labels {row['few']:.1%}; {row['epochs']:.1f} epochs, "
           f"loss {row['loss']:.3f}, effective rank {row['rank']:.0f}, {row['seconds']:.0f} s, {row['milliseconds']:.2f} ms an image")  # fmt: skip
     if arguments.record:
         with open(arguments.record, "a") as file:
@@ -76,10 +86,13 @@ def train(files, settings, variant, arguments):
     from trainer.simsiam import build_simsiam, update
 
     split = open_train_split(files, round(settings.resolution * settings.canvas_scale), settings.memory_megabytes)
+    seen = ~unseen_part(len(split.labels), arguments.unseen)
+    split = split._replace(canvases=split.canvases[seen], aspects=split.aspects[seen], labels=split.labels[seen])
     model = build_simsiam(settings)
     averages = [tf.Variable(weight.value, trainable=False) for weight in model.backbone.variables]
     an_epoch = len(split.labels) // settings.batch_size
-    steps = tf.Variable(an_epoch * (arguments.epochs or 1), dtype=tf.int32)
+    timed = arguments.epochs is None
+    steps = tf.Variable(an_epoch * (1 if timed else arguments.epochs), dtype=tf.int32)
 
     def sized(resolution):
         return build_backbone(
@@ -108,7 +121,8 @@ def train(files, settings, variant, arguments):
 
     step, resolution = step_at(settings.resolution), settings.resolution
     number, losses, outputs = 0, [], []
-    while number < int(steps) or (not arguments.epochs and number <= WARM_UP + TIMED):
+    start, processor_start = time.monotonic(), time.process_time()
+    while number < int(steps) or (timed and number <= WARM_UP + TIMED):
         epoch, first = divmod(number, an_epoch)
         for batch in split.batches(settings.batch_size, seed=settings.seed, epoch=epoch, first=first):
             if variant["rising"] and resolution != variant["rising"] and number > (1 - RISING_SHARE) * int(steps) > WARM_UP + TIMED:
@@ -119,7 +133,7 @@ def train(files, settings, variant, arguments):
             number += 1
             if number == WARM_UP:
                 start, processor_start = time.monotonic(), time.process_time()
-            if number == WARM_UP + TIMED and not arguments.epochs:
+            if number == WARM_UP + TIMED and timed:
                 a_step = (time.monotonic() - start) / TIMED
                 # The last fifth costs as its pixels.
                 dearer = 1 + RISING_SHARE * ((variant["rising"] / settings.resolution) ** 2 - 1) if variant["rising"] else 1
@@ -128,13 +142,13 @@ def train(files, settings, variant, arguments):
                 break
         if epoch % 10 == 9:
             print(f"epoch {epoch + 1} of {int(steps) / an_epoch:.0f}, loss {np.mean(losses[-an_epoch:]):.3f}", flush=True)
-    milliseconds = (time.process_time() - processor_start) * 1e3 / ((number - WARM_UP) * settings.batch_size)
+    milliseconds = (time.process_time() - processor_start) * 1e3 / max(1, (number - WARM_UP) * settings.batch_size)
     if variant["average"]:
         for average, weight in zip(averages, model.backbone.variables):
             weight.assign(average)
-    rank = monitors.effective_rank(np.concatenate(outputs))
+    rank = monitors.effective_rank(np.concatenate(outputs)) if outputs else math.nan
     return model.backbone, {
-        "epochs": number / an_epoch, "loss": float(np.mean(losses[-an_epoch:])), "rank": rank,
+        "epochs": number / an_epoch, "loss": float(np.mean(losses[-an_epoch:] or [math.nan])), "rank": rank,
         "seconds": time.monotonic() - start, "milliseconds": milliseconds,
     }  # fmt: skip
 
@@ -147,7 +161,7 @@ def views_function(settings, variant, resolution):
 
     weak = dataclasses.replace(settings.views, min_area=max(0.5, settings.views.min_area), grey_probability=0.0)
     few = dataclasses.replace(settings.views, min_area=SMALLEST_AREA)
-    many = variant["views"] + variant["small"]
+    many = settings.view_count + variant["small"]
 
     def view(canvases, aspects, seed, side, distribution, most_area=1.0):
         place, colours = tf.unstack(tf.random.split(seed, 2))
@@ -173,8 +187,8 @@ def views_function(settings, variant, resolution):
         seeds = [tf.stack([settings.seed, many * number + index]) for index in range(many)]
         large = [
             view(canvases, aspects, seed, resolution, weak if variant["weak"] and index == 1 else settings.views)
-            for index, seed in enumerate(seeds[: variant["views"]])]  # fmt: skip
-        small = [view(canvases, aspects, seed, resolution // 2, few, variant["small_area"]) for seed in seeds[variant["views"] :]]
+            for index, seed in enumerate(seeds[: settings.view_count])]  # fmt: skip
+        small = [view(canvases, aspects, seed, resolution // 2, few, variant["small_area"]) for seed in seeds[settings.view_count :]]
         return large, small
 
     return all_views
@@ -202,8 +216,15 @@ def loss_of(model, large, small, variant):
     return tf.add_n(parts) / len(parts), z[0]
 
 
-def measure(backbone, files, config) -> dict:
-    """The row's accuracies."""
+def unseen_part(count, share):
+    """Which of `count` photographs are not trained on, the same in every run: `[count]` booleans."""
+    import numpy as np
+
+    return np.random.default_rng(0).permutation(count) < share * count
+
+
+def measure(backbone, files, config, share) -> dict:
+    """The row's accuracies; `share` of the photographs were not trained on."""
     import numpy as np
 
     from trainer.embedding_network import build_embedding_network, copy_weights
@@ -220,16 +241,23 @@ def measure(backbone, files, config) -> dict:
     views, labels, _ = read_views(files, config.embedding.side)
     (features,) = embedder((network,))(views)
     options = {"regularisation": probing.regularisation, "folds": probing.folds, "seed": probing.seed}
+    unseen = unseen_part(len(labels), share)
+    held_out = (features[unseen], labels[unseen])
+    features, labels = features[~unseen], labels[~unseen]
     few = []
     for seed in range(DRAWS):
         chosen = labelled_subset(labels, probing.label_fraction, seed)
         rest = np.setdiff1d(np.arange(len(labels)), chosen)
         few.append(fit_probe(features[chosen], labels[chosen], **options).accuracy(features[rest], labels[rest]))
-    return {
-        "linear": float(fit_probe(features, labels, **options).cross_validated),
+    probe = fit_probe(features, labels, **options)
+    row = {
+        "linear": float(probe.cross_validated),
         "knn": float(knn_accuracy(features, labels, probing.neighbours)),
         "few": float(np.mean(few)),
     }
+    if share:
+        row |= {"unseen_linear": probe.accuracy(*held_out), "unseen_knn": knn_accuracy(features, labels, probing.neighbours, held_out)}
+    return row
 
 
 if __name__ == "__main__":

@@ -142,7 +142,7 @@ def _supervised(
 ) -> "_Measured":
     """The row of two networks: one trained on all labels, and one on few of them, for the accuracy with few labels."""
     pretrain = pretrain_from_json(json.dumps(record["pretrain"]))
-    steps = max(1, round(recipe.steps_ratio * run.record["pretrain"]["steps"]))
+    steps = max(1, round(recipe.views_ratio * pretrain.view_count * run.record["pretrain"]["steps"]))
 
     def trained(chosen: np.ndarray, what: str) -> tuple[keras.Model, supervised.Trained]:
         done = supervised.train(

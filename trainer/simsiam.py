@@ -1,10 +1,11 @@
 """SimSiam (arXiv 2011.10566): loss (equations 1 to 4), heads (section 3, "Baseline settings"), networks, and one training step.
 
-`train_step` is algorithm 1 of the paper. The two ablations of sections 4.1 and 4.2, without stop-gradient and without predictor,
+`train_step` is algorithm 1 of the paper, for two views or more (FastSiam, Pototzky et al. 2022). The two ablations of sections 4.1 and 4.2, without stop-gradient and without predictor,
 both collapse, and the monitors' limits are derived from them; no setting enables them.
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import keras
@@ -80,20 +81,29 @@ def negative_cosine_similarity(p: tf.Tensor, z: tf.Tensor, *, stop_gradient: boo
     return -tf.reduce_mean(tf.reduce_sum(p * z, axis=1))
 
 
-def simsiam_loss(p1: tf.Tensor, p2: tf.Tensor, z1: tf.Tensor, z2: tf.Tensor, *, stop_gradient: bool = True) -> tf.Tensor:
-    """L = D(p1, z2) / 2 + D(p2, z1) / 2 (equations 2 and 4).
+def simsiam_loss(
+    predictions: Sequence[tf.Tensor], projections: Sequence[tf.Tensor], *, stop_gradient: bool = True
+) -> tf.Tensor:
+    """The mean over the views of D(p, z), where z is the sum of the directions of the other views' projections.
+
+    Of two views it is equations 2 and 4, L = D(p1, z2) / 2 + D(p2, z1) / 2; of more, FastSiam's loss (Pototzky et al. 2022, section 3):
+    the mean of several views is a steadier target than one of them.
 
     Args:
-      p1, p2: predictions from the first and second view, `[batch, d]` float32.
-      z1, z2: projections of the first and second view, `[batch, d]` float32.
+      predictions: from each view, `[batch, d]` float32.
+      projections: of each view, in the same order, `[batch, d]` float32.
       stop_gradient: as in negative_cosine_similarity.
 
     Returns:
       A scalar in [-1, 1]; perfect agreement reaches -1, and so does a collapse, at once.
     """
-    first = negative_cosine_similarity(p1, z2, stop_gradient=stop_gradient)
-    second = negative_cosine_similarity(p2, z1, stop_gradient=stop_gradient)
-    return first / 2 + second / 2
+    directions = [tf.math.l2_normalize(projection, axis=1) for projection in projections]
+    similarities = [
+        negative_cosine_similarity(
+            prediction, tf.add_n(directions[:view] + directions[view + 1 :]), stop_gradient=stop_gradient)
+        for view, prediction in enumerate(predictions)
+    ]  # fmt: skip
+    return tf.add_n(similarities) / len(similarities)
 
 
 class SimSiam(NamedTuple):
@@ -159,7 +169,7 @@ def build_simsiam(settings: Pretrain) -> SimSiam:
 def train_step(
     model: SimSiam, canvases: tf.Tensor, aspects: tf.Tensor, step: tf.Tensor, *, steps: int, settings: Pretrain
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """One step: two views, symmetric loss, and the update of all weights. Call it inside a `tf.function`.
+    """One step: the views, symmetric loss, and the update of all weights. Call it inside a `tf.function`.
 
     Inside `strategy.run` each replica gets its share of the batch; the results are those of the whole batch, equal on all
     replicas.
@@ -174,45 +184,44 @@ def train_step(
       The loss, the output std ratio (scalars, float32) and the first view's projections `[batch, d]`.
     """
     step = tf.cast(step, tf.int32)
-    view1, view2 = (
-        random_view(canvases, aspects, tf.stack([settings.seed, 2 * step + index]), settings.resolution, settings.views)
-        for index in range(2)
-    )
+    views = [
+        random_view(
+            canvases, aspects, tf.stack([settings.seed, settings.view_count * step + index]), settings.resolution, settings.views)
+        for index in range(settings.view_count)
+    ]  # fmt: skip
 
-    def learn(view1, view2, step):
-        loss, z1, gradients = loss_and_gradients(model, view1, view2)
+    def learn(views, step):
+        loss, z1, gradients = loss_and_gradients(model, *views)
         update(model, gradients, step, steps=steps, settings=settings)
         return loss, z1
 
     # The views stay outside: XLA has no CropAndResize. Several devices exchange in plain graphs: on processors TensorFlow does not compile
     # the exchange, so that nothing there could prove it.
     compiled = settings.xla and replicas.count() == 1
-    loss, z1 = (tf.function(learn, jit_compile=True, autograph=False) if compiled else learn)(view1, view2, step)
+    loss, z1 = (tf.function(learn, jit_compile=True, autograph=False) if compiled else learn)(views, step)
     z1 = replicas.gathered(z1)
     return replicas.mean(loss), output_std_ratio(z1), z1
 
 
-def loss_and_gradients(model: SimSiam, view1: tf.Tensor, view2: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tuple]:
-    """The symmetric loss of two batches of views and its gradients; updates the running statistics, once a view.
+def loss_and_gradients(model: SimSiam, *views: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tuple]:
+    """The symmetric loss of two or more batches of views and its gradients; updates the running statistics, once a view.
 
     Args:
-      view1, view2: `[batch, resolution, resolution, 3]` float32 in [0, 1].
+      views: of the same photographs, each `[batch, resolution, resolution, 3]` float32 in [0, 1].
 
     Returns:
       The loss (scalar), the first view's projections `[batch, d]`, and the gradients of encoder and predictor variables. With
       several replicas, loss and projections are this replica's, gradients those of the loss of all.
     """
     with tf.GradientTape() as tape:
-        z1 = model.projector(model.backbone(view1, training=True), training=True)
-        z2 = model.projector(model.backbone(view2, training=True), training=True)
-        p1 = model.predictor(z1, training=True)
-        p2 = model.predictor(z2, training=True)
-        loss = simsiam_loss(p1, p2, z1, z2, stop_gradient=model.stop_gradient)
+        projections = [model.projector(model.backbone(view, training=True), training=True) for view in views]
+        predictions = [model.predictor(projection, training=True) for projection in projections]
+        loss = simsiam_loss(predictions, projections, stop_gradient=model.stop_gradient)
         target = loss if model.loss_scale is None else loss * model.loss_scale.scale
     gradients = tape.gradient(target, (model.encoder_variables, model.predictor_variables))
     if model.loss_scale is not None:
         gradients = model.loss_scale.unscaled(gradients)
-    return loss, z1, replicas.mean(gradients)
+    return loss, projections[0], replicas.mean(gradients)
 
 
 def update(model: SimSiam, gradients: tuple, step: tf.Tensor, *, steps: int, settings: Pretrain) -> None:

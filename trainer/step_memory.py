@@ -17,7 +17,6 @@ from pipeline_config import AUTO, Pretrain
 from trainer import devices
 from trainer.simsiam import build_simsiam
 
-VIEWS = 2
 KEPT = (keras.layers.Rescaling, keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.ReLU, keras.layers.Activation,
         keras.layers.MaxPooling2D)  # fmt: skip
 FLOAT32, HALF = 4, 2  # bytes of a number
@@ -49,7 +48,7 @@ def step_memory(settings: Pretrain) -> StepMemory:
     statistics = sum(int(np.prod(weight.shape)) for network in networks for weight in network.non_trainable_variables)
     mixed = settings.precision != "float32"
     fixed = 3 * FLOAT32 * trained + FLOAT32 * statistics + (HALF * trained if mixed else 0)
-    return StepMemory(fixed, VIEWS * values * (HALF if mixed else FLOAT32))
+    return StepMemory(fixed, settings.view_count * values * (HALF if mixed else FLOAT32))
 
 
 def too_large(settings: Pretrain, gpus: int, memory: int) -> str:

@@ -55,7 +55,7 @@ def prepare(arguments):
     def function(view1, view2):
         with tf.GradientTape() as tape:
             z1, z2 = encoder(view1, training=True), encoder(view2, training=True)
-            loss = simsiam_loss(predictor(z1, training=True), predictor(z2, training=True), z1, z2)
+            loss = simsiam_loss([predictor(z, training=True) for z in (z1, z2)], [z1, z2])
         optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables))
         return loss
 

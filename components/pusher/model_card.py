@@ -176,7 +176,7 @@ def _recipe(facts: Facts) -> str:
     return (
         f"{report['epochs']:,} epochs ({report['steps']:,} steps of {settings['batch_size']:,} photographs) at "
         f"{settings['resolution']} pixels, from {start}; {report['seconds']:,.0f} s{speed}. At the end: loss "
-        f"{report['final_loss']:.3f} (-1 is perfect agreement of the two views), output standard deviation "
+        f"{report['final_loss']:.3f} (-1 is perfect agreement of the views), output standard deviation "
         f"{report['output_std_ratio']:.2f} of the healthy one, effective rank {report['effective_rank']:.1f}.\n\n"
         "Every setting of the pre-training:\n\n"
         f"```json\n{json.dumps(settings, indent=1, sort_keys=True)}\n```"

@@ -135,12 +135,12 @@ MAP_SIDE = 48
 
 CURVES = (
     # Figure of pretrain.json's history, title, note, how it is written.
-    ("loss", "Loss", "−1 is perfect agreement of the two views", "{:.3f}".format),
+    ("loss", "Loss", "−1 is perfect agreement of a photograph's views", "{:.3f}".format),
     ("output_std_ratio", "Output std ratio", "about 1 is healthy, 0 is collapse", "{:.2f}".format),
     ("effective_rank", "Effective rank", "dimensions that the output uses", "{:.1f}".format),
     ("knn_train_top1", "kNN accuracy on train", "a monitor; labels are used for nothing else", percent),
     ("learning_rate", "Learning rate", "of backbone and projector; the number is its maximum", "{:.3f}".format),
-    ("images_per_second", "Images a second", "source photographs; each gives two views", "{:.0f}".format),
+    ("images_per_second", "Images a second", "source photographs, each with all its views", "{:.0f}".format),
 )
 
 
@@ -215,7 +215,7 @@ def eval_map(found: Artifacts) -> dict | None:
 
 
 def views(found: Artifacts) -> list[dict]:
-    """Each shown `photograph` with its two `views`, and width / height as `aspect`."""
+    """Each shown `photograph` with two of its `views`, and width / height as `aspect`."""
     arrays = found.views
     return [
         {"photograph": from_array(arrays["photographs"][index], float(aspect), GALLERY_SIDE),

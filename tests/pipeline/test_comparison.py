@@ -21,7 +21,7 @@ def rows(finished_run, tmp_path_factory):
     keras.Model(pixels, keras.layers.GlobalAveragePooling2D()(pixels)).save(folder / "colour.keras")
     run = comparison.open_run(Layout(finished_run.root), finished_run.record(0))
     progress = []
-    made = list(comparison.compare(run, Layout(folder), Supervised(steps_ratio=1), [str(folder / "colour.keras")],
+    made = list(comparison.compare(run, Layout(folder), Supervised(views_ratio=0.5), [str(folder / "colour.keras")],
                                    on_progress=lambda *one: progress.append(one)))  # fmt: skip
     return made, progress, folder
 
@@ -57,7 +57,7 @@ def test_supervised_training_is_not_repeated(rows, finished_run):
     made, _, folder = rows
     run = comparison.open_run(Layout(finished_run.root), finished_run.record(0))
     progress = []
-    again = list(comparison.compare(run, Layout(folder), Supervised(steps_ratio=1), on_progress=lambda *one: progress.append(one)))
+    again = list(comparison.compare(run, Layout(folder), Supervised(views_ratio=0.5), on_progress=lambda *one: progress.append(one)))
     assert again[2].training_seconds == made[2].training_seconds and again[2].top1 == made[2].top1
     assert not [one for one in progress if "labels" in one[0]]
 

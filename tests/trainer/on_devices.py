@@ -18,7 +18,7 @@ from trainer.photographs import Photographs
 SETTINGS = Pretrain(
     backbone="small", width=4, stem="small", resolution=16, epochs=2, batch_size=8, base_learning_rate=2.0,
     projector_layers=2, projector_width=16, predictor_width=8, views=Views(blur_probability=0.5), knn_epochs=0,
-    min_effective_rank=1.0, min_output_std_ratio=0.0)  # fmt: skip
+    min_effective_rank=1.0, min_output_std_ratio=0.0, view_count=3)  # fmt: skip
 
 
 def main(path: str) -> None:

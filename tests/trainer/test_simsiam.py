@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from trainer import simsiam
 from trainer.simsiam import build_simsiam, loss_and_gradients, train_step, update
+from trainer.views import random_view
 
 
 @pytest.fixture
@@ -17,15 +19,19 @@ def arrays(variables):
     return [variable.numpy() for variable in variables]
 
 
-def test_running_statistics_are_those_of_each_view_in_turn(settings, two_views):
+@pytest.mark.parametrize("times", [1, 2], ids=["two views", "four views"])
+def test_running_statistics_are_those_of_each_view_in_turn(settings, two_views, times):
     model = build_simsiam(settings)
-    loss_and_gradients(model, *two_views)
+    loss_and_gradients(model, *two_views * times)
     stem = model.backbone.get_layer("stem_norm")
     means = []
     for view in two_views:
         x = model.backbone.get_layer("standardize")(view)
         means.append(model.backbone.get_layer("stem_conv")(x).numpy().mean((0, 1, 2)))
-    np.testing.assert_allclose(stem.moving_mean.numpy(), 0.9 * 0.1 * means[0] + 0.1 * means[1], atol=1e-5)
+    expected = 0.0
+    for mean in means * times:
+        expected = 0.9 * expected + 0.1 * mean
+    np.testing.assert_allclose(stem.moving_mean.numpy(), expected, atol=1e-5)
 
 
 def test_without_the_predictor_path_nothing_reaches_the_target(settings, two_views):
@@ -86,6 +92,29 @@ def test_a_step_is_determined_by_seed_and_step(settings, photographs):
     for a, b in zip(results[0][1], results[1][1]):
         np.testing.assert_allclose(a, b, atol=1e-6)
     assert abs(results[0][0] - results[2][0]) > 1e-6
+
+
+def test_the_views_of_a_step_are_as_many_as_the_setting_says_and_all_others_than_the_next_steps(settings, photographs, monkeypatch):
+    settings = dataclasses.replace(settings, view_count=3)
+    batch = photographs.canvases[:8], photographs.aspects[:8]
+    seeds, learned_from = [], []
+
+    def watched_view(canvases, aspects, seed, *rest):
+        seeds.append(tuple(seed.numpy()))
+        return random_view(canvases, aspects, seed, *rest)
+
+    def watched_loss(model, *views):
+        learned_from.append(views)
+        return loss_and_gradients(model, *views)
+
+    monkeypatch.setattr(simsiam, "random_view", watched_view)
+    monkeypatch.setattr(simsiam, "loss_and_gradients", watched_loss)
+    model = build_simsiam(settings)
+    for step in (0, 1):
+        train_step(model, *batch, tf.constant(step), steps=10, settings=settings)
+    assert [len(views) for views in learned_from] == [3, 3] and len(set(seeds)) == 6
+    for views in learned_from:
+        assert len({view.numpy().tobytes() for view in views}) == 3
 
 
 def test_momentum_and_statistics_are_part_of_what_a_checkpoint_keeps(settings):

@@ -33,6 +33,7 @@ def test_resnet_50_at_224_pixels_as_worked_out_by_hand():
     assert round(resnet50(64, 224)[0] / 1e6, 1) == 11.1
     settings = dataclasses.replace(GPU.pretrain, width=8)
     assert step_memory(settings).photograph == 2 * 2 * resnet50(8, 224)[1]
+    assert step_memory(dataclasses.replace(settings, view_count=5)).photograph == 5 * 2 * resnet50(8, 224)[1]
 
 
 @pytest.mark.parametrize("settings", [QUICK.pretrain, dataclasses.replace(CPU.pretrain, width=4)], ids=["small", "resnet18"])
