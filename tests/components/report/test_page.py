@@ -230,6 +230,6 @@ def test_registered_but_worse_is_amber_with_by_how_much_and_how_sure(uris):
 def test_a_refused_backbone_s_page_says_which_setting_to_raise_and_to_what(found):
     refused = dataclasses.replace(found, verdict=verdict(blessed=False), push=push(pushed=False, created=False, version=None, alias=None))
     shown = Elements(page.render(refused))
-    # 40 steps in 4 epochs of 10; 1,512 steps are 152 such epochs.
-    assert shown.says("What to do next") and shown.says("Raise pretrain.epochs from 4 to 152: --set pretrain.epochs=152.")
+    # 40 steps in 4 epochs of 10; 378 steps are 38 such epochs.
+    assert shown.says("What to do next") and shown.says("Raise pretrain.epochs from 4 to 38: --set pretrain.epochs=38.")
     assert not Elements(page.render(found)).says("What to do next")
