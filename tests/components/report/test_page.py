@@ -201,7 +201,7 @@ def test_limits_are_stated(found):
 
 def test_what_differs_from_the_preset_is_listed_and_every_setting_folded(found, elements):
     changed = {row["key"] for row in sections.differences(found.configuration, found.preset)}
-    assert changed == {"data.source", "pretrain.epochs"} and elements.says("pretrain.epochs 4 preset: 24")
+    assert changed == {"data.source", "pretrain.epochs"} and elements.says("pretrain.epochs 4 preset: 7")
     assert elements.says("pretrain.momentum 0.9") and elements.says("gate.min_accuracy 0.4")
 
 
@@ -230,6 +230,6 @@ def test_registered_but_worse_is_amber_with_by_how_much_and_how_sure(uris):
 def test_a_refused_backbone_s_page_says_which_setting_to_raise_and_to_what(found):
     refused = dataclasses.replace(found, verdict=verdict(blessed=False), push=push(pushed=False, created=False, version=None, alias=None))
     shown = Elements(page.render(refused))
-    # 40 steps in 4 epochs of 10; 378 steps are 38 such epochs.
-    assert shown.says("What to do next") and shown.says("Raise pretrain.epochs from 4 to 38: --set pretrain.epochs=38.")
+    # 40 steps in 4 epochs of 10; 441 steps are 45 such epochs.
+    assert shown.says("What to do next") and shown.says("Raise pretrain.epochs from 4 to 45: --set pretrain.epochs=45.")
     assert not Elements(page.render(found)).says("What to do next")
