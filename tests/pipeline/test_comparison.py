@@ -15,7 +15,7 @@ from pipeline_config import ConfigurationError, Supervised
 
 @pytest.fixture(scope="module")
 def rows(finished_run, tmp_path_factory):
-    """Of the finished run, with two steps of supervised training and a network whose features are the mean colour."""
+    """Of the finished run, with supervised training on half as many views and a network whose features are the mean colour."""
     folder = tmp_path_factory.mktemp("comparison")
     pixels = keras.Input((8, 8, 3))
     keras.Model(pixels, keras.layers.GlobalAveragePooling2D()(pixels)).save(folder / "colour.keras")
@@ -48,7 +48,8 @@ def test_every_network_has_its_row_with_interval_and_gain(rows, finished_run):
             assert row.gain == pytest.approx(made[1].top1 - row.top1) and row.gain_low <= row.gain <= row.gain_high
     assert made[2].classifier_top1 is not None and made[2].training_seconds > 0
     assert made[3].features == 3 and made[3].training_seconds is None
-    steps = finished_run.record(0)["pretrain"]["steps"]
+    record = finished_run.record(0)
+    steps = record["pretrain"]["steps"] * record["configuration"]["pretrain"]["view_count"] // 2  # half as many views as SimSiam saw
     assert ("supervised from scratch, all labels", steps, steps) in [one[:3] for one in progress]
 
 

@@ -59,7 +59,7 @@ EDITED = {
     "a comment in trainer/simsiam.py": (
         lambda project, photographs: (project / "trainer/simsiam.py").write_text(
             (project / "trainer/simsiam.py").read_text() + "\n# Another word.\n"), None, []),
-    "a preset's warm_start_epochs": (replaced("pipeline_config.py", "warm_start_epochs=8", "warm_start_epochs=9"), None, []),
+    "a preset's warm_start_epochs": (replaced("pipeline_config.py", "warm_start_epochs=2,", "warm_start_epochs=3,"), None, []),
     "a default of the gate": (replaced("pipeline_config.py", "max_regression: float = 0.03", "max_regression: float = 0.02"),
                               "gate.max_regression 0.03 → 0.02", EVALUATOR),
     "a preset's weight_decay": (
