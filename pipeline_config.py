@@ -5,7 +5,7 @@ sections they need. This module imports nothing heavy, reads nothing and is the 
 
 | preset | command | what it is for |
 |---|---|---|
-| quick | `flowers run` | a proof on any machine: 2 minutes on two cores and 300 labels to 52.8 % linear top-1, random-init baseline 35.6 % |
+| quick | `flowers run` | a proof on any machine: 2 minutes on two cores and 300 labels to about 51 % linear top-1, random-init baseline 35.6 % |
 | cpu | `flowers run --preset cpu --data FOLDER` | half an hour on two cores with units for bfloat16: 81 % on unseen photographs of tf_flowers (docs/recipe.md) |
 | gpu | `flowers run --preset gpu --data FOLDER` | one or more GPUs, the paper's recipe |
 """
@@ -601,7 +601,7 @@ QUICK = Config(
         backbone="small", width=24, stem="small", resolution=32,
         # Four views make more of a step than two, for twice the time (docs/recipe.md).
         view_count=4,
-        # 441 steps, with which set-up and run together take about two minutes on two cores.
+        # 441 steps, with which set-up and run together take two to three minutes on two cores.
         epochs=7,
         # Small, so that few photographs make many steps: 63 an epoch.
         batch_size=32,

@@ -11,7 +11,7 @@ from contracts.text import percent, visible
 from pipeline_config import QUICK, is_folder
 
 # Steps of the shortest schedule that is known to leave its random-init baseline behind here: `quick`, 2,040 photographs in batches
-# of 32, ends 17.2 points above it (docs/recipe.md). A warm start has had a whole schedule before, so its own is shorter.
+# of 32, ends 14 to 17 points above it (docs/recipe.md). A warm start has had a whole schedule before, so its own is shorter.
 STEPS_AN_EPOCH = 2040 // 32
 ENOUGH = STEPS_AN_EPOCH * QUICK.pretrain.epochs
 ENOUGH_WARM = STEPS_AN_EPOCH * QUICK.pretrain.warm_start_epochs
