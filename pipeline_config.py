@@ -639,7 +639,7 @@ CPU = Config(
         view_count=4,
         # docs/recipe.md has accuracy over epochs: what the projections keep of their dimensions, they lose in longer runs.
         epochs=100,
-        # bfloat16 where a processor has units for it, at the same accuracy; there it takes half the time.
+        # bfloat16 where a processor has units for it; there it takes half the time. docs/recipe.md has what is known of its accuracy.
         precision="auto",
         # The batch with which the rate below was found; larger batches make fewer steps of a small data set.
         batch_size=64,

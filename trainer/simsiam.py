@@ -1,7 +1,8 @@
 """SimSiam (arXiv 2011.10566): loss (equations 1 to 4), heads (section 3, "Baseline settings"), networks, and one training step.
 
-`train_step` is algorithm 1 of the paper, for two views or more (FastSiam, Pototzky et al. 2022). The two ablations of sections 4.1 and 4.2, without stop-gradient and without predictor,
-both collapse, and the monitors' limits are derived from them; no setting enables them.
+`train_step` is algorithm 1 of the paper, for two views or more (FastSiam, Pototzky et al. 2022). The two ablations of sections
+4.1 and 4.2, without stop-gradient and without predictor, both collapse, and the monitors' limits are derived from them; no
+setting enables them.
 """
 
 import math
