@@ -49,6 +49,19 @@ def apply_gradients(
         )
 
 
+def sum_in_order(*summands: tf.Tensor) -> tf.Tensor:
+    """Their sum, in this order in every run, so that the same training twice gives the same weights to the bit.
+
+    Of three or more tensors of known shape TensorFlow's graph optimizer (Grappler's memory_optimizer.cc, SchedulingPass) adds each to a
+    temporary variable as it arrives, and merges the sum with those around it. It leaves alone a sum whose shape it does not know.
+
+    Args:
+      summands: of one shape and dtype.
+    """
+    hidden = [tf.compat.v1.placeholder_with_default(summand, shape=None) for summand in summands]
+    return tf.ensure_shape(tf.add_n(hidden), summands[0].shape)
+
+
 def scaled_rate(base_learning_rate: float, batch_size: int) -> float:
     """base_learning_rate x batch_size / 256, the linear scaling rule (Goyal et al., arXiv 1706.02677)."""
     return base_learning_rate * batch_size / 256

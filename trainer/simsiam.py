@@ -17,7 +17,7 @@ from trainer import optimizer, replicas, starting_network
 from trainer.backbones import build_backbone
 from trainer.monitors import output_std_ratio
 from trainer.normalization import FusedBatchNormalization
-from trainer.optimizer import LossScale
+from trainer.optimizer import LossScale, sum_in_order
 from trainer.views import random_view
 
 
@@ -82,13 +82,13 @@ def negative_cosine_similarity(p: tf.Tensor, z: tf.Tensor, *, stop_gradient: boo
     return -tf.reduce_mean(tf.reduce_sum(p * z, axis=1))
 
 
-def simsiam_loss(
+def losses_of_views(
     predictions: Sequence[tf.Tensor], projections: Sequence[tf.Tensor], *, stop_gradient: bool = True
-) -> tf.Tensor:
-    """The mean over the views of D(p, z), where z is the sum of the directions of the other views' projections.
+) -> list[tf.Tensor]:
+    """Each view's share of the loss: D(p, z) / views, where z is the sum of the directions of the other views' projections.
 
-    Of two views it is equations 2 and 4, L = D(p1, z2) / 2 + D(p2, z1) / 2; of more, FastSiam's loss (Pototzky et al. 2022, section 3):
-    the mean of several views is a steadier target than one of them.
+    Of two views their sum is equations 2 and 4, L = D(p1, z2) / 2 + D(p2, z1) / 2; of more, FastSiam's loss (Pototzky et al. 2022,
+    section 3): the mean of several views is a steadier target than one of them.
 
     Args:
       predictions: from each view, `[batch, d]` float32.
@@ -96,15 +96,23 @@ def simsiam_loss(
       stop_gradient: as in negative_cosine_similarity.
 
     Returns:
-      A scalar in [-1, 1]; perfect agreement reaches -1, and so does a collapse, at once.
+      A scalar a view. Their sum is in [-1, 1]; perfect agreement reaches -1, and so does a collapse, at once.
     """
-    directions = [tf.math.l2_normalize(projection, axis=1) for projection in projections]
-    similarities = [
-        negative_cosine_similarity(
-            prediction, tf.add_n(directions[:view] + directions[view + 1 :]), stop_gradient=stop_gradient)
-        for view, prediction in enumerate(predictions)
-    ]  # fmt: skip
-    return tf.add_n(similarities) / len(similarities)
+    count = len(projections)
+    directions = tf.stack([tf.math.l2_normalize(projection, axis=1) for projection in projections])
+    # One product, because AddN begins with a summand whose memory it may reuse, and that changes from run to run where others read it too.
+    targets = tf.unstack(tf.tensordot(tf.ones([count, count]) - tf.eye(count), directions, axes=1))
+    return [
+        negative_cosine_similarity(prediction, target, stop_gradient=stop_gradient) / count
+        for prediction, target in zip(predictions, targets, strict=True)
+    ]
+
+
+def simsiam_loss(
+    predictions: Sequence[tf.Tensor], projections: Sequence[tf.Tensor], *, stop_gradient: bool = True
+) -> tf.Tensor:
+    """The sum of losses_of_views, a scalar in [-1, 1]."""
+    return tf.add_n(losses_of_views(predictions, projections, stop_gradient=stop_gradient))
 
 
 class SimSiam(NamedTuple):
@@ -214,15 +222,18 @@ def loss_and_gradients(model: SimSiam, *views: tf.Tensor) -> tuple[tf.Tensor, tf
       The loss (scalar), the first view's projections `[batch, d]`, and the gradients of encoder and predictor variables. With
       several replicas, loss and projections are this replica's, gradients those of the loss of all.
     """
-    with tf.GradientTape() as tape:
+    with tf.GradientTape(persistent=True) as tape:
         projections = [model.projector(model.backbone(view, training=True), training=True) for view in views]
         predictions = [model.predictor(projection, training=True) for projection in projections]
-        loss = simsiam_loss(predictions, projections, stop_gradient=model.stop_gradient)
-        target = loss if model.loss_scale is None else loss * model.loss_scale.scale
-    gradients = tape.gradient(target, (model.encoder_variables, model.predictor_variables))
+        losses = losses_of_views(predictions, projections, stop_gradient=model.stop_gradient)
+        targets = losses if model.loss_scale is None else [loss * model.loss_scale.scale for loss in losses]
+    # View by view: the tape would sum them itself, in no order.
+    weights = (model.encoder_variables, model.predictor_variables)
+    gradients = tf.nest.map_structure(sum_in_order, *[tape.gradient(target, weights) for target in targets])
+    del tape
     if model.loss_scale is not None:
         gradients = model.loss_scale.unscaled(gradients)
-    return loss, projections[0], replicas.mean(gradients)
+    return tf.add_n(losses), projections[0], replicas.mean(gradients)
 
 
 def update(model: SimSiam, gradients: tuple, step: tf.Tensor, *, steps: int, settings: Pretrain) -> None:
