@@ -1,7 +1,7 @@
 import numpy as np
 import tensorflow as tf
 
-from trainer.optimizer import apply_gradients, zero_momentum
+from trainer.optimizer import apply_gradients, sum_in_order, zero_momentum
 
 
 def test_two_steps_worked_out_by_hand():
@@ -27,3 +27,23 @@ def test_works_inside_a_graph_with_a_rate_that_is_computed_there():
 
     step(tf.constant(0.25))
     np.testing.assert_allclose(weight.numpy(), [[0.5, -0.5]])
+
+
+def test_a_sum_is_taken_in_the_order_of_its_summands():
+    # In float32 1e8 + 1 is 1e8, so that the order shows: from left to right 1e8 + 1 + 1 - 1e8 is 0, from right to left 2.
+    summands = [tf.constant([value]) for value in (1e8, 1.0, 1.0, -1e8)]
+    for taken in (sum_in_order, tf.function(sum_in_order)):
+        assert taken(*summands).numpy() == [0.0]
+        assert taken(*reversed(summands)).numpy() == [0.0]
+        assert taken(summands[0], summands[3], *summands[1:3]).numpy() == [2.0]
+        assert taken(summands[1]).numpy() == [1.0]
+
+
+def test_the_shape_of_a_sum_is_known():
+    @tf.function
+    def shape_of(a, b):
+        total = sum_in_order(a, b)
+        assert total.shape == (2, 3)
+        return total
+
+    shape_of(tf.ones((2, 3)), tf.ones((2, 3)))

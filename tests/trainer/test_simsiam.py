@@ -94,6 +94,22 @@ def test_a_step_is_determined_by_seed_and_step(settings, photographs):
     assert abs(results[0][0] - results[2][0]) > 1e-6
 
 
+@pytest.mark.parametrize("view_count", [2, 4])
+def test_a_step_in_a_graph_gives_the_same_bits_every_time(settings, photographs, view_count):
+    """Heads of this width have gradients that Grappler would sum in the order in which they arrive."""
+    settings = dataclasses.replace(settings, view_count=view_count, projector_layers=3, projector_width=2048, predictor_width=512)
+    batch = photographs.canvases[:8], photographs.aspects[:8]
+    model = build_simsiam(settings)
+    step = tf.function(lambda number: train_step(model, *batch, number, steps=10, settings=settings), autograph=False)
+    start, results = arrays(model.all_variables), set()
+    for _ in range(20):
+        for variable, value in zip(model.all_variables, start):
+            variable.assign(value)
+        loss, _, projections = step(tf.constant(0))
+        results.add((float(loss), projections.numpy().tobytes(), *(value.tobytes() for value in arrays(model.all_variables))))
+    assert len(results) == 1
+
+
 def test_the_views_of_a_step_are_as_many_as_the_setting_says_and_all_others_than_the_next_steps(settings, photographs, monkeypatch):
     settings = dataclasses.replace(settings, view_count=3)
     batch = photographs.canvases[:8], photographs.aspects[:8]
