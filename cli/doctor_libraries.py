@@ -167,14 +167,10 @@ def _data_set(data) -> dict:
 
 
 def _step(config) -> dict:
-    """Bytes of what a step keeps for its gradients: all outputs of the backbone's layers, in float32, of both views of a batch."""
-    import math
+    """Bytes of what a step keeps for its gradients."""
+    from trainer.step_memory import step_memory
 
-    from trainer.simsiam import build_simsiam
-
-    model = build_simsiam(config.pretrain)
-    values = sum(math.prod(layer.output.shape[1:]) for layer in model.backbone.layers)
-    return {"bytes": 2 * config.pretrain.batch_size * values * 4}
+    return {"bytes": step_memory(config.pretrain).of(config.pretrain.batch_size)}
 
 
 def _registry(place: str, name: str) -> dict:

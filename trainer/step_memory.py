@@ -2,7 +2,8 @@
 
 For the gradients TensorFlow keeps of each view what enters a convolution, a normalisation, a ReLU's and a pooling's gradient: the
 standardised pixels and the outputs of convolutions, ReLUs and max-poolings (those of normalisations and sums are not needed again).
-Besides, weights, their momentum and their gradients are float32 each, and with a mixed precision there is a copy of the weights.
+Besides, weights, their momentum and the gradients of each view, which are summed at the end, are float32, and with a mixed
+precision there is a copy of the weights.
 Not counted is what nobody can know beforehand: workspaces of cuDNN, gradients on their way back, the next batch. XLA decides for
 itself what it keeps and what it computes again.
 """
@@ -47,7 +48,7 @@ def step_memory(settings: Pretrain) -> StepMemory:
     trained = sum(int(np.prod(weight.shape)) for network in networks for weight in network.trainable_variables)
     statistics = sum(int(np.prod(weight.shape)) for network in networks for weight in network.non_trainable_variables)
     mixed = settings.precision != "float32"
-    fixed = 3 * FLOAT32 * trained + FLOAT32 * statistics + (HALF * trained if mixed else 0)
+    fixed = (2 + settings.view_count) * FLOAT32 * trained + FLOAT32 * statistics + (HALF * trained if mixed else 0)
     return StepMemory(fixed, settings.view_count * values * (HALF if mixed else FLOAT32))
 
 

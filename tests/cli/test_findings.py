@@ -74,7 +74,7 @@ def test_the_processor_is_what_this_process_may_use(tmp_path, count, machine, sa
 
 
 def test_the_memory_that_is_needed_is_the_sum_of_its_parts():
-    # 1,000 photographs as squares of 1.5 x 64 pixels in three bytes, and a step of which the backbone keeps 5 MB.
+    # 1,000 photographs as squares of 1.5 x 64 pixels in three bytes, and a step that keeps 5 MB.
     needed, _ = doctor.memory_needed({"bytes": 5e6}, {"images": 1000}, pipeline_config.CPU)
     assert needed == doctor.LIBRARIES_BYTES + 1000 * 96 * 96 * 3 + 5e6
     # As many as one likes are streamed once they fill pretrain.memory_megabytes.

@@ -61,11 +61,11 @@ def test_it_is_what_tensorflow_keeps_for_the_gradients(settings, monkeypatch):
 
 
 def test_what_does_not_depend_on_the_batch_is_weights_momentum_and_gradients_and_with_half_precision_a_copy():
-    settings = dataclasses.replace(QUICK.pretrain, batch_size=32)
+    settings = dataclasses.replace(QUICK.pretrain, batch_size=32, view_count=3)
     model = build_simsiam(settings)
     trained = sum(math.prod(weight.shape) for weight in (*model.encoder_variables, *model.predictor_variables))
     whole, half = (step_memory(dataclasses.replace(settings, precision=precision)) for precision in ("float32", "mixed_bfloat16"))
-    assert 12 * trained < whole.fixed < 12 * trained * 1.05  # and running statistics, 4 bytes each
+    assert 20 * trained < whole.fixed < 20 * trained * 1.05  # three views' gradients; and running statistics, 4 bytes each
     assert half.fixed - whole.fixed == 2 * trained and 2 * half.photograph == whole.photograph
     assert step_memory(dataclasses.replace(settings, precision="auto")) == whole  # the larger of the two that it can become
 
