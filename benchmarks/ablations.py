@@ -12,10 +12,10 @@ import dataclasses
 import tempfile
 
 import numpy as np
+from presets import configuration
 
 from components.synthetic_flowers import scene
 from components.synthetic_flowers.species import NAMES
-from pipeline.settings import configuration
 from pipeline_config import Pretrain
 from trainer import photographs, simsiam
 from trainer.loop import pretrain

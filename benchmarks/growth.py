@@ -5,7 +5,8 @@
 
 Every row is a process of its own. It opens the records as Trainer 1 does, with --megabytes as pretrain.memory_megabytes (the
 first default is the preset's; with the second all but the smallest sets are streamed), trains for --steps steps, and then reads
-one whole epoch of batches without training, so that every record has been read and decoded.
+one whole epoch of batches without training, so that every record has been read and decoded. It computes in float32 unless
+pretrain.precision is set.
 
     images/s   photographs a second while training, without the first steps (tracing, and filling the shuffle buffer)
     input/s    photographs a second that the data set delivers over the whole epoch, without training
@@ -47,8 +48,7 @@ def main() -> None:
         return
     import flower_records
     import numpy as np
-
-    from pipeline.settings import configuration
+    from presets import configuration
 
     settings = configuration(arguments.preset, arguments.overrides)
     print(f"preset {arguments.preset} {' '.join(arguments.overrides)}, {arguments.steps} steps, {arguments.drawn} flowers of "
@@ -70,8 +70,8 @@ def main() -> None:
 def row(arguments: argparse.Namespace) -> str:
     """Opens, trains, reads a whole epoch, and returns the figures."""
     import tensorflow as tf
+    from presets import configuration
 
-    from pipeline.settings import configuration
     from trainer.photographs import Photographs, open_train_split
     from trainer.replicas import spread
     from trainer.simsiam import build_simsiam, train_step

@@ -6,7 +6,7 @@ benchmarks/many_classes.py measures it as photographs and classes grow.
 
 The images are synthetic flowers, 85 % of them the train split. The backbone is trained for --steps steps, which gives the rate of
 pre-training; its whole time is computed from that rate and the preset's epochs. Then the functions of Trainer 2 are timed.
-`share` is of the time of pre-training.
+`share` is of the time of pre-training, in float32 unless pretrain.precision is set.
 
 With --choices a second table has alternatives: features by the exported network, whose normalisations are not folded; one
 candidate for C fitted on all folds together or on one after another, on one thread or on all, and by scikit-learn.
@@ -38,8 +38,8 @@ def main() -> None:
 
     import flower_records
     import numpy as np
+    from presets import configuration
 
-    from pipeline.settings import configuration
     from trainer import label_curve
     from trainer.export import folded
     from trainer.features import embedder, knn_accuracy

@@ -3,8 +3,8 @@
     python benchmarks/profile_step.py [--preset cpu] [--set KEY=VALUE]… [--steps 5]
 
 TensorFlow's own profiler records every operation of a whole step (views, both passes, update). An operation's time is the wall
-time from its start to its end. Two can run at once, such as those of the two views, so the times add up to more than a step;
-`share` is of their sum.
+time from its start to its end. Two can run at once, such as those of two views, so the times add up to more than a step; `share` is
+of their sum. It computes in float32 unless pretrain.precision is set.
 """
 
 import argparse
@@ -27,11 +27,9 @@ KINDS = {
     "matrix products": ("MatMul:",),
     "normalisation, forward": ("BatchNormV3:", "BatchNormEx:"),
     "normalisation, backward": ("BatchNormGrad",),
-    "ReLU and sums of branches": ("Relu", "Add", "BiasAdd"),
+    "ReLU, sums of branches and of gradients": ("Relu", "Add", "BiasAdd"),
     "pooling": ("MaxPool", "AvgPool", "Mean:", "Tile:"),
-    # TensorFlow makes one sum of both views' gradients and the weight decay, and computes it in place.
-    "sums of gradients": ("Assign", "AccumulateNV2:", "TemporaryVariable:"),
-    "update of the weights": ("ResourceApply", "Mul:"),
+    "update of the weights": ("ResourceApply", "Mul:", "Assign"),
 }
 REST = "the rest"
 
@@ -48,7 +46,8 @@ def main() -> None:
     import numpy as np
     import tensorflow as tf
 
-    from pipeline.settings import configuration
+    from presets import configuration
+
     from trainer.simsiam import build_simsiam, train_step
 
     settings = configuration(arguments.preset, arguments.overrides).pretrain

@@ -2,8 +2,9 @@
 
     python benchmarks/variants.py EXAMPLES --minutes 10 [--variant NAME=VALUE]... [--preset cpu] [--set KEY=VALUE]... [--record FILE]
 
-EXAMPLES are the photographs of any run (runs/artifacts/ExampleGen/examples/N). The steps that fit into --minutes follow from the time of
-the first ones, so that variants of different cost get equal time; --epochs N trains so many instead (0: the random-init baseline).
+EXAMPLES are the photographs of any run (runs/artifacts/ExampleGen/examples/N). It computes in float32 unless pretrain.precision
+is set. The steps that fit into --minutes follow from the time of the first ones, so that variants of different cost get equal
+time; --epochs N trains so many instead (0: the random-init baseline).
 Variants:
 
     small=N         N more views of half the side and at most small_area of the photograph, which predict the mean of the others
@@ -58,9 +59,9 @@ def main() -> None:
     libraries.set_variables()
     import numpy as np
 
-    from pipeline import settings
+    from presets import configuration
 
-    config = settings.configuration(arguments.preset, arguments.overrides)
+    config = configuration(arguments.preset, arguments.overrides)
     files = sorted(glob.glob(os.path.join(arguments.examples, "Split-train", "*.gz")))
     network, trained = train(files, config.pretrain, variant, arguments)
     if arguments.keep:
