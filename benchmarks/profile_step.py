@@ -45,7 +45,6 @@ def main() -> None:
 
     import numpy as np
     import tensorflow as tf
-
     from presets import configuration
 
     from trainer.simsiam import build_simsiam, train_step

@@ -58,7 +58,6 @@ def main() -> None:
 
     libraries.set_variables()
     import numpy as np
-
     from presets import configuration
 
     config = configuration(arguments.preset, arguments.overrides)

@@ -38,14 +38,13 @@ def clean(layout: Layout, keep: int, dry_run: bool) -> ExitStatus:
       ConfigurationError: there is nothing of a run below DIR.
     """
     require((layout.root / "runs").is_dir(), "--root", "a folder below which `flowers run` has worked", str(layout.root))
-    with run_lock(layout.lock):
-        with without_library_noise():
-            from pipeline import clean
+    with run_lock(layout.lock), without_library_noise():
+        from pipeline import clean
 
-            registered_by = _registered_by(layout)
-            kinds = clean.plan(layout, keep, registered_by)
-            if not dry_run:
-                clean.carry_out(layout, kinds)
+        registered_by = _registered_by(layout)
+        kinds = clean.plan(layout, keep, registered_by)
+        if not dry_run:
+            clean.carry_out(layout, kinds)
     for kind in kinds:
         print(f"{kind.title:<32} {len(kind.paths):>5,}  {amount(kind.size):>9}")
     verb = "would be removed" if dry_run else "removed"

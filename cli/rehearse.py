@@ -79,7 +79,7 @@ def rehearse(file: str, data: str | None, layout: Layout, in_image: str | None =
         require(not set(where) & set("\"'\\,"), "--data and --root", "paths without quotes, backslashes and commas", where)
 
     with run_lock(layout.lock):
-        now = datetime.datetime.now(datetime.timezone.utc)
+        now = datetime.datetime.now(datetime.UTC)
         start = Start(new_run_id(now), now.isoformat(timespec="seconds"), config=None)
         logs = layout.run(start.run_id)
         logs.mkdir(parents=True)
@@ -98,7 +98,7 @@ def _walk_and_record(found, job, start: Start, layout: Layout, shown: Console) -
 
     started, error = time.monotonic(), None
     shown.begins = lambda node: run_record.write_started(start, layout, node, time.monotonic() - started)
-    executions: list["Execution"] = []
+    executions: list[Execution] = []
     try:
         walk(found, job, executions, shown.node_starts, shown.node_ends)
     except (Exception, KeyboardInterrupt) as caught:

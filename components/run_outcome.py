@@ -34,7 +34,7 @@ def RunOutcome(final_status: Parameter[str], outcomes_dir: Parameter[str]):
         "job": status.pipeline_job_resource_name,
         "state": status.state,
         "error": {"code": status.error.code, "message": status.error.message} if failed else None,
-        "ended_at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "ended_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
     log = logger.error if status.state == "FAILED" else logger.info
     log("The run %s ended: %s%s", outcome["job"], status.state, f" ({status.error.message})" if failed else "")

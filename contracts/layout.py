@@ -92,7 +92,7 @@ class Layout:
 
 def new_run_id(now: datetime.datetime) -> str:
     """A run id that sorts by time, such as `20260131-184502-3fa9`: UTC to the second, and 4 random hex digits."""
-    return f"{now.astimezone(datetime.timezone.utc):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    return f"{now.astimezone(datetime.UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
 def point_latest_at(layout: Layout, run_id: str) -> None:

@@ -109,7 +109,7 @@ def begun(
             shown.ending_at_once()
 
     with interruption.listening(ending, ending_at_once), run_lock(layout.lock):
-        now = datetime.datetime.now(datetime.timezone.utc)
+        now = datetime.datetime.now(datetime.UTC)
         start = Start(new_run_id(now), now.isoformat(timespec="seconds"), config, schedule=schedule)
         folder = layout.run(start.run_id)
         folder.mkdir(parents=True)

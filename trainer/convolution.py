@@ -36,7 +36,7 @@ class Conv2D(keras.layers.Conv2D):
         return super().convolution_op(inputs, kernel)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def seen_positions(height: int, width: int, size: int, stride: int) -> np.ndarray:
     """Which position of a map each weight of a kernel meets, with padding "same".
 
@@ -52,7 +52,7 @@ def seen_positions(height: int, width: int, size: int, stride: int) -> np.ndarra
     return windows.reshape(outputs[0] * outputs[1], size * size)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def seeing_columns(height: int, width: int, size: int, stride: int) -> np.ndarray:
     """The inverse: which of the flattened entries of seen_positions show each position.
 

@@ -16,7 +16,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from components.example_gen import descriptions, photograph
 from components.example_gen.data_set import RecordFile
-from components.example_gen.descriptions import Description, Part
+from components.example_gen.descriptions import Description
 from components.example_gen.folder import Listed
 from components.example_gen.photograph import Encoded
 from contracts import examples, memory

@@ -102,6 +102,5 @@ def _refusals(anomalies_uri: str | None, ingest: dict | None, configuration: dic
 
 
 def _arrays(path: str) -> dict[str, np.ndarray]:
-    with files.opened(path) as file:
-        with np.load(io.BytesIO(file.read()), allow_pickle=False) as archive:
-            return dict(archive)
+    with files.opened(path) as file, np.load(io.BytesIO(file.read()), allow_pickle=False) as archive:
+        return dict(archive)

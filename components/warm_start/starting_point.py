@@ -74,7 +74,7 @@ def StartingPoint(
     start.set_string_custom_property("said", said)
     if schedule:
         record = {"schema_version": SCHEMA_VERSION, "job": job, "fingerprint": fingerprint, "version": found.version, "why": why,
-                  "began_at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="microseconds")}  # fmt: skip
+                  "began_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")}  # fmt: skip
         files.write_json(posixpath.join(starts_dir, f"{job}.json"), record)
     start.write(json.dumps(dataclasses.asdict(found), sort_keys=True))
 

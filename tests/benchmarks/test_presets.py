@@ -6,6 +6,7 @@ from benchmarks.presets import configuration
 from pipeline_config import PRESETS
 from trainer.simsiam import build_simsiam
 
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_networks_can_be_built_from_any_preset(preset):
     settings = configuration(preset, ["pretrain.width=4", "pretrain.projector_width=8"]).pretrain

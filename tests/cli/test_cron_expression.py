@@ -61,7 +61,7 @@ def test_the_next_run_is_the_first_that_is_due(fields, due):
 def test_the_next_run_in_a_zone_keeps_its_hour_when_the_clocks_change():
     berlin = zoneinfo.ZoneInfo("Europe/Berlin")  # back to winter time on 2026-10-25
     found = crontab.next_run("0 3 * * 0", datetime.datetime(2026, 10, 24, 12, 0, tzinfo=berlin))
-    assert found == datetime.datetime(2026, 10, 25, 2, 0, tzinfo=datetime.timezone.utc)
+    assert found == datetime.datetime(2026, 10, 25, 2, 0, tzinfo=datetime.UTC)
 
 
 def test_fields_that_only_some_crons_know_have_no_next_run():

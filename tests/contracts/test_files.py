@@ -53,10 +53,9 @@ def test_what_has_no_json_leaves_the_former_file(folder, value):
 
 def test_an_error_half_way_leaves_the_former_file_and_nothing_beside_it(tmp_path):
     files.write_text(tmp_path / "page", "whole")
-    with pytest.raises(RuntimeError):
-        with files.written(tmp_path / "page") as file:
-            file.write(b"ha")
-            raise RuntimeError("the disk is full")
+    with pytest.raises(RuntimeError), files.written(tmp_path / "page") as file:
+        file.write(b"ha")
+        raise RuntimeError("the disk is full")
     assert (tmp_path / "page").read_text() == "whole" and os.listdir(tmp_path) == ["page"]
 
 

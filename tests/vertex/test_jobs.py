@@ -147,7 +147,7 @@ def test_a_missing_permission_is_named_and_not_tried_again(google):
 
 
 def task(number, name, state, parent=0, **more):
-    start = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
+    start = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
     return Task(task_id=number, task_name=name, state=state, parent_task_id=parent, start_time=start,
                 end_time=start + datetime.timedelta(seconds=number), **more)  # fmt: skip
 

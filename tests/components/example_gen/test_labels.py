@@ -73,7 +73,7 @@ def test_a_mistake_is_named_by_row_and_column(table, text, says):
 
 def test_text_in_another_encoding_is_refused_with_what_to_do(table):
     with pytest.raises(DataRefused, match="must be UTF-8 text, byte 17 is not; save it as UTF-8"):
-        read_labels(table("path,label\na.jpg,".encode() + b"\xe9\n"))
+        read_labels(table(b"path,label\na.jpg," + b"\xe9\n"))
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):

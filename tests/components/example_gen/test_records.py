@@ -293,7 +293,7 @@ def test_the_pixels_that_are_decoded_at_once_are_bounded(flowers, tmp_path, monk
     monkeypatch.setattr(normalise, "cores", lambda: 4)
     monkeypatch.setattr(normalise, "PIXELS_A_CORE", most / 4)
     monkeypatch.setattr(photograph, "prepare", watched)
-    records.ingest(beam.Pipeline(), open_folder(str(flowers), 0.15), 64, most if most > 1_728 else 1_728, 0.15, 0, "", str(tmp_path / "out"),
+    records.ingest(beam.Pipeline(), open_folder(str(flowers), 0.15), 64, max(1728, most), 0.15, 0, "", str(tmp_path / "out"),
                    str(tmp_path / "out/report.json"))  # fmt: skip
     assert max(seen) <= at_once and (at_once == 1 or max(seen) > 1)
 

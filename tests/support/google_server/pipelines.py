@@ -8,7 +8,6 @@ from google.cloud.aiplatform_v1.types import PipelineJob, PipelineState, pipelin
 
 from google_server.service import Service, existing, require, with_project_number
 
-
 # Fields that a list of jobs is asked for: a whole job is megabytes.
 READABLE = {"name", "state", "labels"}
 
