@@ -72,13 +72,13 @@ def main() -> None:
     kinds = collections.Counter()
     for operation, spent in milliseconds.items():
         kinds[kind(operation)] += spent
-    print(f"{'':34}{'ms a step':>10}{'share':>8}")
+    print(f"{'':42}{'ms a step':>10}{'share':>8}")
     for name in (*KINDS, REST):
-        print(f"{name:34}{kinds[name]:10.1f}{kinds[name] / total:8.1%}")
+        print(f"{name:42}{kinds[name]:10.1f}{kinds[name] / total:8.1%}")
     if arguments.operations:
         print()
         for operation, spent in milliseconds.most_common(40):
-            print(f"{operation:34}{spent:10.1f}{spent / total:8.1%}  {kind(operation)}")
+            print(f"{operation:42}{spent:10.1f}{spent / total:8.1%}  {kind(operation)}")
 
 
 def by_operation(folder: str, steps: int) -> collections.Counter:
