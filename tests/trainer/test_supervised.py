@@ -54,6 +54,14 @@ def test_a_start_in_the_middle_gets_the_batches_that_it_would_have_got(record_fi
     assert np.array_equal(take(3, 3), take(0, 6)[3:])
 
 
+def test_without_a_scaled_loss_float16_becomes_float32(record_files, settings, tmp_path):
+    one, other = (
+        train(record_files, dataclasses.replace(settings, precision=precision), tmp_path / precision, steps=1)
+        for precision in ("mixed_float16", "float32"))  # fmt: skip
+    assert {layer.compute_dtype for layer in one.backbone.layers} == {"float32"}
+    assert all(np.array_equal(first, second) for first, second in zip(values(one), values(other), strict=True))
+
+
 @pytest.mark.slow
 def test_it_learns_to_tell_the_classes_apart(record_files, settings, tmp_path):
     progress = []
