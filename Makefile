@@ -4,6 +4,7 @@
 #   make run ARGS='--root runs/b --set pretrain.epochs=5'
 #   make test                    set up, then run the tests that are not slow;  make test ARGS='tests/trainer -k collapse'
 #   make test-all                the same, and then the slow tests
+#   make format                  bring the code into its form, and say what is wrong in it
 #   make browser                 install Chromium for the tests of a run's page, if possible
 #   make setup                   .venv from the pinned lists; does nothing if they are unchanged
 #   make requirements            regenerate requirements/*.txt from pyproject.toml, keeping pins that still fit
@@ -30,7 +31,7 @@ COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --f
   --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command 'make requirements' $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all browser setup requirements image clean
+.PHONY: help run test test-all format browser setup requirements image clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -48,6 +49,10 @@ test: setup
 test-all: test
 	@if sh environment/run_tests.sh $(WORKERS) slow $(ARGS); then echo 'make test-all: passed.'; \
 	else echo 'make test-all: FAILED, see above.' >&2; exit 1; fi
+
+format: setup
+	@.venv/bin/ruff format
+	@.venv/bin/ruff check
 
 browser:
 	@sh environment/browser.sh

@@ -41,7 +41,8 @@ def export(preset: str, directory: str) -> Registered:
     config = pipeline_config.PRESETS[preset]
     architecture = {field: getattr(config.pretrain, field) for field in ("width", "stem", "seed")}
     network = build_backbone(
-        config.pretrain.backbone, resolution=config.pretrain.resolution, normalization_layer=normalization.stock, **architecture)  # fmt: skip
+        config.pretrain.backbone, resolution=config.pretrain.resolution, normalization_layer=normalization.stock, **architecture
+    )
     record = {"backbone": config.pretrain.backbone, **architecture, "embedding": pipeline_config.to_dict(config.embedding),
               "max_side": config.data.max_side}  # fmt: skip
     export_backbone(network, record, directory)

@@ -52,7 +52,9 @@ class Terminal:
     def flowers(self, *words: str) -> None:
         """Runs the command line, and shows it with all that it prints."""
         self.say(f"$ flowers {' '.join(words)}")
-        done = subprocess.run([sys.executable, "-m", "pipeline", *words], cwd=PROJECT, env=self.environment, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-m", "pipeline", *words], cwd=PROJECT, env=self.environment, capture_output=True, text=True, check=True
+        )
         self.say(done.stdout.rstrip())
 
 
@@ -67,11 +69,13 @@ class Week:
         """Starts the command of the crontab's line as cron does: by sh, from the home directory, without an environment."""
         line = pathlib.Path(self.terminal.scratch, "bin/crontab.txt").read_text().strip()
         command = " ".join(line.removesuffix(" # flowers schedule weekly").split(" ")[5:]).replace(r"\%", "%")
-        return subprocess.Popen(["env", "-i", "/bin/sh", "-c", command], cwd="/", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return subprocess.Popen(
+            ["env", "-i", "/bin/sh", "-c", command], cwd="/", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
 
     def run(self, title: str, status: int = 0, kill: bool = False) -> bool:
         """One run to its end, or killed in Pretrain; whether its exit status is `status`."""
-        self.terminal.say(f"\n=== {title}\n$ env -i /bin/sh -c \"the crontab's command\"")
+        self.terminal.say(f'\n=== {title}\n$ env -i /bin/sh -c "the crontab\'s command"')
         logged, before, started = self._logged(), self._checkpoints(), time.monotonic()
         process = self.start()
         if kill:
@@ -81,7 +85,7 @@ class Week:
                 os.kill(int(holder), signal.SIGKILL)
         mailed, _ = process.communicate()
         seconds = time.monotonic() - started
-        self.terminal.say("\n".join(f"  log: {found[0]}" for found in re.finditer(SAID, self._logged()[len(logged):])))
+        self.terminal.say("\n".join(f"  log: {found[0]}" for found in re.finditer(SAID, self._logged()[len(logged) :])))
         self.terminal.say(f"  exit status {process.returncode} after {seconds:.0f} s; cron mails {'nothing' if not mailed else ':'}")
         if mailed:
             self.terminal.say("".join(f"  | {line}\n" for line in mailed.rstrip().splitlines()).rstrip())

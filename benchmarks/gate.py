@@ -141,18 +141,14 @@ def former(
 RULES: dict[str, Rule] = {"former rule": former, "alias if not below": not_below, "present rule": present}
 
 
-def first_challenge(
-    photographs: int, difference: float, repeats: int, r: float, random: np.random.Generator
-) -> dict[str, list[float]]:
+def first_challenge(photographs: int, difference: float, repeats: int, r: float, random: np.random.Generator) -> dict[str, list[float]]:
     """By rule, the shares of `repeats` candidates that are blessed and that take the alias, each the champion's first challenger.
 
     Args:
       difference: of the true accuracies, the candidate's less the champion's.
     """
     difficulty = random.standard_normal((repeats, photographs), dtype=np.float32)
-    candidate, untrained, champion = (
-        right(difficulty, accuracy, r, random) for accuracy in (ACCURACY + difference, RANDOM_INIT, ACCURACY)
-    )
+    candidate, untrained, champion = (right(difficulty, accuracy, r, random) for accuracy in (ACCURACY + difference, RANDOM_INIT, ACCURACY))
     judged = candidate, untrained, champion, champion, np.ones(repeats)
     return {name: [float(np.mean(found)) for found in rule(*judged)] for name, rule in RULES.items()}
 

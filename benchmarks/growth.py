@@ -83,9 +83,7 @@ def row(arguments: argparse.Namespace) -> str:
     opened = memory_megabytes("VmRSS")
     model = build_simsiam(settings)
     steps = arguments.images[0] // settings.batch_size * settings.epochs
-    step_function = spread(
-        tf.distribute.get_strategy(), lambda *batch: train_step(model, *batch, steps=steps, settings=settings)
-    )
+    step_function = spread(tf.distribute.get_strategy(), lambda *batch: train_step(model, *batch, steps=steps, settings=settings))
 
     start = 0.0
     batches = split.batches(settings.batch_size, seed=0, epoch=0)

@@ -2,9 +2,9 @@
 
     python benchmarks/ingest_cores.py [--images 5000] [--side 224] [--cores 1 2] [--apart 2] [--rounds 3] [--priority 0]
 
-Photographs are distinct, JPEG of --side pixels (distinct_photographs.py), and scaled down to 256. Numbers of cores take turns, and every ingest is in a process
-of its own, which may use the first so many of the cores that this one may use. With other work on the machine give --priority -20
-(as root): only the ingest itself has it.
+Photographs are distinct, JPEG of --side pixels (distinct_photographs.py), and scaled down to 256. Numbers of cores take turns, and every
+ingest is in a process of its own, which may use the first so many of the cores that this one may use. With other work on the machine
+give --priority -20 (as root): only the ingest itself has it.
 
     seconds  median of the rounds, and the least and the most
     CPU      seconds of all cores together; where more than one core is used, they do more, as threads wait for each other
@@ -54,8 +54,11 @@ def main() -> None:
                 found[str(cores)].append(tuple(map(float, line.split())))
             if arguments.apart:
                 found[f"{arguments.apart} apart"].append(apart(folder, arguments.apart, arguments.priority))
-    print(f"{arguments.images:,} photographs of {arguments.side} pixels, {arguments.rounds} rounds\n{'cores':>8}{'seconds':>9}{'least':>8}{'most':>8}{'CPU':>8}"
-          f"{'images/s':>10}{'ratio':>7}")  # fmt: skip
+    print(
+        f"{arguments.images:,} photographs of {arguments.side} pixels, {arguments.rounds} rounds\n"
+        f"{'cores':>8}{'seconds':>9}{'least':>8}{'most':>8}{'CPU':>8}"
+        f"{'images/s':>10}{'ratio':>7}"
+    )
     first = statistics.median(seconds for seconds, _ in found[str(arguments.cores[0])])
     for name, figures in found.items():
         seconds, cpu = zip(*figures, strict=True)

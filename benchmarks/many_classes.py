@@ -96,8 +96,10 @@ def in_rows(random, centres, labels):
         from trainer.blocks import Rows
     except ImportError:  # former versions kept them in memory
         Rows = None
-    parts = (centres[labels[first : first + 1000]] + random.standard_normal((len(labels[first : first + 1000]), centres.shape[1]), np.float32)
-             for first in range(0, len(labels), 1000))  # fmt: skip
+    parts = (
+        centres[labels[first : first + 1000]] + random.standard_normal((len(labels[first : first + 1000]), centres.shape[1]), np.float32)
+        for first in range(0, len(labels), 1000)
+    )
     if Rows is None:
         return np.concatenate(list(parts))
     rows = Rows()

@@ -9,7 +9,8 @@ Every row is a process of its own. The thumbnails are drawn:
     chain     a picture that turns into others step by step, each step within the threshold: a time-lapse
     crowded   pictures whose lowest frequencies are alike, but none of which is the same as another: digits on black
 
-`seconds` is the time of the search alone, `CPU` that of all cores together, which depends less on other work, `peak` the process's highest resident memory, `groups` how many it found.
+`seconds` is the time of the search alone, `CPU` that of all cores together, which depends less on other work, `peak` the process's highest
+resident memory, `groups` how many it found.
 """
 
 import argparse

@@ -151,8 +151,12 @@ def main() -> None:
             if done.returncode:
                 print(f"| {release} | | | {done.stderr.strip().splitlines()[-1][:200]} | |", flush=True)
                 continue
-            said, version = json.loads(done.stdout.splitlines()[-1]), subprocess.run(
-                [python, "-c", "import platform; print(platform.python_version())"], capture_output=True, text=True, check=True).stdout.strip()  # fmt: skip
+            said, version = (
+                json.loads(done.stdout.splitlines()[-1]),
+                subprocess.run(
+                    [python, "-c", "import platform; print(platform.python_version())"], capture_output=True, text=True, check=True
+                ).stdout.strip(),
+            )
             answers = dict(np.load(found, allow_pickle=False))
             saved = compared(answers, {"saved_model": reference, "pixels": reference}, ("saved_model", "pixels"), said)
             whole = compared(answers, {"keras_file": reference}, ("keras_file",), said)

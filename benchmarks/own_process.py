@@ -37,7 +37,9 @@ def _run(script: str, options: tuple[str, ...], stdout: int | None) -> subproces
     environment = dict(os.environ)
     libraries.set_variables(environment)
     environment["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    return subprocess.run([sys.executable, script, *options], env=environment, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, script, *options], env=environment, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False
+    )
 
 
 def _error(done: subprocess.CompletedProcess) -> str:

@@ -61,7 +61,10 @@ def main() -> None:
         kept = pathlib.Path(arguments.keep or at_the_end.enter_context(tempfile.TemporaryDirectory()))
         draw(kept / "photographs", max(arguments.images))
         for images in arguments.images:
-            print(f"\n{images:,} photographs\n{'':18}{'seconds':>9}{'CPU':>9}{'files/s':>10}{'peak MB':>9}{'anonymous':>11}{'others':>8}", flush=True)
+            print(
+                f"\n{images:,} photographs\n{'':18}{'seconds':>9}{'CPU':>9}{'files/s':>10}{'peak MB':>9}{'anonymous':>11}{'others':>8}",
+                flush=True,
+            )
             with tempfile.TemporaryDirectory(dir=kept) as folder:
                 _first(kept / "photographs", images, pathlib.Path(folder, "photographs"))
                 for part in PARTS:
@@ -96,8 +99,13 @@ class Stages:
     def switch(self, name: str) -> None:
         if self.name:
             wall, cpu, peak, anonymous, others = self.found.get(self.name, 5 * (0.0,))
-            self.found[self.name] = (wall + time.perf_counter() - self.at[0], cpu + processor_seconds() - self.at[1],
-                                     max(peak, status("VmHWM")), max(anonymous, self.anonymous, status("RssAnon")), max(others, self.others))  # fmt: skip
+            self.found[self.name] = (
+                wall + time.perf_counter() - self.at[0],
+                cpu + processor_seconds() - self.at[1],
+                max(peak, status("VmHWM")),
+                max(anonymous, self.anonymous, status("RssAnon")),
+                max(others, self.others),
+            )
         pathlib.Path("/proc/self/clear_refs").write_text("5")  # the highest resident memory is the present one (proc(5))
         self.name, self.at, self.anonymous, self.others = name, (time.perf_counter(), processor_seconds()), 0.0, 0.0
 

@@ -68,9 +68,7 @@ def main() -> None:
             by_chance.append(np.mean([[simulation.accuracy(rows) for rows in one] for one in drawn], axis=0))
         measured[name] = np.array(by_select), np.array(by_chance)
     for column, budget in enumerate(arguments.budgets):
-        print(
-            f"{budget:6d}  {line(*measured['trained'], column)}          {line(*measured['untrained'], column):>32}", flush=True
-        )
+        print(f"{budget:6d}  {line(*measured['trained'], column)}          {line(*measured['untrained'], column):>32}", flush=True)
 
 
 def line(by_select: np.ndarray, by_chance: np.ndarray, column: int) -> str:
@@ -147,9 +145,7 @@ def read(arguments: argparse.Namespace) -> tuple[list[Known], np.ndarray, np.nda
 
 def embedded(registered: Registered, folder: str) -> tuple[list[Known], np.ndarray]:
     """The photographs of a folder with their labels, and their vectors."""
-    images = (
-        lambda encoded=encoded: encoded for encoded in open_source(pipeline_config.Data(source=folder), "").encoded(set(), LIMIT)
-    )
+    images = (lambda encoded=encoded: encoded for encoded in open_source(pipeline_config.Data(source=folder), "").encoded(set(), LIMIT))
     known, vectors = [], []
     for batch, found in batches(Backbone(registered), images):
         vectors.append(found)

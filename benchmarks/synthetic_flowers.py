@@ -35,9 +35,7 @@ def main() -> None:
     from components.synthetic_flowers import builder
 
     print(f"\nimports: {time.perf_counter() - start:.1f} s")
-    seconds = statistics.median(
-        preparation(builder.prepare, arguments.images, arguments.side) for _ in range(arguments.repeats)
-    )
+    seconds = statistics.median(preparation(builder.prepare, arguments.images, arguments.side) for _ in range(arguments.repeats))
     rate = arguments.images / seconds
     print(f"{arguments.images} pictures of {arguments.side} px: {seconds:.1f} s, {rate:.0f} pictures/s")
 

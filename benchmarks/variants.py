@@ -68,8 +68,11 @@ def main() -> None:
     row = measure(network, files, config, arguments.unseen) | trained
     title = " ".join((*arguments.variant, *arguments.overrides)) or "the preset"
     unseen = f", unseen {row['unseen_linear']:.1%} and {row['unseen_knn']:.1%}" if arguments.unseen else ""
-    print(f"{title}: linear {row['linear']:.1%}, kNN {row['knn']:.1%}{unseen}, a tenth of the labels {row['few']:.1%}; {row['epochs']:.1f} epochs, "
-          f"loss {row['loss']:.3f}, effective rank {row['rank']:.0f}, {row['seconds']:.0f} s, {row['milliseconds']:.2f} ms an image")  # fmt: skip
+    print(
+        f"{title}: linear {row['linear']:.1%}, kNN {row['knn']:.1%}{unseen}, a tenth of the labels {row['few']:.1%}; "
+        f"{row['epochs']:.1f} epochs, loss {row['loss']:.3f}, effective rank {row['rank']:.0f}, {row['seconds']:.0f} s, "
+        f"{row['milliseconds']:.2f} ms an image"
+    )
     if arguments.record:
         with open(arguments.record, "a") as file:
             file.write(json.dumps({"title": title} | row) + "\n")

@@ -55,10 +55,18 @@ def examples(*commands: str, after: str = "") -> dict[str, object]:
 
 
 def add_configuration(parser: argparse.ArgumentParser, preset: str | None, data: str) -> None:
-    """Adds --preset, --data, --labels, --unlabelled and --set, which `configuration` reads. `data` lists the possible sources. `preset` is the default;
-    with None the verb chooses `gpu`, or `quick` with --local."""
-    parser.add_argument("--preset", default=preset, metavar="NAME",
-                        help=f"{', '.join(pipeline_config.PRESETS)} (default: {preset or 'gpu, with --local quick'})").completer = presets  # fmt: skip
+    """Adds --preset, --data, --labels, --unlabelled and --set, which `configuration` reads.
+
+    Args:
+      preset: the default; with None the verb chooses `gpu`, or `quick` with --local.
+      data: the possible sources, for the help.
+    """
+    parser.add_argument(
+        "--preset",
+        default=preset,
+        metavar="NAME",
+        help=f"{', '.join(pipeline_config.PRESETS)} (default: {preset or 'gpu, with --local quick'})",
+    ).completer = presets
     parser.add_argument(
         "--data", metavar="SOURCE", help=f"{data}; the same as --set data.source=SOURCE").completer = sources  # fmt: skip
     parser.add_argument(
@@ -139,7 +147,9 @@ def remote_start(parsed: argparse.Namespace, start: str) -> dict:
     wanted = version_of(start)
     if wanted is None:
         return {}
-    require(re.fullmatch(r"[1-9][0-9]*|[a-z][a-zA-Z0-9-]*", wanted), "--warm-start", "a version's number or alias, such as champion", wanted)
+    require(
+        re.fullmatch(r"[1-9][0-9]*|[a-z][a-zA-Z0-9-]*", wanted), "--warm-start", "a version's number or alias, such as champion", wanted
+    )
     return {"warm_start": wanted, "from_scratch_every": parsed.from_scratch_every}
 
 
@@ -180,8 +190,11 @@ def add_registry(parser: argparse.ArgumentParser) -> None:
 
 def add_unverified(parser: argparse.ArgumentParser) -> None:
     """Adds --unverified."""
-    parser.add_argument("--unverified", action="store_true",
-                        help="use a registered version even if it was changed, or signed by a key that is not trusted; it is said")
+    parser.add_argument(
+        "--unverified",
+        action="store_true",
+        help="use a registered version even if it was changed, or signed by a key that is not trusted; it is said",
+    )
 
 
 def add_target(parser: argparse.ArgumentParser, required: bool = True) -> None:
@@ -210,7 +223,9 @@ def add_place(parser: argparse.ArgumentParser, required: bool = True) -> None:
 
 def target_options(parsed: argparse.Namespace) -> dict:
     """What `add_target` added, as arguments of vertex.target.Target."""
-    return {name: getattr(parsed, name) for name in ("project", "region", "bucket", "image", "beam_runner", "beam_endpoint", "beam_workers")}
+    return {
+        name: getattr(parsed, name) for name in ("project", "region", "bucket", "image", "beam_runner", "beam_endpoint", "beam_workers")
+    }
 
 
 # Completers: argcomplete calls them with what was typed so far and the arguments before it. What cannot be read offers nothing.

@@ -26,18 +26,28 @@ PREFIX = "supervised."
 def add(verbs) -> None:
     """Adds the verb to what `argparse.ArgumentParser.add_subparsers` returned."""
     comparing = verbs.add_parser(
-        "compare", help="set SimSiam beside what you would use instead, on the photographs of a run",
-        description="Freezes each network, fits the same probe on the train labels of RUN, and measures it on the same held-out photographs: the "
-        "random-init network, SimSiam, the same network trained from scratch on the labels, and any Keras model. Writes "
+        "compare",
+        help="set SimSiam beside what you would use instead, on the photographs of a run",
+        description="Freezes each network, fits the same probe on the train labels of RUN, and measures it on the same held-out "
+        "photographs: the random-init network, SimSiam, the same network trained from scratch on the labels, and any Keras model. Writes "
         f"{FILE} into the folder of the run. Interrupted, it continues.",
-        **examples("", "latest --features keras:ResNet50 --features my.keras"))  # fmt: skip
-    comparing.add_argument("run", metavar="RUN", nargs="?", default=LATEST, help=f"the id of a run (default: {LATEST})").completer = arguments.runs
+        **examples("", "latest --features keras:ResNet50 --features my.keras"),
+    )
+    comparing.add_argument(
+        "run", metavar="RUN", nargs="?", default=LATEST, help=f"the id of a run (default: {LATEST})"
+    ).completer = arguments.runs
     comparing.add_argument("--features", action="append", default=[], metavar="NETWORK",
                            help="also the features of FILE.keras, or of keras:NAME with its ImageNet weights; may be repeated")  # fmt: skip
     comparing.add_argument("--no-supervised", action="store_true", help="leave out training from scratch, which takes about as long as "
                            "pre-training did, twice")  # fmt: skip
-    comparing.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="recipe",
-                           help=f"override a setting of supervised training, such as {PREFIX}weight_decay=1e-4; may be repeated")  # fmt: skip
+    comparing.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="recipe",
+        help=f"override a setting of supervised training, such as {PREFIX}weight_decay=1e-4; may be repeated",
+    )
     add_root(comparing)
     comparing.set_defaults(verb=_compare)
 
@@ -84,7 +94,9 @@ def _recipe(overrides: list[str]) -> Supervised:
     """
     for override in overrides:
         if not override.strip().startswith(PREFIX):
-            raise ConfigurationError(f"flowers compare takes settings of {PREFIX[:-1]} alone, got {override!r}: all others are those of the run")
+            raise ConfigurationError(
+                f"flowers compare takes settings of {PREFIX[:-1]} alone, got {override!r}: all others are those of the run"
+            )
     return settings.configuration(QUICK.preset, overrides).supervised
 
 

@@ -211,9 +211,7 @@ def _change(change: Callable[[list[str]], list[str]]) -> None:
     after = "".join(f"{line}\n" for line in change(_lines(before)))
     _crontab(["-"], after)
     if _read() != after:
-        raise ConfigurationError(
-            "the crontab differs from what was written: another program changes it; check `crontab -l` and try again"
-        )
+        raise ConfigurationError("the crontab differs from what was written: another program changes it; check `crontab -l` and try again")
 
 
 def _lines(text: str) -> list[str]:

@@ -93,9 +93,7 @@ def processor(cpuinfo: pathlib.Path = pathlib.Path("/proc/cpuinfo"), count: int 
                  "training takes several times as long; a newer processor is faster", WARN)  # fmt: skip
 
 
-def packages(
-    requirements: list[str] | None = None, version_of: Callable[[str], str] = importlib.metadata.version
-) -> Iterator[Finding]:
+def packages(requirements: list[str] | None = None, version_of: Callable[[str], str] = importlib.metadata.version) -> Iterator[Finding]:
     """Whether the packages that pyproject.toml requires are installed in the required versions."""
     if requirements is None:
         try:

@@ -21,10 +21,9 @@ def add(verbs) -> None:
         "and content hashes. Images that cannot be read are listed and left out.",
         **examples("FOLDER -o photographs.parquet", "FOLDER -o photographs.parquet --update"))  # fmt: skip
     embedding.add_argument(
-        "source", metavar="SOURCE", help="a folder of any layout, an image, tfds:NAME or synthetic").completer = arguments.sources  # fmt: skip
-    embedding.add_argument(
-        "-o", "--output", required=True, metavar="FILE", help="FILE.parquet, or FILE.npy for millions of images"
-    )
+        "source", metavar="SOURCE", help="a folder of any layout, an image, tfds:NAME or synthetic"
+    ).completer = arguments.sources
+    embedding.add_argument("-o", "--output", required=True, metavar="FILE", help="FILE.parquet, or FILE.npy for millions of images")
     embedding.add_argument("--update", action="store_true",
                            help="keep the vectors that FILE has of unchanged files; the result is the same, sooner")  # fmt: skip
     add_listing(embedding)

@@ -38,8 +38,7 @@ from vertex import GoogleCloudError
 
 # In the order in which help shows them: what a newcomer looks for first, then by name. A new verb is a new file here and its name
 # in this list.
-VERBS = (
-    run, clean, compare, completion, doctor, embed, export, predict, registry, rehearse, report, runs, schedule, select, submit)  # fmt: skip
+VERBS = (run, clean, compare, completion, doctor, embed, export, predict, registry, rehearse, report, runs, schedule, select, submit)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -30,7 +30,8 @@ def add(verbs) -> None:
         "was chosen on the train split, a prediction is marked as unsure. Images that cannot be read are listed and left out.",
         **examples("FOLDER -o predictions.csv", "FOLDER -o tasks.json --page predictions.html"))  # fmt: skip
     predicting.add_argument(
-        "source", metavar="SOURCE", help="a folder of any layout, an image, tfds:NAME or synthetic").completer = arguments.sources  # fmt: skip
+        "source", metavar="SOURCE", help="a folder of any layout, an image, tfds:NAME or synthetic"
+    ).completer = arguments.sources
     predicting.add_argument("-o", "--output", required=True, metavar="FILE",
                             help="FILE.csv, FILE.parquet, or FILE.json for Label Studio")  # fmt: skip
     predicting.add_argument("--page", metavar="FILE.html", help="also write a contact sheet of each class, the unsure first")

@@ -40,8 +40,9 @@ def add(verbs) -> None:
         description="Recomputes the hash of every file, and checks signatures. Exit status: 0 if all is as registered and signed by a "
         "trusted key, 1 if anything differs, 6 if a version is signed by a key that is not trusted, 5 if one is not signed.",
     )  # fmt: skip
-    verifying.add_argument("versions", metavar="VERSION", nargs="*", help="numbers or aliases (default: all)").completer = (
-        arguments.versions)
+    verifying.add_argument(
+        "versions", metavar="VERSION", nargs="*", help="numbers or aliases (default: all)"
+    ).completer = arguments.versions
     verifying.add_argument("--key", metavar="FILE", help="the only public key whose signature counts (default: those in DIR/keys/trusted)")
     verifying.set_defaults(verb=lambda parsed: verify(_open(parsed), parsed.versions, parsed.key))
 

@@ -69,7 +69,8 @@ def rehearse(file: str, data: str | None, layout: Layout, in_image: str | None =
     found = specification.load(path)
     image = containers.find(in_image) if in_image else None
     specification.require_present_code(
-        found, path, containers.node_code(image) if image else node_code(), f"in {image.name}" if image else "here")
+        found, path, containers.node_code(image) if image else node_code(), f"in {image.name}" if image else "here"
+    )
     remote = found.source.startswith(GS)
     require(remote == (data is not None), "--data", f"a folder that stands for {found.source}" if remote
             else f"left out, as the pipeline reads {found.source or 'nothing'}", data)  # fmt: skip

@@ -168,9 +168,7 @@ def manage(action: str, name: str, project: str, region: str) -> ExitStatus:
     return _done(action, name)
 
 
-def create_local(
-    name: str, cron: str, config: Config, overrides: Sequence[str], root: str, start: Sequence[str] = ()
-) -> ExitStatus:
+def create_local(name: str, cron: str, config: Config, overrides: Sequence[str], root: str, start: Sequence[str] = ()) -> ExitStatus:
     """Schedules `flowers run` in this user's crontab; an existing schedule is updated.
 
     Args:

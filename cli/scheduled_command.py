@@ -74,7 +74,8 @@ def command(name: str, folder: str, run: Sequence[str], log: str) -> str:
     """
     begin = f'{LOG}{shlex.quote(log)}; cd {shlex.quote(folder)} && {shlex.join(run)} >> "$log" 2>&1; s=$?'
     end = f'echo "$(date "+%F %T") schedule {name}: exit status $s" >> "$log"'
-    return f'{begin}; {end}; [ $s = 0 ] || {{ echo "schedule {name}: exit status $s; the end of $log:"; tail -n {MAILED_LINES} "$log"; exit $s; }}'
+    mail = f'echo "schedule {name}: exit status $s; the end of $log:"; tail -n {MAILED_LINES} "$log"; exit $s'
+    return f"{begin}; {end}; [ $s = 0 ] || {{ {mail}; }}"
 
 
 @dataclasses.dataclass(frozen=True)

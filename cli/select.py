@@ -32,19 +32,14 @@ def add(verbs) -> None:
         "near-duplicates only one.",
         **examples("FOLDER --count 25 -o next.csv", "FOLDER --count 25 -o next.csv --page next.html"))  # fmt: skip
     selecting.add_argument(
-        "source", metavar="SOURCE", help="as `flowers run --data`: a folder, tfds:NAME or synthetic").completer = arguments.sources  # fmt: skip
+        "source", metavar="SOURCE", help="as `flowers run --data`: a folder, tfds:NAME or synthetic"
+    ).completer = arguments.sources
     selecting.add_argument("--count", required=True, type=int, metavar="N", help="how many photographs")
     selecting.add_argument("-o", "--output", required=True, metavar="FILE", help="FILE.csv, or FILE.json: tasks for Label Studio")
-    selecting.add_argument(
-        "--labels", default="", metavar="FILE", help="the labels, as for `flowers run`, if they are not folders"
-    )
-    selecting.add_argument(
-        "--unlabelled", default="", metavar="SOURCE", help="more photographs without labels, as for `flowers run`"
-    )
+    selecting.add_argument("--labels", default="", metavar="FILE", help="the labels, as for `flowers run`, if they are not folders")
+    selecting.add_argument("--unlabelled", default="", metavar="SOURCE", help="more photographs without labels, as for `flowers run`")
     selecting.add_argument("--page", metavar="FILE.html", help="also write them as pictures on a self-contained page")
-    selecting.add_argument(
-        "--copy-to", metavar="FOLDER", help="also copy them into FOLDER/unlabelled, to be dragged into FOLDER/CLASS"
-    )
+    selecting.add_argument("--copy-to", metavar="FOLDER", help="also copy them into FOLDER/unlabelled, to be dragged into FOLDER/CLASS")
     selecting.add_argument("--seed", type=int, default=0, metavar="N", help="of the clusters (default: %(default)s)")
     selecting.add_argument("--run", metavar="RUN",
                            help="the backbone of a run (its id, or `latest`) instead of a registered one")  # fmt: skip
@@ -126,8 +121,6 @@ def backbone_of_run(root: str, run_id: str) -> "Registered":
     name = recorded_run(layout, run_id)["run_id"]
     outputs = {execution.node: execution.outputs for execution in metadata.executions(layout.metadata, name)}
     if "model" not in outputs.get("Pretrain", {}):
-        raise RegistryError(
-            f"run {name} has no backbone: it ended before Pretrain did; run again, or choose another with --run"
-        )
+        raise RegistryError(f"run {name} has no backbone: it ended before Pretrain did; run again, or choose another with --run")
     directory = os.path.join(outputs["Pretrain"]["model"], "Format-Serving")
     return Registered("the backbone of run", name, directory, content_hash(directory))

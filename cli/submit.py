@@ -30,9 +30,13 @@ PLACE = "--project PROJECT --region europe-west4 --bucket gs://BUCKET --image IM
 def add(verbs) -> None:
     """Adds both verbs to what `argparse.ArgumentParser.add_subparsers` returned."""
     compiling = verbs.add_parser(
-        "compile", help="write the pipeline as a file for Vertex AI Pipelines",
+        "compile",
+        help="write the pipeline as a file for Vertex AI Pipelines",
         description="Writes the pipeline as a PipelineJob for Vertex AI Pipelines. Needs no network and no account.",
-        **examples(f"--data gs://BUCKET/photographs {PLACE} -o flowers.json", f"--preset quick --warm-start champion {PLACE} -o flowers.json"))  # fmt: skip
+        **examples(
+            f"--data gs://BUCKET/photographs {PLACE} -o flowers.json", f"--preset quick --warm-start champion {PLACE} -o flowers.json"
+        ),
+    )
     add_configuration(compiling, preset="gpu", data="gs://BUCKET/FOLDER, tfds:NAME or synthetic")
     add_warm_start(compiling)
     add_target(compiling)

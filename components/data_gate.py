@@ -23,9 +23,7 @@ from contracts.text import percent
 NAMED_FILES = 5  # paths that a refusal names; the report has them all
 
 
-def refusals(
-    report: dict, anomalies: Mapping[str, anomalies_pb2.Anomalies], max_bad_fraction: float, batch_size: int
-) -> list[str]:
+def refusals(report: dict, anomalies: Mapping[str, anomalies_pb2.Anomalies], max_bad_fraction: float, batch_size: int) -> list[str]:
     """Why the data cannot be used; empty if it can.
 
     Args:
@@ -95,8 +93,11 @@ def _too_few_for_a_batch(report: dict, batch_size: int) -> Iterator[str]:
     """Known only now: what is left for training depends on which photographs are usable, and which show the same picture."""
     learned = sum(report["splits"][split]["images"] for split in (TRAIN, UNLABELLED))
     if learned < batch_size:
-        yield (f"pretrain.batch_size is {batch_size}, but only {learned:,} photographs are to learn from, with {report['splits'][EVAL]['images']:,} "
-               f"held out; add photographs, or lower it, such as --set pretrain.batch_size={max(2, learned // 4)}")  # fmt: skip
+        yield (
+            f"pretrain.batch_size is {batch_size}, but only {learned:,} photographs are to learn from, with "
+            f"{report['splits'][EVAL]['images']:,} held out; add photographs, or lower it, such as --set "
+            f"pretrain.batch_size={max(2, learned // 4)}"
+        )
 
 
 def _may_be_empty(report: dict, split: str) -> bool:

@@ -11,5 +11,3 @@ class SourceUnreachable(SourceNotFound):
 
 class DataRefused(RuntimeError):
     """The data was read and cannot be used: anomalies, too many unreadable files, too few classes. Exit status 3."""
-
-

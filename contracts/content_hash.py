@@ -18,9 +18,7 @@ def content_hash(directory: str) -> str:
     import tensorflow as tf  # here, so that importing this module stays cheap
 
     names = sorted(
-        posixpath.relpath(posixpath.join(folder, name), directory)
-        for folder, _, files in tf.io.gfile.walk(directory)
-        for name in files
+        posixpath.relpath(posixpath.join(folder, name), directory) for folder, _, files in tf.io.gfile.walk(directory) for name in files
     )
     if not names:
         raise FileNotFoundError(f"no file to hash below {directory}")

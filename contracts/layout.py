@@ -127,8 +127,7 @@ def run_lock(path: pathlib.Path) -> Iterator[None]:
         held = lock.acquire()
     except filelock.Timeout:
         raise AnotherRunIsActive(
-            f"another run (process {_holder(path)}) is active below {path.parent}; "
-            "wait for it, or give this one its own --root"
+            f"another run (process {_holder(path)}) is active below {path.parent}; wait for it, or give this one its own --root"
         ) from None
     with held:
         path.write_text(f"{os.getpid()}\n", encoding="utf-8")

@@ -64,7 +64,10 @@ def cleaned(notebook: nbformat.NotebookNode, folder: str | os.PathLike) -> nbfor
             elif "text/plain" in output.get("data", {}):
                 output.data["text/plain"] = without_varying(output.data["text/plain"], folder)
         cell.outputs = outputs
-    notebook.metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}, "language_info": {"name": "python"}}
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
     return notebook
 
 

@@ -208,9 +208,7 @@ def _sample(images: Iterable[Callable[[], Encoded]], count: int) -> list[Callabl
     return [chosen[index] for index in random.permutation(len(chosen))]
 
 
-def _usable(
-    backbone: Backbone, images: Iterable[Callable[[], Encoded]], on_unreadable: Callable[[Described], None]
-) -> list[_Shown]:
+def _usable(backbone: Backbone, images: Iterable[Callable[[], Encoded]], on_unreadable: Callable[[Described], None]) -> list[_Shown]:
     """The photographs that can be used; of a folder without labels the innermost folder's name is taken for the class."""
     usable = []
     for read in images:

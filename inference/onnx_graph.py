@@ -129,7 +129,8 @@ def _depthwise(graph: _Graph, layer: keras.layers.Layer, values: list[str]) -> s
     if layer.use_bias:
         weights.append(graph.constant(*graph.weights(layer, "bias"), f"{layer.name}/bias"))
     return _activated(
-        graph, layer, graph.channels_second(*values, "Conv", weights, strides=layer.strides, group=channels, **_padding(layer)))
+        graph, layer, graph.channels_second(*values, "Conv", weights, strides=layer.strides, group=channels, **_padding(layer))
+    )
 
 
 def _rectified(graph: _Graph, layer: keras.layers.Layer, values: list[str]) -> str:

@@ -48,9 +48,7 @@ class Classifier:
       threshold: probability below which a prediction is unsure, in [0, 1]; None: all are.
     """
 
-    def __init__(
-        self, root: str, version: str, name: str, threshold: float | None = None, unverified: bool = False, registry: str = ""
-    ):
+    def __init__(self, root: str, version: str, name: str, threshold: float | None = None, unverified: bool = False, registry: str = ""):
         """Loads a version; nothing in its files is executed.
 
         Args:

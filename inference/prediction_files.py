@@ -230,9 +230,7 @@ def write_predictions(
     return written
 
 
-def _write_page(
-    page: str, source: str, follow_links: bool, root: str, classifier: Classifier, by_class: dict[str, _Class]
-) -> None:
+def _write_page(page: str, source: str, follow_links: bool, root: str, classifier: Classifier, by_class: dict[str, _Class]) -> None:
     least = {label: [entry[2] for entry in sorted(found.least, reverse=True)] for label, found in by_class.items()}
     wanted = {one.path: one.content_hash for found in least.values() for one in found}
     shown = contact_sheet.pictures(source, wanted, root, follow_links)

@@ -62,9 +62,7 @@ def _lengths(centred: np.ndarray, smallest: float) -> np.ndarray:
     return np.where(lengths > smallest, lengths, np.inf).astype(np.float32)
 
 
-def _nearest_of_piece(
-    centred: np.ndarray, smallest: float, directions: np.ndarray, top: int, start: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _nearest_of_piece(centred: np.ndarray, smallest: float, directions: np.ndarray, top: int, start: int) -> tuple[np.ndarray, np.ndarray]:
     # Rounding may exceed 1 by a little.
     similarity = np.clip(centred @ directions / _lengths(centred, smallest)[:, None], -1, 1).T
     rows = np.broadcast_to(np.arange(start, start + len(centred)), similarity.shape)

@@ -272,9 +272,7 @@ def _fitted(known: Sequence[Known], order: np.ndarray, vectors: np.ndarray, seed
     if len(classes) < 2:
         return None
     settings = pipeline_config.LinearEval()
-    probe = fit_probe(
-        vectors[order[rows]], labels, regularisation=settings.regularisation, folds=settings.folds, seed=settings.seed
-    )
+    probe = fit_probe(vectors[order[rows]], labels, regularisation=settings.regularisation, folds=settings.folds, seed=settings.seed)
     first, probability = np.empty((len(known), 2), np.int32), np.empty((len(known), 2), np.float32)
     for start in range(0, len(known), BLOCK):
         block = slice(start, start + BLOCK)

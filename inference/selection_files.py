@@ -82,9 +82,7 @@ def _csv(photographs: Sequence[Selected]) -> str:
     rows.writerow(COLUMNS)
     for one in photographs:
         probability = "" if one.probability is None else round(one.probability, DIGITS)
-        rows.writerow(
-            (cell(one.path), one.content_hash, cell(one.reason), round(one.score, DIGITS), cell(one.guess), probability)
-        )
+        rows.writerow((cell(one.path), one.content_hash, cell(one.reason), round(one.score, DIGITS), cell(one.guess), probability))
     return text.getvalue()
 
 

@@ -146,8 +146,14 @@ def _supervised(
 
     def trained(chosen: np.ndarray, what: str) -> tuple[keras.Model, supervised.Trained]:
         done = supervised.train(
-            run.train, chosen, pretrain, recipe, steps=steps, checkpoint_dir=str(layout.checkpoints / _key(run, pretrain, recipe, steps, chosen)),
-            on_progress=lambda step, seconds_left: on_progress(what, step, steps, seconds_left))  # fmt: skip
+            run.train,
+            chosen,
+            pretrain,
+            recipe,
+            steps=steps,
+            checkpoint_dir=str(layout.checkpoints / _key(run, pretrain, recipe, steps, chosen)),
+            on_progress=lambda step, seconds_left: on_progress(what, step, steps, seconds_left),
+        )
         network = untrained_network(record)
         copy_weights(done.backbone, network)
         return folded(network, record), done
@@ -196,10 +202,20 @@ class _Measuring:
         """Measures `network`, which takes squares of `side` pixels; accuracy with few labels on the features of `few_network`."""
         self.on_progress(name, 0, 1, None)
         started = time.monotonic()
-        features = Features(self.embed(network, side, self.run.train), self.train_labels, self.embed(network, side, self.run.eval), self.eval_labels)
+        features = Features(
+            self.embed(network, side, self.run.train), self.train_labels, self.embed(network, side, self.run.eval), self.eval_labels
+        )
         seconds = time.monotonic() - started
-        with_few = features if few_network is None else Features(
-            self.embed(few_network, side, self.run.train), self.train_labels, self.embed(few_network, side, self.run.eval), self.eval_labels)  # fmt: skip
+        with_few = (
+            features
+            if few_network is None
+            else Features(
+                self.embed(few_network, side, self.run.train),
+                self.train_labels,
+                self.embed(few_network, side, self.run.eval),
+                self.eval_labels,
+            )
+        )
         options = {"regularisation": self.settings.regularisation, "folds": self.settings.folds, "seed": self.settings.seed}
         probe = fit_probe(features.train, self.train_labels, **options)
         right = probe.logits(features.eval).argmax(axis=1) == self.eval_labels

@@ -116,12 +116,10 @@ def create_pipeline(config: Config, origin: Origin, champion: str | None, places
     examples = example_gen.outputs["examples"]
 
     statistics_gen = StatisticsGen(examples=examples, stats_options=statistics_options()).with_id("StatisticsGen")
-    schema_gen = FlowersSchemaGen(
-        statistics=statistics_gen.outputs["statistics"], code_version=code["SchemaGen"]
-    ).with_id("SchemaGen")
-    example_validator = ExampleValidator(
-        statistics=statistics_gen.outputs["statistics"], schema=schema_gen.outputs["schema"]
-    ).with_id("ExampleValidator")
+    schema_gen = FlowersSchemaGen(statistics=statistics_gen.outputs["statistics"], code_version=code["SchemaGen"]).with_id("SchemaGen")
+    example_validator = ExampleValidator(statistics=statistics_gen.outputs["statistics"], schema=schema_gen.outputs["schema"]).with_id(
+        "ExampleValidator"
+    )
     data_gate = DataGate(
         ingest_report=example_gen.outputs["ingest_report"],
         anomalies=example_validator.outputs["anomalies"],
@@ -220,9 +218,7 @@ def create_pipeline(config: Config, origin: Origin, champion: str | None, places
     )
 
 
-def starting_nodes(
-    config: Config, start: LookUpStart, fingerprint: object, places: Places, code: Mapping[str, str]
-) -> list[BaseNode]:
+def starting_nodes(config: Config, start: LookUpStart, fingerprint: object, places: Places, code: Mapping[str, str]) -> list[BaseNode]:
     """StartingPoint, which finds out where pre-training starts, and StartingBackbone, whose output `model` Pretrain takes.
 
     Args:
@@ -242,9 +238,9 @@ def starting_nodes(
         job=PIPELINE_JOB_NAME,
         code_version=code["StartingPoint"],
     ).with_id("StartingPoint")
-    backbone = StartingBackbone(
-        start=point.outputs["start"].future()[0].value, code_version=code["StartingBackbone"]
-    ).with_id("StartingBackbone")
+    backbone = StartingBackbone(start=point.outputs["start"].future()[0].value, code_version=code["StartingBackbone"]).with_id(
+        "StartingBackbone"
+    )
     return [point, backbone]
 
 
@@ -263,9 +259,9 @@ def champion_nodes(
         registry=places.registry, name=config.registry.name, recipe=determined_by, fingerprint=fingerprint, start=start,
         code_version=code["Champion"],
     ).with_id("Champion")  # fmt: skip
-    record = ChampionRecord(
-        compared=champion.outputs["compared"].future()[0].value, code_version=code["ChampionRecord"]
-    ).with_id("ChampionRecord")
+    record = ChampionRecord(compared=champion.outputs["compared"].future()[0].value, code_version=code["ChampionRecord"]).with_id(
+        "ChampionRecord"
+    )
     return [champion, record]
 
 

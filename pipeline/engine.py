@@ -22,14 +22,24 @@ HERE, OF_A_POOL = "LOOPBACK", "EXTERNAL"
 # Where neither packages nor an image are named, TFX packs itself into one for each node that uses Beam, which takes seconds and leaves
 # 40 MB in the folder of temporary files. The image is never used. What Beam would send besides are the names of all installed packages.
 OPTIONS = ("--sdk_container_image=none", "--requirements_cache=skip", "--experiments=disable_logging_submission_environment")
-ARGUMENTS = (*(
-    f"--{option}=" + placeholder.environment_variable(name) for option, name in (
-        ("runner", RUNNER), ("job_endpoint", ENDPOINT), ("environment_type", WORKERS), ("environment_config", POOL))), *OPTIONS)  # fmt: skip
+ARGUMENTS = (
+    *(
+        f"--{option}=" + placeholder.environment_variable(name)
+        for option, name in (("runner", RUNNER), ("job_endpoint", ENDPOINT), ("environment_type", WORKERS), ("environment_config", POOL))
+    ),
+    *OPTIONS,
+)
 
 
 def portable_arguments(endpoint: str, pool: str) -> list[str]:
     """Beam's options for a job server at `endpoint`, whose workers are processes of the pool at `pool`; both HOST:PORT."""
-    return [f"--runner={PORTABLE}", f"--job_endpoint={endpoint}", f"--environment_type={OF_A_POOL}", f"--environment_config={pool}", *OPTIONS]
+    return [
+        f"--runner={PORTABLE}",
+        f"--job_endpoint={endpoint}",
+        f"--environment_type={OF_A_POOL}",
+        f"--environment_config={pool}",
+        *OPTIONS,
+    ]
 
 
 @contextlib.contextmanager

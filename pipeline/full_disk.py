@@ -39,9 +39,7 @@ def release(folder: pathlib.Path) -> None:
 
 def is_full(error: BaseException) -> bool:
     """Whether a full disk, or a quota that is used up, caused an error."""
-    return any(
-        isinstance(one, OSError) and one.errno in NUMBERS or any(words in str(one) for words in WORDS) for one in _chain(error)
-    )
+    return any(isinstance(one, OSError) and one.errno in NUMBERS or any(words in str(one) for words in WORDS) for one in _chain(error))
 
 
 def sentence(*folders: str | os.PathLike) -> str:

@@ -126,8 +126,7 @@ def run(
     layout = Layout.at(os.fspath(root))
     own = {"data.source": data, "data.labels": labels, "data.unlabelled": unlabelled, "pretrain.allow_cpu": allow_cpu}
     own["pretrain.start"] = None if warm_start is None else str(warm_start)
-    options = whole_run.Options(
-        full_check=full_check, unverified=unverified, beam_endpoint=beam_endpoint, beam_workers=beam_workers)
+    options = whole_run.Options(full_check=full_check, unverified=unverified, beam_endpoint=beam_endpoint, beam_workers=beam_workers)
     config = _configuration(preset, own, settings or {})
     whole_run.require(config, layout, options)
     with (

@@ -52,9 +52,7 @@ class Prepared:
     registered: dict[str, str]
 
 
-def inspect_source(
-    config: Config, layout: Layout, full_check: bool = False, say: Callable[[str], None] = log.info
-) -> Inspection:
+def inspect_source(config: Config, layout: Layout, full_check: bool = False, say: Callable[[str], None] = log.info) -> Inspection:
     """What the source has now; its list of photographs and what is known of their content are kept for the next run.
 
     Args:

@@ -107,11 +107,7 @@ def _node(store: metadata_store.MetadataStore, execution_id: int) -> str:
 
 
 def _outputs(store: metadata_store.MetadataStore, execution_id: int) -> dict[str, str]:
-    events = [
-        event
-        for event in store.get_events_by_execution_ids([execution_id])
-        if event.type == metadata_store_pb2.Event.OUTPUT
-    ]
+    events = [event for event in store.get_events_by_execution_ids([execution_id]) if event.type == metadata_store_pb2.Event.OUTPUT]
     artifacts = {artifact.id: artifact for artifact in store.get_artifacts_by_id([event.artifact_id for event in events])}
     return {
         event.path.steps[0].key: artifacts[event.artifact_id].uri
@@ -135,8 +131,7 @@ def forget_missing_artifacts(database: pathlib.Path, registered: Mapping[str, st
     gone = [
         artifact
         for artifact in store.get_artifacts()
-        if artifact.state == metadata_store_pb2.Artifact.LIVE
-        and (_without_files(artifact) or _is_outdated(artifact, registered))
+        if artifact.state == metadata_store_pb2.Artifact.LIVE and (_without_files(artifact) or _is_outdated(artifact, registered))
     ]
     for artifact in gone:
         artifact.state = metadata_store_pb2.Artifact.DELETED

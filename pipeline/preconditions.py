@@ -89,9 +89,7 @@ def require_sources(data: Data) -> None:
 def require_any_source(source: str) -> None:
     """Whether a source of any layout, which may also be a single image, is there."""
     if is_local(source) and not os.path.exists(os.path.expanduser(source)):
-        raise ConfigurationError(
-            f"there is no folder or file {visible(source)!r}; expected `synthetic`, `tfds:NAME`, a folder or an image"
-        )
+        raise ConfigurationError(f"there is no folder or file {visible(source)!r}; expected `synthetic`, `tfds:NAME`, a folder or an image")
 
 
 def require_registry(layout: Layout, shared: str, instead: str = "") -> None:
@@ -146,9 +144,7 @@ def _require_folder(key: str, option: str, source: str) -> None:
     except OSError as error:
         raise ConfigurationError(f"{key}: {name} cannot be read ({error.strerror}); change its permissions") from error
     if empty:
-        raise ConfigurationError(
-            f"{key}: the folder {name} is empty; expected photographs in it, such as one folder for each class"
-        )
+        raise ConfigurationError(f"{key}: the folder {name} is empty; expected photographs in it, such as one folder for each class")
 
 
 def require_a_batch(config: Config) -> None:

@@ -228,9 +228,7 @@ def _gate(verdict: dict) -> dict:
 
 def _registry(push: dict, state: str) -> dict:
     # For a cached push, or a backbone that an earlier run registered, the version is shown, but this run pushed none.
-    return {key: push[key] for key in ("name", "version", "alias", "reasons")} | {
-        "pushed": push["created"] and state == "COMPLETE"
-    }
+    return {key: push[key] for key in ("name", "version", "alias", "reasons")} | {"pushed": push["created"] and state == "COMPLETE"}
 
 
 REPORT, OUTPUT = "Report", "page"

@@ -168,7 +168,11 @@ def tags(start: Start) -> dict[str, str]:
 def data_set(start: Start) -> dict[str, str]:
     """The data set as MLflow lists it; its digest has at most 36 characters there."""
     source = start.config.data.source
-    return {"name": pathlib.Path(source).name or source, "digest": start.origin.data_fingerprint[:32], "source": json.dumps({"uri": source})}
+    return {
+        "name": pathlib.Path(source).name or source,
+        "digest": start.origin.data_fingerprint[:32],
+        "source": json.dumps({"uri": source}),
+    }
 
 
 def epoch_metrics(figures: Mapping[str, object]) -> dict[str, float]:

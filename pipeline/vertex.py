@@ -68,9 +68,7 @@ def require_compilable(config: Config, target: Target) -> None:
     require(not key or key.split("/")[3] == target.region, "vertex.kms_key", f"a key in {target.region}", key)
 
 
-def pipeline_job(
-    config: Config, target: Target, warm_start: str | None = None, schedule: str = "", from_scratch_every: int = 0
-) -> dict:
+def pipeline_job(config: Config, target: Target, warm_start: str | None = None, schedule: str = "", from_scratch_every: int = 0) -> dict:
     """The PipelineJob as JSON-ready dictionaries.
 
     Args:

@@ -81,9 +81,7 @@ def reconcile(registry: Backend) -> tuple[list[ChampionChange], ChampionChange |
     return history, interrupted
 
 
-def make_champion(
-    registry: Backend, history: Sequence[ChampionChange], version: str, kind: str, by: str, reason: str
-) -> ChampionChange:
+def make_champion(registry: Backend, history: Sequence[ChampionChange], version: str, kind: str, by: str, reason: str) -> ChampionChange:
     """Moves the alias to `version` and enters why; `history` is what `reconcile` returned."""
     previous = history[-1].version if history else ""
     begun = _write(registry, ChampionChange(_next(history), kind, version, previous, _now(), by, reason, False))

@@ -188,9 +188,7 @@ def _without_card(target: str) -> list[tuple[str, str]]:
 
 def _walk(directory: str) -> list[str]:
     return sorted(
-        posixpath.relpath(posixpath.join(folder, name), directory)
-        for folder, _, names in tf.io.gfile.walk(directory)
-        for name in names
+        posixpath.relpath(posixpath.join(folder, name), directory) for folder, _, names in tf.io.gfile.walk(directory) for name in names
     )
 
 

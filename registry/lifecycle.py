@@ -109,7 +109,7 @@ def _chosen(registry: Backend, history: Sequence[ChampionChange], keep: int) -> 
     versions = registry.versions()
     former, champion = champions.predecessor(history, versions), reading.champion_of(versions)
     best = comparison.best_so_far(registry, versions, history, champion) if champion else None
-    newest = {version.version for version in versions[len(versions) - min(keep, len(versions)):]}
+    newest = {version.version for version in versions[len(versions) - min(keep, len(versions)) :]}
     kept = {}
     for version in versions:
         if version.aliases:

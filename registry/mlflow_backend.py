@@ -46,9 +46,7 @@ def registry_path(directory: str) -> str:
       RegistryError: it is remote.
     """
     if "://" in directory:
-        raise RegistryError(
-            f"a registry cannot be kept at {directory}: SQLite and its lock need a local disk; give a local folder"
-        )
+        raise RegistryError(f"a registry cannot be kept at {directory}: SQLite and its lock need a local disk; give a local folder")
     return os.path.abspath(directory)
 
 

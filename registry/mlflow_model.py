@@ -61,7 +61,9 @@ def _mlmodel(module: str, described: dict) -> str:
     model = Model(signature=ModelSignature(takes, gives), saved_input_example_info=example, metadata=described,
                   model_uuid=described["backbone_content_hash"][:32])  # fmt: skip
     version = platform.python_version()
-    model.add_flavor("python_function", loader_module=module, code=MLFLOW_CODE, env={"virtualenv": MLFLOW_ENVIRONMENT}, python_version=version)
+    model.add_flavor(
+        "python_function", loader_module=module, code=MLFLOW_CODE, env={"virtualenv": MLFLOW_ENVIRONMENT}, python_version=version
+    )
     saved_model = {"model_type": "tf2-module", "saved_model_dir": BACKBONE}
     model.add_flavor("tensorflow", **saved_model)
     # mlflow.tensorflow reads its values here where there is this flavour; mlflow.keras the others, and adds `.keras` to the name.

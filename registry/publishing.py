@@ -152,8 +152,7 @@ def _decide(
     changed = f"judged against {judged}, but the champion is now version {current.version}"
     if not tags.get(EVAL_SPLIT) or tags[EVAL_SPLIT] != current.tags.get(EVAL_SPLIT):
         return False, (
-            f"{changed}, which was measured on other photographs: registered without the alias; run again to compare with that "
-            "version"
+            f"{changed}, which was measured on other photographs: registered without the alias; run again to compare with that version"
         )
     # The gate measured both on the same photographs, so that no further run is needed to know the better one.
     candidate, champion = (float(one.get(FIGURE) or one[ACCURACY]) for one in (tags, current.tags))

@@ -44,9 +44,7 @@ class Finding:
         return visible(self.signer[:SHOWN])
 
 
-def standing(
-    registry: Backend, version: Version, trusted: Mapping[str, bytes] | None = None, anew: bool = False
-) -> Finding:
+def standing(registry: Backend, version: Version, trusted: Mapping[str, bytes] | None = None, anew: bool = False) -> Finding:
     """Compares a version with what was registered and signed. Reads every file of it, and changes nothing.
 
     Args:
@@ -152,9 +150,7 @@ def sign_version(registry: Backend, wanted: str, setting: str, by: str) -> tuple
         return before, standing(registry, reading.get_version(registry, version.version))
 
 
-def sign_files(
-    registry: Backend, target: str, hashes: Mapping[str, str], tags: Mapping[str, str], by: str, key: SigningKey | None
-) -> None:
+def sign_files(registry: Backend, target: str, hashes: Mapping[str, str], tags: Mapping[str, str], by: str, key: SigningKey | None) -> None:
     """Signs the files of a version and its tags, without those that say how it stands in the registry and without the hashes of
     files, which are signed as files. What a trusted key signed of another model with the same files stays signed.
 
@@ -202,6 +198,4 @@ def _problem(finding: Finding, registry: Backend) -> str:
             f"that key's public half into {posixpath.join(registry.keys, keys.TRUSTED)}"
         )
     first = finding.differences[0]
-    return (
-        f"is not as it was registered: {visible(first.path)}: {visible(first.problem)}; restore what `flowers registry verify` names"
-    )
+    return f"is not as it was registered: {visible(first.path)}: {visible(first.problem)}; restore what `flowers registry verify` names"

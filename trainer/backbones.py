@@ -27,8 +27,15 @@ Normalization = Callable[..., keras.layers.Layer]
 
 
 def build_backbone(
-    name: str, *, width: int, stem: str, resolution: int, seed: int,
-    normalization_layer: Normalization = normalization.fused, precision: str = "float32", layers_of: keras.Model | None = None,
+    name: str,
+    *,
+    width: int,
+    stem: str,
+    resolution: int,
+    seed: int,
+    normalization_layer: Normalization = normalization.fused,
+    precision: str = "float32",
+    layers_of: keras.Model | None = None,
 ) -> keras.Model:
     """An untrained backbone.
 
@@ -105,13 +112,17 @@ class _Layers:
     def convolution(self, x, channels: int, size: int, stride: int, name: str):
         self.count += 1
         # He et al., arXiv 1502.01852, with the fan-out, as torchvision initializes its ResNets.
-        initializer = keras.initializers.VarianceScaling(
-            2.0, "fan_out", "untruncated_normal", seed=self.seed * 1009 + self.count
-        )
+        initializer = keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal", seed=self.seed * 1009 + self.count)
         # What does not train is stock Keras, which loads anywhere.
         conv2d = convolution.Conv2D if self.normalization_layer is normalization.fused else keras.layers.Conv2D
         layer = conv2d(
-            channels, size, stride, padding="same", use_bias=False, kernel_initializer=initializer, name=f"{name}_conv",
+            channels,
+            size,
+            stride,
+            padding="same",
+            use_bias=False,
+            kernel_initializer=initializer,
+            name=f"{name}_conv",
             dtype=self.precision,
         )
         return self.shared(layer)(x)

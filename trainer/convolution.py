@@ -123,7 +123,8 @@ def with_kernel_gradient_by_product(inputs: tf.Tensor, kernel: tf.Tensor, stride
 
         def gradients(upstream):
             of_inputs = tf.raw_ops.Conv2DBackpropInput(
-                input_sizes=tf.shape(inputs), filter=kernel, out_backprop=upstream, strides=[1, stride, stride, 1], padding="SAME")  # fmt: skip
+                input_sizes=tf.shape(inputs), filter=kernel, out_backprop=upstream, strides=[1, stride, stride, 1], padding="SAME"
+            )
             flat = tf.reshape(upstream, [-1, kernel.shape[3]])
             of_kernel = tf.matmul(columns(inputs, kernel.shape[0], stride), flat, transpose_a=True)
             return of_inputs, tf.reshape(of_kernel, kernel.shape)

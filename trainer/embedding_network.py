@@ -55,11 +55,7 @@ def build_embedding_network(
     backbone = build_backbone(
         name, width=width, stem=stem, resolution=embedding.resolution, seed=seed, normalization_layer=normalization_layer
     )
-    pooled = [
-        pool(feature_map, kind)
-        for feature_map in stage_outputs(backbone)[-embedding.stages :]
-        for kind in embedding.pooling
-    ]
+    pooled = [pool(feature_map, kind) for feature_map in stage_outputs(backbone)[-embedding.stages :] for kind in embedding.pooling]
     return around(keras.Model(backbone.input, _joined(pooled), name=DESCRIPTION), embedding, name, resize)
 
 

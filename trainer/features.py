@@ -15,9 +15,7 @@ from trainer.blocks import Rows, blocks
 QUERIES, PIECE = 128, 8192
 
 
-def knn_accuracy(
-    features: np.ndarray, labels: np.ndarray, neighbours: int, queries: tuple[np.ndarray, np.ndarray] | None = None
-) -> float:
+def knn_accuracy(features: np.ndarray, labels: np.ndarray, neighbours: int, queries: tuple[np.ndarray, np.ndarray] | None = None) -> float:
     """Share of queries whose nearest features vote for their class.
 
     Neighbours by cosine similarity, one vote each; a tie goes to the class whose voters are more similar in sum.

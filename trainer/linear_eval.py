@@ -87,8 +87,7 @@ def run_fn(fn_args: FnArgs) -> None:
         point["champion"] = reached
 
     untrained_dir = posixpath.join(fn_args.model_run_dir, model_files.UNTRAINED_PROBE)
-    export_probe(
-        networks[UNTRAINED][0], ingested_side(record), random_init, common | {"baseline": report["baseline"]}, untrained_dir)
+    export_probe(networks[UNTRAINED][0], ingested_side(record), random_init, common | {"baseline": report["baseline"]}, untrained_dir)
     shown = predictions(probe, features[CANDIDATE], report["calibration"]["candidate"]["temperature"])
     write_arrays(shown, posixpath.join(fn_args.model_run_dir, model_files.PREDICTIONS))
     files.write_json(report_path, report)
@@ -137,7 +136,5 @@ def read_views_at(files: list[str], sides: Sequence[int]) -> tuple[tf.data.Datas
     if (listing.labels < 0).any():
         raise ValueError(f"{(listing.labels < 0).sum()} photographs in {files} have no label; ExampleGen writes those into the split "
                          f"{examples.UNLABELLED}")  # fmt: skip
-    views = read_records(files).map(
-        lambda record: evaluation_views_at(record[examples.IMAGE], sides), num_parallel_calls=tf.data.AUTOTUNE
-    )
+    views = read_records(files).map(lambda record: evaluation_views_at(record[examples.IMAGE], sides), num_parallel_calls=tf.data.AUTOTUNE)
     return views.batch(BATCH).prefetch(1), listing.labels, list(listing.class_names)

@@ -104,8 +104,8 @@ class Clock:
     def save(self, force: bool = False) -> None:
         """Writes a checkpoint if it is due, or if `force`, which also waits until it is written.
 
-        Due is it settings.checkpoint_seconds after the last, or CHECKPOINT_SHARE times what writing the last took, if that is longer; with 0
-        seconds after every step.
+        Due is it settings.checkpoint_seconds after the last, or CHECKPOINT_SHARE times what writing the last took, if that is longer; with
+        0 seconds after every step.
         """
         wait = self.settings.checkpoint_seconds and max(self.settings.checkpoint_seconds, self.checkpoints.cost / CHECKPOINT_SHARE)
         if force or time.monotonic() - self.last_save >= wait:
@@ -147,8 +147,14 @@ class Result:
 # A step is never interrupted: all values in a checkpoint belong to the same step.
 @interruption.held()
 def pretrain(
-    photographs: TrainSplit, settings: Pretrain, *, checkpoint_dir: str, log_dir: str, neighbours: int,
-    model: SimSiam | None = None, strategy: tf.distribute.Strategy | None = None,
+    photographs: TrainSplit,
+    settings: Pretrain,
+    *,
+    checkpoint_dir: str,
+    log_dir: str,
+    neighbours: int,
+    model: SimSiam | None = None,
+    strategy: tf.distribute.Strategy | None = None,
 ) -> Result:
     """Trains SimSiam on all photographs, continuing from the newest checkpoint in `checkpoint_dir`.
 

@@ -67,17 +67,20 @@ def application(name: str, side: int) -> keras.Model:
 def read(path: str) -> keras.Model:
     """The model in a file, averaged if it returns a feature map. Errors as open_network."""
     if not os.path.isfile(path):
-        raise ConfigurationError(
-            f"a network is FILE.keras or {APPLICATION}NAME, such as {APPLICATION}ResNet50; there is no file {path!r}")
+        raise ConfigurationError(f"a network is FILE.keras or {APPLICATION}NAME, such as {APPLICATION}ResNet50; there is no file {path!r}")
     try:
         network = keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # of many kinds: what is in the file decides
-        raise ConfigurationError(f"{path} cannot be loaded as a Keras model: {str(error).splitlines()[0] if str(error) else error!r}") from error
+        raise ConfigurationError(
+            f"{path} cannot be loaded as a Keras model: {str(error).splitlines()[0] if str(error) else error!r}"
+        ) from error
     takes, gives = getattr(network, "input_shape", None), getattr(network, "output_shape", None)
     square = isinstance(takes, tuple) and len(takes) == 4 and takes[1] and takes[1] == takes[2] and takes[3] == 3
     if not square or not isinstance(gives, tuple) or len(gives) not in (2, 4) or gives[-1] is None:
-        raise ConfigurationError(f"{path} takes {takes} and returns {gives}; a feature extractor takes one square of RGB, (None, side, side, "
-                                 "3) with pixels in [0, 1], and returns features, (None, d), or a feature map, (None, height, width, d)")  # fmt: skip
+        raise ConfigurationError(
+            f"{path} takes {takes} and returns {gives}; a feature extractor takes one square of RGB, (None, side, side, "
+            "3) with pixels in [0, 1], and returns features, (None, d), or a feature map, (None, height, width, d)"
+        )
     (pixels,), (features,) = network.inputs, network.outputs
     pooled = keras.layers.GlobalAveragePooling2D(name="pool")(features) if len(gives) == 4 else features
     return keras.Model(pixels, pooled, name=network.name)

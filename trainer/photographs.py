@@ -116,9 +116,7 @@ def read_records(files: Sequence[str]) -> tf.data.Dataset:
       A data set of dictionaries, keys as in contracts.examples.
     """
     spec = examples.parsing_spec()
-    return record_bytes(paths_of(files)).map(
-        lambda record: tf.io.parse_single_example(record, spec), num_parallel_calls=tf.data.AUTOTUNE
-    )
+    return record_bytes(paths_of(files)).map(lambda record: tf.io.parse_single_example(record, spec), num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def decode(serialized: tf.Tensor, side: int) -> tuple[tf.Tensor, tf.Tensor]:

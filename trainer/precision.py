@@ -86,5 +86,6 @@ def seconds_a_step(settings: Pretrain, photographs: TrainSplit, together: int) -
 def _step(settings: Pretrain, canvases, aspects) -> Callable[[], None]:
     model = build_simsiam(settings)
     function = tf.function(
-        lambda number: train_step(model, canvases, aspects, number, steps=settings.epochs, settings=settings)[0], autograph=False)  # fmt: skip
+        lambda number: train_step(model, canvases, aspects, number, steps=settings.epochs, settings=settings)[0], autograph=False
+    )
     return lambda: float(function(tf.constant(0)))

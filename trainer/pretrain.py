@@ -43,10 +43,7 @@ def shown_views(files: Sequence[str], settings: Pretrain) -> dict[str, np.ndarra
     side = round(settings.resolution * settings.canvas_scale)
     records = photographs.record_bytes(photographs.paths_of(files)).take(SHOWN)
     canvases, aspects = next(iter(records.map(lambda record: photographs.decode(record, side)).batch(SHOWN)))
-    views = [
-        random_view(canvases, aspects, tf.constant([settings.seed, index]), settings.resolution, settings.views)
-        for index in (0, 1)
-    ]
+    views = [random_view(canvases, aspects, tf.constant([settings.seed, index]), settings.resolution, settings.views) for index in (0, 1)]
     as_bytes = np.round(255 * np.stack([view.numpy() for view in views])).astype(np.uint8)
     return {"photographs": canvases.numpy(), "aspects": aspects.numpy(), "views": as_bytes}
 

@@ -76,9 +76,7 @@ def load_probe(directory: str) -> Probe:
     return Probe(**linear, regularisation=math.nan, cross_validated=None)
 
 
-def fit_probe(
-    features: np.ndarray, labels: np.ndarray, *, regularisation: tuple[float, ...], folds: int, seed: int
-) -> Probe:
+def fit_probe(features: np.ndarray, labels: np.ndarray, *, regularisation: tuple[float, ...], folds: int, seed: int) -> Probe:
     """Fits to convergence, with the regularisation that is best in cross-validation on the same photographs.
 
     A class with a single photograph takes part in every fit and in no fold. Where fewer than two classes have more there is no

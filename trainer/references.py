@@ -94,9 +94,7 @@ def fit(features: Features, settings: LinearEval) -> tuple[Probe, list[dict]]:
     return probe, [label_curve.spread(of_fraction) for of_fraction in reached]
 
 
-def write_record(
-    references: Mapping[str, Reference], probes: Mapping[str, str], eval_patterns: Sequence[str], directory: str
-) -> None:
+def write_record(references: Mapping[str, Reference], probes: Mapping[str, str], eval_patterns: Sequence[str], directory: str) -> None:
     """Writes model_files.REFERENCES to LinearEval's model_run.
 
     Args:

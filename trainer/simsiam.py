@@ -82,9 +82,7 @@ def negative_cosine_similarity(p: tf.Tensor, z: tf.Tensor, *, stop_gradient: boo
     return -tf.reduce_mean(tf.reduce_sum(p * z, axis=1))
 
 
-def losses_of_views(
-    predictions: Sequence[tf.Tensor], projections: Sequence[tf.Tensor], *, stop_gradient: bool = True
-) -> list[tf.Tensor]:
+def losses_of_views(predictions: Sequence[tf.Tensor], projections: Sequence[tf.Tensor], *, stop_gradient: bool = True) -> list[tf.Tensor]:
     """Each view's share of the loss: D(p, z) / views, where z is the sum of the directions of the other views' projections.
 
     Of two views their sum is equations 2 and 4, L = D(p1, z2) / 2 + D(p2, z1) / 2; of more, FastSiam's loss (Pototzky et al. 2022,
@@ -108,9 +106,7 @@ def losses_of_views(
     ]
 
 
-def simsiam_loss(
-    predictions: Sequence[tf.Tensor], projections: Sequence[tf.Tensor], *, stop_gradient: bool = True
-) -> tf.Tensor:
+def simsiam_loss(predictions: Sequence[tf.Tensor], projections: Sequence[tf.Tensor], *, stop_gradient: bool = True) -> tf.Tensor:
     """The sum of losses_of_views, a scalar in [-1, 1]."""
     return tf.add_n(losses_of_views(predictions, projections, stop_gradient=stop_gradient))
 
@@ -161,7 +157,11 @@ def build_simsiam(settings: Pretrain) -> SimSiam:
         backbone = starting_network.build(settings.warm_start.backbone, settings.resolution, settings.seed)
     else:
         backbone = build_backbone(
-            settings.backbone, width=settings.width, stem=settings.stem, resolution=settings.resolution, seed=settings.seed,
+            settings.backbone,
+            width=settings.width,
+            stem=settings.stem,
+            resolution=settings.resolution,
+            seed=settings.seed,
             precision=settings.precision,
         )
     features, width = backbone.output_shape[-1], settings.projector_width
@@ -170,9 +170,7 @@ def build_simsiam(settings: Pretrain) -> SimSiam:
     encoder = [weight.value for model in (backbone, projector) for weight in model.trainable_variables]
     head = [weight.value for weight in predictor.trainable_variables]
     scale = LossScale() if settings.precision == "mixed_float16" else None
-    return SimSiam(
-        backbone, projector, predictor, optimizer.zero_momentum(encoder), optimizer.zero_momentum(head), scale
-    )
+    return SimSiam(backbone, projector, predictor, optimizer.zero_momentum(encoder), optimizer.zero_momentum(head), scale)
 
 
 def train_step(

@@ -132,9 +132,7 @@ def colour_map(brightness: tf.Tensor, contrast: tf.Tensor, saturation: tf.Tensor
     saturate = _each(saturation) * identity + _each(1 - saturation) * to_grey
     angle = 2 * math.pi * turn
     cos, sin, zero, one = tf.cos(angle), tf.sin(angle), tf.zeros_like(angle), tf.ones_like(angle)
-    rotation = tf.stack(
-        [tf.stack([one, zero, zero], 1), tf.stack([zero, cos, sin], 1), tf.stack([zero, -sin, cos], 1)], axis=1
-    )
+    rotation = tf.stack([tf.stack([one, zero, zero], 1), tf.stack([zero, cos, sin], 1), tf.stack([zero, -sin, cos], 1)], axis=1)
     hue = tf.constant(RGB_TO_YIQ.T) @ rotation @ tf.constant(YIQ_TO_RGB.T)
     pixel = _each(brightness * contrast) * (saturate @ hue)
     mean = _each(brightness * (1 - contrast)) * to_grey

@@ -37,9 +37,7 @@ class Taken(GoogleCloudError):
 
 
 @contextlib.contextmanager
-def held(
-    project: str, address: str, patience: Patience = Patience(), lost: Callable[[], None] = lambda: None
-) -> Iterator[None]:
+def held(project: str, address: str, patience: Patience = Patience(), lost: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Holds the lock `address` (gs://BUCKET/OBJECT) for the length of the block.
 
     Args:

@@ -55,9 +55,7 @@ def create(connection: Connection, name: str, cron: str, job: dict) -> tuple[Sch
         found = _named(connection, client, name)
         if len(found) > 1 or any(one.state == Schedule.State.COMPLETED for one in found):
             states = ", ".join(one.state.name.lower() for one in found)
-            raise ConfigurationError(
-                f"schedule {name!r} cannot be updated, as there is {states}: delete {name!r}, then create it"
-            )
+            raise ConfigurationError(f"schedule {name!r} cannot be updated, as there is {states}: delete {name!r}, then create it")
         if not found:
             created = True
             return connection.once(client.create_schedule, CreateScheduleRequest(parent=connection.parent, schedule=wanted)), True

@@ -132,6 +132,4 @@ def legal_accelerators(machine_type: str) -> list[tuple[str, int]]:
         return [WITH_ACCELERATORS[machine_type]]
     attachable = N1_ACCELERATORS if machine_type.startswith("n1-") else {}
     vcpus = MACHINE_TYPES[machine_type]
-    return [("", 0)] + [
-        (name, count) for name, (counts, most) in attachable.items() for count in counts if count * most >= vcpus
-    ]
+    return [("", 0)] + [(name, count) for name, (counts, most) in attachable.items() for count in counts if count * most >= vcpus]

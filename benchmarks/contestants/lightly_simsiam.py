@@ -23,7 +23,8 @@ def prepare(arguments):
     layout, encoder = pytorch_step.arranged(encoder, arguments.mode)
     data = LightlyDataset(arguments.photographs, transform=SimSiamTransform(input_size=arguments.resolution))
     loader = torch.utils.data.DataLoader(
-        data, batch_size=arguments.batch, shuffle=True, drop_last=True, num_workers=torch.get_num_threads(), persistent_workers=True)  # fmt: skip
+        data, batch_size=arguments.batch, shuffle=True, drop_last=True, num_workers=torch.get_num_threads(), persistent_workers=True
+    )
     batches = itertools.chain.from_iterable(itertools.repeat(loader))
     views = ((view.to(memory_format=layout) for view in pair) for pair, *_ in batches)
     step = pytorch_step.learning(encoder, predictor, views, NegativeCosineSimilarity(), arguments.precision)

@@ -1,6 +1,8 @@
-"""The weights of EfficientNet-Lite0 as an archive of NumPy, with its features of some random pixels; runs in the environment of PyTorch.
+"""The weights of EfficientNet-Lite0 as an archive of NumPy, with its features of some random pixels.
 
     python benchmarks/contestants/lite0_in_pytorch.py FILE.npz
+
+It runs in the environment of PyTorch.
 """
 
 import sys

@@ -16,9 +16,7 @@ from contracts import files
 
 
 @component
-def ChampionRecord(
-    record: OutputArtifact[standard_artifacts.HyperParameters], compared: Parameter[str], code_version: Parameter[str]
-):
+def ChampionRecord(record: OutputArtifact[standard_artifacts.HyperParameters], compared: Parameter[str], code_version: Parameter[str]):
     """Writes `compared`, JSON of registry.comparison.compared, as the artifact's one file."""
     del code_version
     files.write_json(posixpath.join(record.uri, "champion.json"), json.loads(compared))

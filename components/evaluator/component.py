@@ -165,9 +165,7 @@ def GateEvaluator(
     )  # fmt: skip
 
 
-def verdict_record(
-    verdict: Verdict, measured: dict[str, Measured], classes: tuple[str, ...], registered: dict[str, Fitted]
-) -> dict:
+def verdict_record(verdict: Verdict, measured: dict[str, Measured], classes: tuple[str, ...], registered: dict[str, Fitted]) -> dict:
     """The content of verdict.json; figures that are not finite become null."""
     candidate = measured[CANDIDATE]
     versions = {title: registered[title].version if title in registered else None for title in (CHAMPION, BEST)}
@@ -177,8 +175,7 @@ def verdict_record(
         "takes_alias": verdict.takes_alias,
         "reasons": list(verdict.reasons),
         "evidence": {
-            name: dataclasses.asdict(verdict.evidence[name]) if name in verdict.evidence else None
-            for name in (UNTRAINED, CHAMPION, BEST)
+            name: dataclasses.asdict(verdict.evidence[name]) if name in verdict.evidence else None for name in (UNTRAINED, CHAMPION, BEST)
         },
         "baseline_version": versions[CHAMPION],
         "best_version": versions[BEST],

@@ -72,8 +72,7 @@ def measure(
     """
     config = eval_config(list(models), len(classes))
     shared_models = [
-        tfma.default_eval_shared_model(eval_saved_model_path=path, model_name=name, eval_config=config)
-        for name, path in models.items()
+        tfma.default_eval_shared_model(eval_saved_model_path=path, model_name=name, eval_config=config) for name, path in models.items()
     ]
     source = tfxio.TFExampleRecord(
         file_pattern=list(file_patterns), raw_record_column_name=tfma.ARROW_INPUT_COLUMN, telemetry_descriptors=["GateEvaluator"]
@@ -89,10 +88,7 @@ def measure(
 
 
 def _read(output_dir: str, model_name: str, classes: Sequence[str], file_patterns: Sequence[str]) -> Measured:
-    slices = {
-        key: by_output[""][""]
-        for key, by_output in tfma.load_eval_result(output_dir, model_name=model_name).slicing_metrics
-    }
+    slices = {key: by_output[""][""] for key, by_output in tfma.load_eval_result(output_dir, model_name=model_name).slicing_metrics}
     if () not in slices:
         raise EvaluationError(f"the eval split must have a photograph, got no example in {', '.join(file_patterns)}")
     overall = slices.pop(())

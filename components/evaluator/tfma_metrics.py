@@ -124,8 +124,7 @@ class PairedCounts(tfma.metrics.Metric):
 def _paired_counts(first, name="pairs", eval_config=None, model_name="", output_name="", example_weighted=False):
     del name
     keys = [
-        tfma.metrics.MetricKey(name=key, model_name=model_name, output_name=output_name, example_weighted=example_weighted)
-        for key in PAIRS
+        tfma.metrics.MetricKey(name=key, model_name=model_name, output_name=output_name, example_weighted=example_weighted) for key in PAIRS
     ]
     return [tfma.metrics.MetricComputation(keys=keys, preprocessors=None, combiner=_CountPairs(first, keys, eval_config))]
 
@@ -144,8 +143,7 @@ class _CountPairs(beam.CombineFn):
     def add_input(self, accumulator, element):
         first, this = (self._correct(element, name) for name in (self._first, self._keys[0].model_name))
         return tuple(
-            count + int(found)
-            for count, found in zip(accumulator, (first and not this, this and not first, first and this), strict=True)
+            count + int(found) for count, found in zip(accumulator, (first and not this, this and not first, first and this), strict=True)
         )
 
     def _correct(self, element, model_name):

@@ -153,9 +153,7 @@ def prepare(name: str, data_dir: str | None = None):
     try:
         builder.download_and_prepare()
     except Exception as error:  # network, disk, checksum, a missing package: in any case there is no data
-        raise SourceNotFound(
-            f"data.source: tfds:{name} could not be downloaded and prepared ({type(error).__name__}: {error})"
-        ) from error
+        raise SourceNotFound(f"data.source: tfds:{name} could not be downloaded and prepared ({type(error).__name__}: {error})") from error
     return builder
 
 

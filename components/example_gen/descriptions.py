@@ -50,7 +50,7 @@ WRITTEN = ("path", "class_name", "split", "reason", "detail", "content_hash", "w
 
 
 class Part(NamedTuple):
-    """Of one file or more: records at `path`, and beside them the descriptions of all files, and the thumbnails of the `usable` ones, in the same order."""
+    """Of one file or more: records at `path`; beside them descriptions of all, and thumbnails of the `usable`, in the same order."""
 
     path: str
     usable: int
@@ -72,7 +72,8 @@ class Writer:
         # TensorFlow's files, which can be remote, take 20 times as long for what is short.
         create = fileio.open if "://" in path else open
         self._records, self._descriptions, self._thumbnails = (
-            create(name, "wb") for name in (path, self._part.descriptions, self._part.thumbnails))
+            create(name, "wb") for name in (path, self._part.descriptions, self._part.thumbnails)
+        )
         self._offset = 0
 
     def add(self, description: Description, record: bytes) -> None:
@@ -139,7 +140,8 @@ def gather(parts: Sequence[Part]) -> Gathered:
                 quarantined.append(one)
                 continue
             columns[len(paths)] = tuple(
-                number_of.setdefault(getattr(one, name), len(number_of)) if name in TEXTS else getattr(one, name) for name in COLUMNS.names)
+                number_of.setdefault(getattr(one, name), len(number_of)) if name in TEXTS else getattr(one, name) for name in COLUMNS.names
+            )
             paths.append(one.path)
     by_path = np.array(sorted(range(len(paths)), key=paths.__getitem__), int)
     order = by_path[np.argsort(columns["content_hash"][by_path], kind="stable")]

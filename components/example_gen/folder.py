@@ -145,9 +145,7 @@ def open_folder(
     """
     root = root_of(source)
     if not is_folder(root):
-        raise SourceNotFound(
-            f"data.source: there is no folder {source!r}; expected `synthetic`, `tfds:NAME`, or a folder of photographs"
-        )
+        raise SourceNotFound(f"data.source: there is no folder {source!r}; expected `synthetic`, `tfds:NAME`, or a folder of photographs")
     tree = Tree(root, exclude, follow_links)
     if labels is not None:
         candidates, unused = _by_labels(tree, labels), []
@@ -165,8 +163,7 @@ def open_folder(
         classes=tuple(sorted(classes)),
         candidates=tuple(sorted(candidates, key=lambda candidate: (candidate.path, candidate.location))),
         given_splits=bool(rule),
-        split_rule=rule
-        or f"{100 * eval_fraction:g} % of each class held out, more where photographs are few, divided by content",
+        split_rule=rule or f"{100 * eval_fraction:g} % of each class held out, more where photographs are few, divided by content",
         unused=(*unused, *names.not_read(tree.passed_over)),
     )
 
@@ -235,7 +232,8 @@ def _by_folders(tree: Tree) -> tuple[set[str], list[Candidate], str, list[str]]:
     if names.look_like_splits(classes):
         raise DataRefused(
             f"data.source: {_listed(sorted(classes))} in {visible(tree.root)!r} are names of splits, not of classes; expected "
-            "train/CLASS/* with eval/CLASS/* (or val, test, …), a folder for each class in both, or a labels file (--labels)")  # fmt: skip
+            "train/CLASS/* with eval/CLASS/* (or val, test, …), a folder for each class in both, or a labels file (--labels)"
+        )
     return classes, candidates, rule, unused
 
 

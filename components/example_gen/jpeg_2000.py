@@ -36,7 +36,7 @@ def reduce(image: Image.Image, data: bytes, target: tuple[int, int], max_pixels:
 
 
 def _halved(side: int, level: int) -> bool:
-    """Whether Pillow, which rounds, and the format, which rounds up (annex B.5), agree on a side at a level; else Pillow decodes nothing."""
+    """Whether Pillow, which rounds, and the format, which rounds up (annex B.5), agree on a side at a level. Else Pillow decodes none."""
     return (side + (1 << level >> 1)) >> level == -(-side >> level)
 
 

@@ -29,7 +29,9 @@ class KnownContent:
     """The cache at `path`, for one look at a source. `content` is what `source.inspect` asks, from several threads."""
 
     def __init__(self, path: str | os.PathLike, full_check: bool = False, now: Callable[[], int] = time.time_ns):
-        """Args:
+        """Reads the cache.
+
+        Args:
           path: the cache, a local file that may be missing.
           full_check: read all files, and compare them with the cache.
           now: this machine's clock, in nanoseconds since 1970.

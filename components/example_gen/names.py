@@ -30,7 +30,8 @@ SPLIT_WORDS = {
 # They may be followed by what they are made of and by a number, as in test_set, ValData and train2017.
 SPLIT = re.compile(
     rf"({'|'.join(sorted(SPLIT_WORDS, key=len, reverse=True))})"
-    r"(set|sets|split|part|data|dataset|dir|folder|files|images?|imgs?|photos?|photographs?|pictures?|samples?)?\d*")
+    r"(set|sets|split|part|data|dataset|dir|folder|files|images?|imgs?|photos?|photographs?|pictures?|samples?)?\d*"
+)
 SEPARATORS = re.compile(r"[\s_.,\-]+")
 
 

@@ -186,8 +186,11 @@ def _prepare_opened(image: Image.Image, data: bytes, max_side: int, max_pixels: 
         # libjpeg decodes at 1/2, 1/4 or 1/8 size at almost no cost; from twice the target a proper filter does the rest.
         image.draft(None, (2 * target[0], 2 * target[1]))
     elif image.format == "JPEG2000" and (excess := jpeg_2000.reduce(image, data, target, max_pixels)):
-        raise Unusable(TOO_MANY_PIXELS, f"{width} x {height} pixels of JPEG 2000, {excess} more than the quarter of data.max_pixels that its "
-                       "decoder has memory for; convert it to JPEG, PNG or TIFF, or raise data.max_pixels")  # fmt: skip
+        raise Unusable(
+            TOO_MANY_PIXELS,
+            f"{width} x {height} pixels of JPEG 2000, {excess} more than the quarter of data.max_pixels that its "
+            "decoder has memory for; convert it to JPEG, PNG or TIFF, or raise data.max_pixels",
+        )
     image.load()
     upright = _flat(image, data)
     if upright.size != target:

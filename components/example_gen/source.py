@@ -46,9 +46,7 @@ class Inspection:
     photographs: np.ndarray | None = field(default=None, compare=False)
 
 
-def inspect(
-    data: pipeline_config.Data, datasets_dir: str, content: Callable[[Candidate], str] = folder.content_of
-) -> Inspection:
+def inspect(data: pipeline_config.Data, datasets_dir: str, content: Callable[[Candidate], str] = folder.content_of) -> Inspection:
     """Inspects a source: names, hash of the content, and enough images to know that each class can be used.
 
     Args:
@@ -172,7 +170,8 @@ def require_usable(source: Folder | DataSet | Extended, data: pipeline_config.Da
     if len(source.classes) == 1:
         raise DataRefused(
             f"{data.source} must have two or more classes, or none to learn without labels, got one, {source.classes[0]!r}"
-            + _one_level_too_high(source, data))
+            + _one_level_too_high(source, data)
+        )
     # The class of unlabelled photographs is "": they are what is needed where there is no label, and may be missing elsewhere.
     usable = dict.fromkeys(source.classes or ("",), 0)
     problems: dict[str, str] = {}
@@ -207,7 +206,8 @@ def _one_level_too_high(source: Folder | DataSet | Extended, data: pipeline_conf
     if data.labels or len(folders) < 2:
         return ""
     inner = listing.join(data.source, source.classes[0])
-    return f"; if {' and '.join(map(visible, sorted(folders)[:2]))} in it are classes or splits, name the folder that has them: --data {visible(inner)}"
+    two = " and ".join(map(visible, sorted(folders)[:2]))
+    return f"; if {two} in it are classes or splits, name the folder that has them: --data {visible(inner)}"
 
 
 def _synthetic(data: pipeline_config.Data, datasets_dir: str):

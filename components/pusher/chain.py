@@ -73,8 +73,7 @@ def verify_chain(blessing: Blessing, evaluation: Evaluation, probe: Model, recor
                         blessing.takes_alias)  # fmt: skip
     if evaluation != judged:
         raise ChainBroken(
-            f"the evaluation does not belong to the blessing: it says {evaluation}, the blessing {judged}; "
-            "run the Evaluator again"
+            f"the evaluation does not belong to the blessing: it says {evaluation}, the blessing {judged}; run the Evaluator again"
         )
     if record.backbone_uri != backbone.uri:
         raise ChainBroken(

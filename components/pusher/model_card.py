@@ -92,8 +92,11 @@ def _what(facts: Facts) -> str:
     train, unlabelled = splits["train"]["images"], splits["unlabelled"]["images"]
     labels = f"{train:,} of which had labels; none was" if unlabelled else "whose labels were not"
     identity = [
-        ("backbone", code(backbone["backbone"])
-         + (f", width {backbone['width']}, stem {code(backbone['stem'])}" if backbone["width"] else ", a network of others")),
+        (
+            "backbone",
+            code(backbone["backbone"])
+            + (f", width {backbone['width']}, stem {code(backbone['stem'])}" if backbone["width"] else ", a network of others"),
+        ),
         ("content hash", code(facts.backbone_hash)),
         ("probe's content hash", code(facts.probe_hash)),
         ("data fingerprint", code(facts.ingest["fingerprint"])),
@@ -130,10 +133,7 @@ def _vector(facts: Facts) -> str:
 def _data(facts: Facts) -> str:
     ingest = facts.ingest
     train, held_out = (ingest["splits"][split] for split in ("train", "eval"))
-    rows = [
-        (code(name), f"{train['by_class'][name]:,}", f"{held_out['by_class'][name]:,}")
-        for name in ingest["classes"][:MOST_CLASSES]
-    ]
+    rows = [(code(name), f"{train['by_class'][name]:,}", f"{held_out['by_class'][name]:,}") for name in ingest["classes"][:MOST_CLASSES]]
     rows.append(("all", f"{train['images']:,}", f"{held_out['images']:,}"))
     more = len(ingest["classes"]) - MOST_CLASSES
     return "\n\n".join([
@@ -241,8 +241,7 @@ def _limits(facts: Facts) -> str:
         f"photographs the standard error of linear top-1 is {_percent(error)}.\n"
         f"- Pre-trained at {facts.backbone['resolution']} pixels: details that are lost at that size have no effect.\n"
         f"- {only} is rare or missing in them is represented badly. It was not "
-        "evaluated for bias, and must not be used to identify people."
-        + synthetic
+        "evaluated for bias, and must not be used to identify people." + synthetic
     )
 
 

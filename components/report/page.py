@@ -82,8 +82,7 @@ def duration(seconds: float | None) -> str:
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
-FILTERS = {function.__name__: function for function in (
-    name, called, sentence, commands, percent, text.points, count, decimal, duration)}
+FILTERS = {function.__name__: function for function in (name, called, sentence, commands, percent, text.points, count, decimal, duration)}
 
 
 TEMPLATES = pathlib.Path(__file__).parent / "templates"
@@ -157,8 +156,7 @@ def _headline(found: Artifacts, run: dict | None) -> dict:
     if run is None or run["status"] == "finished":
         return sections.headline(found)
     where = f" in {run['failing_node']}" if run["failing_node"] else ""
-    return {"title": f"{run['status'].capitalize()}{where}", "mood": "bad", "reasons": [run["error"]],
-            "steps": next_steps(run)}
+    return {"title": f"{run['status'].capitalize()}{where}", "mood": "bad", "reasons": [run["error"]], "steps": next_steps(run)}
 
 
 def _sections(found: Artifacts) -> dict[str, Any]:

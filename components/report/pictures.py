@@ -199,7 +199,7 @@ def _card(photograph: Photograph) -> dict:
 def eval_map(found: Artifacts) -> dict | None:
     """The map of a random sample of eval: `points`, and the `sprite` with their thumbnails; None for too few photographs."""
     arrays = found.predictions
-    embeddings = arrays["embedding"][: SHOWN]
+    embeddings = arrays["embedding"][:SHOWN]
     if len(embeddings) < LEAST:
         return None
     photographs = read_photographs(found.records["eval"], range(len(embeddings)))

@@ -124,7 +124,8 @@ def prepare(data_dir: str, images: int, labelled: int, side: int, seed: int, eva
         eval_fraction: Share of the pictures in the split `eval`; each species is in both splits, whatever the share.
 
     Returns:
-        A builder with the splits `train`, `eval` and, unless all have labels, `unlabelled`, ready for `tfds.beam.ReadFromTFDS` and `as_dataset`.
+        A builder with the splits `train`, `eval` and, unless all have labels, `unlabelled`, ready for `tfds.beam.ReadFromTFDS` and
+        `as_dataset`.
 
     Raises:
         ValueError: A parameter is out of range.

@@ -65,9 +65,7 @@ def discs_of_light(random: np.random.Generator, picture: Image.Image, count: int
         pen.ellipse((x[i] - radius[i], y[i] - radius[i], x[i] + radius[i], y[i] + radius[i]), fill=fill)
 
 
-def foliage(
-    random: np.random.Generator, picture: Image.Image, count: int, outline: np.ndarray, lengths: tuple, widths: tuple
-) -> None:
+def foliage(random: np.random.Generator, picture: Image.Image, count: int, outline: np.ndarray, lengths: tuple, widths: tuple) -> None:
     """Draws `count` leaves or blades at random places on the picture; `lengths` and `widths` are ranges in sides."""
     if count == 0:
         return

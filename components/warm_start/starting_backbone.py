@@ -23,9 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 @component
-def StartingBackbone(
-    model: OutputArtifact[standard_artifacts.Model], start: Parameter[str], code_version: Parameter[str]
-):
+def StartingBackbone(model: OutputArtifact[standard_artifacts.Model], start: Parameter[str], code_version: Parameter[str]):
     """Writes the backbone where a TFX model has its files, and contracts.model_files.WARM_START beside it; only the latter for random
     weights.
 

@@ -90,9 +90,7 @@ def load(path: pathlib.Path) -> Specification:
     )
 
 
-def require_present_code(
-    specification: Specification, path: pathlib.Path, present: Mapping[str, Mapping[str, str]], where: str
-) -> None:
+def require_present_code(specification: Specification, path: pathlib.Path, present: Mapping[str, Mapping[str, str]], where: str) -> None:
     """Raises ConfigurationError if the file was compiled from other code than would run.
 
     Args:
@@ -106,8 +104,7 @@ def require_present_code(
                            if compiled and compiled.get(name) != present.get(node, {}).get(name))  # fmt: skip
         if differing:
             raise ConfigurationError(
-                f"{path} was compiled from other code than the code {where}: {differing[0]}, which {node} runs, differs; "
-                "compile it again"
+                f"{path} was compiled from other code than the code {where}: {differing[0]}, which {node} runs, differs; compile it again"
             )
 
 

@@ -72,9 +72,7 @@ class Produced:
     parameters: dict[tuple[str, str], struct_pb2.Value] = dataclasses.field(default_factory=dict)
 
 
-def run(
-    task: str, specification: Specification, produced: Produced, job: Job, final_status: str = ""
-) -> dict[str, kfp.RuntimeArtifact]:
+def run(task: str, specification: Specification, produced: Produced, job: Job, final_status: str = "") -> dict[str, kfp.RuntimeArtifact]:
     """Runs one task to its end, and adds its outputs to `produced`.
 
     Args:
@@ -111,9 +109,7 @@ def run(
     return artifacts
 
 
-def executor_input(
-    task: str, specification: Specification, produced: Produced, job: Job, final_status: str = ""
-) -> kfp.ExecutorInput:
+def executor_input(task: str, specification: Specification, produced: Produced, job: Job, final_status: str = "") -> kfp.ExecutorInput:
     """What Vertex AI substitutes for {{$}}: parameters, input artifacts, and where outputs go."""
     given = kfp.ExecutorInput()
     inputs, component = specification.task(task).inputs, specification.component(task)
@@ -215,9 +211,7 @@ def _watched(job: Job) -> list[pathlib.Path | str]:
     return [job.storage.folder, *([job.storage.data] if job.storage.data else [])]
 
 
-def _outputs(
-    task: str, given: kfp.ExecutorInput, log: pathlib.Path
-) -> tuple[dict[str, kfp.RuntimeArtifact], dict[str, struct_pb2.Value]]:
+def _outputs(task: str, given: kfp.ExecutorInput, log: pathlib.Path) -> tuple[dict[str, kfp.RuntimeArtifact], dict[str, struct_pb2.Value]]:
     try:
         written = json_format.Parse(pathlib.Path(given.outputs.output_file).read_text(encoding="utf-8"), kfp.ExecutorOutput())
     except FileNotFoundError:

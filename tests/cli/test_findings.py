@@ -153,7 +153,11 @@ def test_what_a_look_at_the_photographs_tells_is_said():
     assert found(bad)[0] == ("ok", "1 of 100 files cannot be used: 1 a link (set data.follow_links=true)")  # one of 100 is allowed
     twice = {"in_two_classes": [[f"lily/{index}.jpg", f"rose/{index}.jpg"] for index in range(4)]}
     level, says = found(twice)[0]
-    assert level == "warn" and "the same picture is in more than one class, 4 times: lily/0.jpg = rose/0.jpg; " in says and says.endswith("; …")
+    assert (
+        level == "warn"
+        and "the same picture is in more than one class, 4 times: lily/0.jpg = rose/0.jpg; " in says
+        and says.endswith("; …")
+    )
     assert found({"nearly_black": True})[0] == ("warn", "most photographs are nearly black, below 5 % of white")
     assert found({"ignored_profiles": 2})[0] == ("warn", "2 colour profiles are broken, and are ignored")
     assert found(bad | {"bad_fraction": 0.02, "refusals": ["2 of 100 files"]})[0] == ("fail", "2 of 100 files")  # said once
@@ -201,7 +205,9 @@ def test_the_preset_gpu_wants_a_gpu_and_no_other_does():
 def test_gpus_that_cannot_hold_a_step_are_a_warning_with_what_to_do():
     assert not list(doctor.gpu_memory({"gpus": []})) and not list(doctor.gpu_memory({"gpus": ["GPU:0"], "memory": None, "too_large": ""}))
     (good,) = doctor.gpu_memory({"gpus": ["GPU:0"], "memory": 40e9, "too_large": ""})
-    (bad,) = doctor.gpu_memory({"gpus": ["GPU:0"], "memory": 16e9, "too_large": "a step keeps about 43.6 GB; at most 180 photographs can fit"})
+    (bad,) = doctor.gpu_memory(
+        {"gpus": ["GPU:0"], "memory": 16e9, "too_large": "a step keeps about 43.6 GB; at most 180 photographs can fit"}
+    )
     assert (good.level, good.says, good.fix) == ("ok", "40.0 GB, which holds what a step keeps", "")
     assert (bad.level, bad.says, bad.fix) == ("warn", "a step keeps about 43.6 GB", "at most 180 photographs can fit")
 

@@ -28,7 +28,7 @@ def mounts_alone():
 @pytest.mark.slow
 @pytest.mark.skipif(not mounts_alone(), reason="this machine lets nobody mount for himself (unshare --map-root-user --mount)")
 def test_a_registry_that_is_mounted_read_only_can_be_listed_shown_verified_and_used(finished_run, tmp_path):
-    root = shutil.copytree(finished_run.root, tmp_path / "moved", symlinks=True)     # so that MLflow's addresses are wrong, too
+    root = shutil.copytree(finished_run.root, tmp_path / "moved", symlinks=True)  # so that MLflow's addresses are wrong, too
     command = ["unshare", "--map-root-user", "--mount", "sh", "-c", MOUNTED, str(root), sys.executable, "-c", READING, str(root),
                str(finished_run.folder / "class-0"), str(tmp_path / "index.parquet")]  # fmt: skip
     process = subprocess.run(command, cwd=PROJECT, env={**os.environ, "PYTHONPATH": str(PROJECT)}, capture_output=True, text=True,

@@ -12,7 +12,9 @@ ROWS = [
     ("1", "former champion", "61.0%", "46.0%", "", "/home/someone/photographs/flowers", "20260131-184502-3fa9", "2026-01-31 18:52:10"),
     ("12", "champion", "63.5%", "46.0%", "1", "synthetic", "20260201-184502-9c1e", "2026-02-01 18:52:10"),
 ]
-CHANGES = [("2026-02-01 18:52:10", "12", "published", "run 20260201-184502-9c1e", "it is [bold]better[/bold] on\x1b[2J the same photographs")]
+CHANGES = [
+    ("2026-02-01 18:52:10", "12", "published", "run 20260201-184502-9c1e", "it is [bold]better[/bold] on\x1b[2J the same photographs")
+]
 
 
 def printed(columns, rows, width, terminal=True, **options):

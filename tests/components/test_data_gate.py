@@ -58,7 +58,9 @@ def test_a_batch_of_more_than_there_is_to_learn_from_is_refused(unlabelled, batc
     assert bool(sentences) == refused and sentences == refusals(found, NONE, 0.01, batch)
     if refused:
         (sentence,) = sentences
-        assert sentence.startswith(f"pretrain.batch_size is {batch}, but only {83 + unlabelled} photographs are to learn from, with 15 held out")
+        assert sentence.startswith(
+            f"pretrain.batch_size is {batch}, but only {83 + unlabelled} photographs are to learn from, with 15 held out"
+        )
         assert sentence.endswith(f"--set pretrain.batch_size={(83 + unlabelled) // 4}")
 
 

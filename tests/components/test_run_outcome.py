@@ -31,5 +31,7 @@ def test_the_outcome_is_written_as_vertex_ai_tells_it(tmp_path, status, state, e
 def test_the_source_s_fingerprint_is_a_value_that_the_next_task_can_take(tmp_path):
     data = Data(synthetic_images=20)
     parameters = {"data": json.dumps(pipeline_config.ingest(data)), "datasets_dir": str(tmp_path), "code_version": "1"}
-    written = container.run("components.source_inspector.SourceInspector_Executor", tmp_path / "task", parameters, {"fingerprint": "tfx.String"})
+    written = container.run(
+        "components.source_inspector.SourceInspector_Executor", tmp_path / "task", parameters, {"fingerprint": "tfx.String"}
+    )
     assert written["parameterValues"] == {"fingerprint": inspect(data, "").fingerprint}

@@ -61,8 +61,10 @@ def test_an_error_half_way_leaves_the_former_file_and_nothing_beside_it(tmp_path
 
 def test_a_kill_half_way_leaves_the_former_file(tmp_path):
     files.write_text(tmp_path / "page", "whole")
-    code = ("import os, sys; from contracts import files\n"
-            f"with files.written({str(tmp_path / 'page')!r}) as file: file.write(b'ha'); file.flush(); os.kill(os.getpid(), 9)")
+    code = (
+        "import os, sys; from contracts import files\n"
+        f"with files.written({str(tmp_path / 'page')!r}) as file: file.write(b'ha'); file.flush(); os.kill(os.getpid(), 9)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
     assert files.read_text(tmp_path / "page") == "whole"
     files.write_text(tmp_path / "page", "again")  # what the killed one left does not hinder the next

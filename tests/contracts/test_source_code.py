@@ -109,10 +109,12 @@ def test_an_incomplete_installation_is_an_error(tmp_path):
 
 @pytest.mark.parametrize("node", EXECUTED)
 def test_every_project_module_that_importing_a_node_loads_is_among_its_files(forked, node):
-    code = ("import importlib, os, sys\n"
-            f"importlib.import_module({EXECUTED[node]!r})\n"
-            f"found = [getattr(m, '__file__', None) or '' for n, m in sys.modules.items() if n.partition('.')[0] in {source_code.PACKAGES!r}]\n"
-            f"print('\\n'.join(os.path.relpath(f, {str(PROJECT)!r}) for f in found if f.startswith({str(PROJECT)!r})))")  # fmt: skip
+    code = (
+        "import importlib, os, sys\n"
+        f"importlib.import_module({EXECUTED[node]!r})\n"
+        f"found = [getattr(m, '__file__', None) or '' for n, m in sys.modules.items() if n.partition('.')[0] in {source_code.PACKAGES!r}]\n"
+        f"print('\\n'.join(os.path.relpath(f, {str(PROJECT)!r}) for f in found if f.startswith({str(PROJECT)!r})))"
+    )
     loaded = forked.run(["-c", code], cwd=PROJECT, capture_output=True, text=True, check=True).stdout.split()
     assert len(loaded) > 2 and set(loaded) <= set(file_hashes([EXECUTED[node]]))
 

@@ -64,7 +64,7 @@ def substituted(text: str, words: dict[str, str]) -> str:
 
 def flowers_arguments(command: str) -> list[str] | None:
     """The arguments of `flowers` in a command; None where it does not call it."""
-    inner = re.search(r'\$\((flowers [^)]*)\)|^(flowers [^|]*)\|', command)  # eval "$(flowers …)", flowers … | source
+    inner = re.search(r"\$\((flowers [^)]*)\)|^(flowers [^|]*)\|", command)  # eval "$(flowers …)", flowers … | source
     words = shlex.split(inner[1] or inner[2] if inner else command, comments=True)
     while words and re.fullmatch(r"\w+=\S*", words[0]):
         words = words[1:]
@@ -216,7 +216,7 @@ def test_the_ten_lines_that_run_the_pipeline_run(workplace, finished_run, monkey
 
 
 def test_the_code_of_a_model_card_runs_beside_it(finished_run, forked, tmp_path):
-    (card,) = ((finished_run.root / "registry" / "versions").glob("*/MODEL_CARD.md"))
+    (card,) = (finished_run.root / "registry" / "versions").glob("*/MODEL_CARD.md")
     shutil.copytree(card.parent, tmp_path, dirs_exist_ok=True)
     shutil.copy(next(finished_run.folder.rglob("*.jpg")), tmp_path / "rose.jpg")
     text = card.read_text(encoding="utf-8")

@@ -64,12 +64,20 @@ def test_its_links_lead_somewhere(tour):
 
 
 def test_what_varies_is_taken_out_and_the_parts_of_a_stream_are_put_together(tmp_path):
-    parts = [f"Run 20260131-184502-3fa9: data {tmp_path}/photographs\nExample", "Gen        12.3 s\nPretrain          cached\n",
-             "  epoch 1/2, loss -0.1, 99 images/s, 0.1 min left\n  epoch 1/2, loss -0.2, kNN on train 9.0 %, 99 images/s, 0.1 min left\n"]  # fmt: skip
-    cell = new_code_cell("x", outputs=[new_output("stream", name="stdout", text=part) for part in parts], metadata={"execution": {"iopub.status.idle": "2026-01-31T18:45:02Z"}})
+    parts = [
+        f"Run 20260131-184502-3fa9: data {tmp_path}/photographs\nExample",
+        "Gen        12.3 s\nPretrain          cached\n",
+        "  epoch 1/2, loss -0.1, 99 images/s, 0.1 min left\n  epoch 1/2, loss -0.2, kNN on train 9.0 %, 99 images/s, 0.1 min left\n",
+    ]
+    cell = new_code_cell(
+        "x",
+        outputs=[new_output("stream", name="stdout", text=part) for part in parts],
+        metadata={"execution": {"iopub.status.idle": "2026-01-31T18:45:02Z"}},
+    )
     (made,) = make_tour.cleaned(new_notebook(cells=[cell]), tmp_path).cells
     assert [output.text for output in made.outputs] == [
-        "Run RUN_ID: data photographs\nExampleGen        … s\nPretrain          cached\n  epoch 1/2, loss -0.2, kNN on train 9.0 %, …\n"]  # fmt: skip
+        "Run RUN_ID: data photographs\nExampleGen        … s\nPretrain          cached\n  epoch 1/2, loss -0.2, kNN on train 9.0 %, …\n"
+    ]
     assert made.metadata == {}
 
 

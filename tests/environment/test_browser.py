@@ -12,7 +12,7 @@ def run(path, **programs):
     """Runs the script where only these programs can be found: name to what they do."""
     for name, body in programs.items():
         program = path / name.replace("_", "-")
-        program.write_text(f"#!/bin/sh\necho \"$0 $*\" >> {path}/calls\n{body}\n")
+        program.write_text(f'#!/bin/sh\necho "$0 $*" >> {path}/calls\n{body}\n')
         program.chmod(0o755)
     return subprocess.run(["/bin/sh", SCRIPT], env={"PATH": str(path)}, capture_output=True, text=True, check=False)
 

@@ -12,8 +12,12 @@ import zipfile
 import pytest
 from tiny import PATIENCE_SECONDS, PROJECT
 
-PACKAGES = sorted({name.partition(".")[0] for name in
-                   tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]["include"]})  # fmt: skip
+PACKAGES = sorted(
+    {
+        name.partition(".")[0]
+        for name in tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]["include"]
+    }
+)
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +41,12 @@ def installed(wheel, tmp_path_factory):
     folder = tmp_path_factory.mktemp("environment")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True, timeout=PATIENCE_SECONDS)
     packages = next(folder.glob("lib/python*/site-packages"))
-    subprocess.run([sys.executable, "-m", "pip", "--python", folder / "bin" / "python", "install", "--quiet", "--no-deps", "--no-index", wheel],
-                   check=True, capture_output=True, timeout=PATIENCE_SECONDS)  # fmt: skip
+    subprocess.run(
+        [sys.executable, "-m", "pip", "--python", folder / "bin" / "python", "install", "--quiet", "--no-deps", "--no-index", wheel],
+        check=True,
+        capture_output=True,
+        timeout=PATIENCE_SECONDS,
+    )
     # Behind its own, and without the links to the clone that are among them.
     (packages / "borrowed.pth").write_text(sysconfig.get_paths()["purelib"])
     return folder / "bin"
@@ -66,4 +74,3 @@ def test_the_command_and_the_function_work_outside_the_clone(installed, tmp_path
     assert "Runs the whole pipeline" in outside([installed / "flowers", "run", "--help"], tmp_path).stdout
     where = outside([installed / "python", "-c", "from pipeline import run; print(run.__code__.co_filename)"], tmp_path)
     assert pathlib.Path(where.stdout.strip()).is_relative_to(installed.parent), where.stdout + where.stderr
-

@@ -155,8 +155,7 @@ def main() -> None:
     # After the last step: weights, and the running mean and variance of every normalisation.
     final = {name: tensor for name, tensor in networks.state_dict().items() if "num_batches" not in name}
     arrays |= {f"final/{name}": tensor for name, tensor in final.items()}
-    arrays |= {
-        f"momentum/{name}": optimizer.state[parameter]["momentum_buffer"] for name, parameter in networks.named_parameters()}
+    arrays |= {f"momentum/{name}": optimizer.state[parameter]["momentum_buffer"] for name, parameter in networks.named_parameters()}
     numbers = {name: tensor.detach().numpy().astype(np.float32) for name, tensor in arrays.items()}
     settings = {
         "steps": STEPS, "batch_size": BATCH, "resolution": SIDE, "width": CHANNELS[0], "projector_layers": PROJECTOR_LAYERS,

@@ -115,7 +115,8 @@ def test_a_source_without_an_image_is_refused_and_nothing_is_written(root, tmp_p
     (["search", __file__, "--index", "."], ". is a folder; an index is a file"),
     (["search", __file__, "--index", __file__, "--page", "none/page.html"], "to write the page into; make it first"),
     (["predict", ".", "-o", "p.csv", "--page", "."], "--page: . is a folder; name a file in it, such as ./page.html"),
-    (["embed", ".", "-o", "i.npy", "--name", "another"], "versions: none; choose one with --version, or another registry with --root or --registry; `flowers run`"),
+    (["embed", ".", "-o", "i.npy", "--name", "another"],
+     "versions: none; choose one with --version, or another registry with --root or --registry; `flowers run`"),
     (["search", "q.jpg", "--index", "i.parquet"], "there is no index i.parquet; `flowers embed SOURCE -o i.parquet` makes one"),
 ])  # fmt: skip
 def test_mistakes_end_with_exit_status_2_and_say_what_would_do(root, tmp_path, monkeypatch, capfd, arguments, message):
@@ -183,8 +184,9 @@ def test_an_index_of_another_registry_is_refused_with_advice_that_works(index, r
     assert "search with" not in (error := capfd.readouterr().err) and "make the index anew: `flowers embed" in error
 
 
-@pytest.mark.parametrize("query, message", [("notes.jpg", "not an image"), ("none.jpg", "there is no such file"),
-                                            ("/dev/zero", "there is no such file")])
+@pytest.mark.parametrize(
+    "query, message", [("notes.jpg", "not an image"), ("none.jpg", "there is no such file"), ("/dev/zero", "there is no such file")]
+)
 def test_a_query_that_cannot_be_read_is_refused(index, root, photographs, capfd, query, message):
     assert main(["search", str(photographs / query), "--index", index, "--root", root]) == 2
     assert query in (error := capfd.readouterr().err) and message in error

@@ -42,7 +42,13 @@ def test_every_architecture_computes_the_same(backbone, stem):
 def test_the_network_of_the_gpu_preset_computes_the_same_as_it_is():
     """ResNet-50 at its full width and 224 pixels, which is of bottlenecks; batches of one and of two."""
     settings = GPU.pretrain
-    record = {"backbone": settings.backbone, "width": settings.width, "stem": settings.stem, "seed": 3, "embedding": dataclasses.asdict(GPU.embedding)}
+    record = {
+        "backbone": settings.backbone,
+        "width": settings.width,
+        "stem": settings.stem,
+        "seed": 3,
+        "embedding": dataclasses.asdict(GPU.embedding),
+    }
     network = untrained_network(record)
     random = np.random.default_rng(0)
     # Only those of normalisations, of which the last of each block is 0 at first: with all weights moved it would overflow.

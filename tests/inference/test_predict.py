@@ -101,7 +101,18 @@ def test_csv_has_the_documented_columns_in_the_order_of_the_source(root, photogr
 def test_no_name_in_csv_is_a_formula_or_a_control_character(root, encoded, tmp_path):
     source = tmp_path / "source"
     source.mkdir()
-    names = ["=1+1.jpg", "+1.jpg", "-1.jpg", "@1.jpg", "\uff1d1.jpg", "\t=1.jpg", "a;=1.jpg", 'a",=1.jpg', "a\n=1.jpg", "a\x1b[2J\u202e.jpg"]
+    names = [
+        "=1+1.jpg",
+        "+1.jpg",
+        "-1.jpg",
+        "@1.jpg",
+        "\uff1d1.jpg",
+        "\t=1.jpg",
+        "a;=1.jpg",
+        'a",=1.jpg',
+        "a\n=1.jpg",
+        "a\x1b[2J\u202e.jpg",
+    ]
     for seed, name in enumerate(names):
         (source / name).write_bytes(encoded(seed))
     with open(os.fsencode(source) + b"/\xff.jpg", "wb") as file:  # not UTF-8

@@ -80,9 +80,7 @@ def test_one_command_writes_tells_shows_and_copies(root, source, selection, tmp_
 
 def test_the_same_photographs_give_the_same_choice_in_any_order(source):
     random = np.random.default_rng(0)
-    known = [
-        Known(f"{row}.jpg", f"{row:064x}", ("a", "b")[row % 2] if row < 12 else "", "", random.bytes(768)) for row in range(60)
-    ]
+    known = [Known(f"{row}.jpg", f"{row:064x}", ("a", "b")[row % 2] if row < 12 else "", "", random.bytes(768)) for row in range(60)]
     vectors = random.random((60, 8), np.float32)
     order = random.permutation(60)
     found = choose(known, vectors, 10, 0)
@@ -92,9 +90,7 @@ def test_the_same_photographs_give_the_same_choice_in_any_order(source):
 def test_without_labels_nothing_is_guessed_and_the_reason_says_why():
     random = np.random.default_rng(0)
     known = [Known(f"{row}.jpg", f"{row:064x}", "", "", random.bytes(768)) for row in range(40)]
-    vectors = np.concatenate([random.normal(0, 0.1, (30, 4)) + 1, random.normal(0, 0.1, (10, 4)) * [1, 1, 1, -1] - 1]).astype(
-        np.float32
-    )
+    vectors = np.concatenate([random.normal(0, 0.1, (30, 4)) + 1, random.normal(0, 0.1, (10, 4)) * [1, 1, 1, -1] - 1]).astype(np.float32)
     found = choose(known, vectors, 2, 0)
     assert [one.reason for one in found] == ["typical of 30 similar photographs, none of them labelled",
                                              "typical of 10 similar photographs, none of them labelled"]  # fmt: skip

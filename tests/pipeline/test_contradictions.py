@@ -26,7 +26,8 @@ def read(*words):
     (("--data", "tfds:mnist", "--set", "data.synthetic_seed=2"), "data.synthetic_seed"),
     (("--data", "tfds:mnist", "--set", "data.min_eval=9"), "data.min_eval"),
     (("--data", "synthetic", "--set", "data.min_eval=9"), "data.min_eval"),
-    ((*FOLDER, "--set", "pretrain.views.blur_probability=0", "--set", "pretrain.views.blur_max_sigma=2.5"), "pretrain.views.blur_max_sigma"),
+    ((*FOLDER, "--set", "pretrain.views.blur_probability=0", "--set", "pretrain.views.blur_max_sigma=2.5"),
+     "pretrain.views.blur_max_sigma"),
     ((*FOLDER, "--set", "pretrain.views.jitter_probability=0", "--set", "pretrain.views.hue=0.2"), "pretrain.views.hue"),
 ])  # fmt: skip
 @pytest.mark.parametrize("verb", [*HERE, *ON_VERTEX])

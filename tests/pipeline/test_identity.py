@@ -34,7 +34,11 @@ def test_every_node_has_its_code_and_every_package_its_version():
     assert "trainer/probe.py" in code["LinearEval"] and "trainer/probe.py" not in code["Pretrain"]
     assert "components/report/templates/style.css" in code["Report"]
     assert [node for node, files in code.items() if any(file.startswith("registry/") for file in files)] == [
-        "StartingPoint", "Champion", "Evaluator", "Pusher"]
+        "StartingPoint",
+        "Champion",
+        "Evaluator",
+        "Pusher",
+    ]
     versions = package_versions()
     assert versions.keys() == {"components", "trainer"} and all(one.startswith(f"{__version__}+") for one in versions.values())
 
@@ -55,8 +59,13 @@ def test_a_recipe_changes_with_every_setting_of_the_candidate(override):
     assert recipe(configuration("quick", [override]), ORIGIN) != recipe(configuration("quick"), ORIGIN)
 
 
-@pytest.mark.parametrize("other", [dataclasses.replace(ORIGIN, data_fingerprint="other"),
-                                   *(dataclasses.replace(ORIGIN, code=CODE | {node: {"x.py": "0"}}) for node in MAKERS)])
+@pytest.mark.parametrize(
+    "other",
+    [
+        dataclasses.replace(ORIGIN, data_fingerprint="other"),
+        *(dataclasses.replace(ORIGIN, code=CODE | {node: {"x.py": "0"}}) for node in MAKERS),
+    ],
+)
 def test_a_recipe_changes_with_data_and_the_code_that_makes_it(other):
     assert recipe(configuration("quick"), other) != recipe(configuration("quick"), ORIGIN)
 

@@ -208,7 +208,9 @@ def test_it_runs_where_an_event_loop_runs_as_in_a_notebook(attempt):
 def test_keras_with_other_settings_is_refused(tmp_path, monkeypatch):
     class Keras:
         class config:
-            backend, image_data_format, floatx = (staticmethod(lambda value=value: value) for value in ("torch", "channels_last", "float32"))
+            backend, image_data_format, floatx = (
+                staticmethod(lambda value=value: value) for value in ("torch", "channels_last", "float32")
+            )
 
     monkeypatch.setitem(sys.modules, "keras", Keras)
     with pytest.raises(ImportError, match="backend 'torch' instead of 'tensorflow'.*call `pipeline.run`"):

@@ -253,7 +253,9 @@ def test_a_file_compiled_from_other_code_is_refused(tmp_path):
     parameters = changed["pipelineSpec"]["root"]["dag"]["tasks"]["ExampleGen"]["inputs"]["parameters"]
     parameters["code_version"] = {"runtimeValue": {"constant": '{"components/errors.py": "0123456789ab"}'}}
     path.write_text(json.dumps(changed))
-    with pytest.raises(ConfigurationError, match="other code than the code here: components/.*, which ExampleGen runs, differs; compile it again"):
+    with pytest.raises(
+        ConfigurationError, match="other code than the code here: components/.*, which ExampleGen runs, differs; compile it again"
+    ):
         specification.require_present_code(specification.load(path), path, node_code(), "here")
     present = {"ExampleGen": {"components/errors.py": "0123456789ab"}}
     specification.require_present_code(specification.load(path), path, present, "here")

@@ -1,6 +1,7 @@
 """The whole `gpu` DAG, compiled for Vertex AI and rehearsed, with a small backbone: its result is that of a local run.
 
-All is slow, as a rehearsal is as many commands as the DAG has nodes: most tests take commands that are forks of the fork server, the last starts each.
+All is slow, as a rehearsal is as many commands as the DAG has nodes: most tests take commands that are forks of the fork server, the last
+starts each.
 """
 
 import json
@@ -45,9 +46,26 @@ def rehearse(small_folder):
     """rehearse(flowers, root) compiles and rehearses the DAG; run.json of the rehearsal. `flowers` runs a command line."""
 
     def rehearsed(flowers, root):
-        flowers("compile", "--preset", "gpu", *SETTINGS, "--data", "gs://photographs/flowers", "--project", "flowers-1",
-                "--region", "europe-west4", "--bucket", "gs://bucket", "--image",
-                "europe-west4-docker.pkg.dev/flowers-1/images/flowers:1", "--warm-start", "champion", "-o", root / "flowers.json")  # fmt: skip
+        flowers(
+            "compile",
+            "--preset",
+            "gpu",
+            *SETTINGS,
+            "--data",
+            "gs://photographs/flowers",
+            "--project",
+            "flowers-1",
+            "--region",
+            "europe-west4",
+            "--bucket",
+            "gs://bucket",
+            "--image",
+            "europe-west4-docker.pkg.dev/flowers-1/images/flowers:1",
+            "--warm-start",
+            "champion",
+            "-o",
+            root / "flowers.json",
+        )
         flowers("rehearse", root / "flowers.json", "--data", small_folder, "--root", root / "rehearsal")
         return json.loads((root / "rehearsal/latest/run.json").read_text())
 

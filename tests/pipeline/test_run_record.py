@@ -70,8 +70,14 @@ def test_the_sections_come_from_the_reports():
     assert record["linear_eval"]["label_curve"] == CURVE_WITH_CHAMPION
     before_the_gate = build(reports={name: report for name, report in REPORTS.items() if name != "verdict"})
     assert before_the_gate["linear_eval"] == record["linear_eval"] | {"per_class": None}
-    assert record["gate"] == {"blessed": True, "reasons": ["good enough"], "baseline_version": "1", "metrics": {},
-                              "classes": ["[rose]", "tulip"], "evidence": REPORTS["verdict"]["evidence"]}
+    assert record["gate"] == {
+        "blessed": True,
+        "reasons": ["good enough"],
+        "baseline_version": "1",
+        "metrics": {},
+        "classes": ["[rose]", "tulip"],
+        "evidence": REPORTS["verdict"]["evidence"],
+    }
     assert record["registry"] == {
         "pushed": True, "name": "flowers-backbone", "version": "2", "alias": "champion", "reasons": ["better"]}  # fmt: skip
     assert record["cached_nodes"] == ["ExampleGen"]
@@ -131,7 +137,8 @@ def test_the_table_shows_accuracy_with_its_random_init_baseline_and_the_verdict_
     text = text_of(build())
     for part in ("80.0 %; random-init baseline (the same network untrained): 50.0 %", "70.0 %; random-init baseline: 40.0 %",
                  "calibration error 3.1 %; random-init baseline: 5.2 %", "sure: 62.0 %, 97.0 % of them right; random-init baseline: 0.0 %",
-                 "continued from step 3", "2 truncated, 1 zero bytes", "1 picture is in more than one class", "blessed, judged against champion version 1", "good enough",
+                 "continued from step 3", "2 truncated, 1 zero bytes", "1 picture is in more than one class",
+                  "blessed, judged against champion version 1", "good enough",
                  "8 labels: 50.0 % ± 5.0 %; random-init baseline: 40.0 % ± 5.0 %; champion: 40.0 % ± 5.0 %",
                  "82 labels: 80.0 %; random-init baseline: 50.0 %; champion: 50.0 %",
                  "flowers-backbone version 2, alias champion", "1 of 3 nodes cached", "/x/[log].txt"):  # fmt: skip

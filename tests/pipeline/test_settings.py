@@ -135,7 +135,8 @@ def test_the_ends_of_a_range_are_in_it_unless_it_says_otherwise():
     for override in ("data.max_bad_fraction=0", "data.max_bad_fraction=1", "pretrain.momentum=0", "gate.power=0.5",
                      "pretrain.views.hue=0.5", "vertex.pretrain.timeout_hours=168", "pretrain.seed=2147483647"):  # fmt: skip
         settings.configuration("quick", [override])
-    for override, words in (("data.eval_fraction=1", "between 0 and 1, both excluded"), ("pretrain.momentum=1", "between 0 and 1, 1 excluded"),
+    for override, words in (("data.eval_fraction=1", "between 0 and 1, both excluded"),
+                            ("pretrain.momentum=1", "between 0 and 1, 1 excluded"),
                             ("pretrain.views.min_area=0", "between 0 and 1, 0 excluded"), ("gate.power=1", "between 0.5 and 1, 1 excluded"),
                             ("pretrain.epochs=0", "between 1 and 1,000,000, got 0")):  # fmt: skip
         with pytest.raises(ConfigurationError, match=f"{override.partition('=')[0]} must be {words}"):

@@ -116,8 +116,17 @@ def test_a_run_is_the_same_whatever_surrounds_it(finished_run, tmp_path):
     (tmp_path / "temporary").mkdir()
     (tmp_path / "keras").mkdir()
     (tmp_path / "keras" / "keras.json").write_text('{"backend": "torch", "floatx": "float16", "image_data_format": "channels_first"}')
-    strange = {"HOME": "/nonexistent", "TZ": "Asia/Kathmandu", "LANG": "tr_TR.UTF-8", "LC_ALL": "C", "KERAS_BACKEND": "torch",
-               "KERAS_HOME": str(tmp_path / "keras"), "TMPDIR": str(tmp_path / "temporary"), "PYTHONPATH": str(PROJECT), "PYTHONDONTWRITEBYTECODE": ""}  # fmt: skip
+    strange = {
+        "HOME": "/nonexistent",
+        "TZ": "Asia/Kathmandu",
+        "LANG": "tr_TR.UTF-8",
+        "LC_ALL": "C",
+        "KERAS_BACKEND": "torch",
+        "KERAS_HOME": str(tmp_path / "keras"),
+        "TMPDIR": str(tmp_path / "temporary"),
+        "PYTHONPATH": str(PROJECT),
+        "PYTHONDONTWRITEBYTECODE": "",
+    }
     done = subprocess.run(
         ["sh", "-c", 'umask 000; ulimit -n 256; exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-m", "pipeline", "run",
          "--data", finished_run.folder, "--root", tmp_path / "DIR", *options],

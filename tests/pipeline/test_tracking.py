@@ -80,9 +80,9 @@ def test_a_run_is_written_as_it_goes_and_completed_at_its_end(layout):
     (folder / "run.json").write_text("{}")
     tracked = begun(layout)
     tracked.epoch(entry(1))
-    tracked.end(record(3))                                              # two epochs that were not heard of
+    tracked.end(record(3))  # two epochs that were not heard of
     client, (run,) = runs(layout)
-    assert (run.info.status, run.info.start_time) == ("FINISHED", 1769885102000)                # date -d 2026-01-31T18:45:02Z +%s
+    assert (run.info.status, run.info.start_time) == ("FINISHED", 1769885102000)  # date -d 2026-01-31T18:45:02Z +%s
     assert points(client, run, "pretrain/loss") == [(1, -0.1), (2, -0.2), (3, -0.3)]
     assert points(client, run, "pretrain/knn_train_top1") == [(2, 0.5)]
     assert run.data.params["pretrain.views.hue"] == "0.5"
@@ -94,10 +94,10 @@ def test_a_run_continues_that_of_a_killed_one_and_repeats_no_epoch(layout):
     killed = begun(layout, "run-1")
     for epoch in (1, 2):
         killed.epoch(entry(epoch))
-    killed._tasks.put(None)                                             # its process is gone: nobody calls `end`
+    killed._tasks.put(None)  # its process is gone: nobody calls `end`
     killed._thread.join()
     again = begun(layout, "run-2")
-    for epoch in (2, 3):                                                # its checkpoint was of the first epoch
+    for epoch in (2, 3):  # its checkpoint was of the first epoch
         again.epoch(entry(epoch))
     again.end(record(3, run_id="run-2"))
     client, (run,) = runs(layout)
@@ -134,7 +134,7 @@ def test_what_fails_meanwhile_is_told_once_and_written_at_the_end(layout, monkey
 
 
 def test_a_database_that_cannot_be_written_is_told_once(layout, caplog):
-    with sqlite3.connect(layout.registry / "mlflow.db") as opened:      # as a read-only disk, but for root as well
+    with sqlite3.connect(layout.registry / "mlflow.db") as opened:  # as a read-only disk, but for root as well
         opened.execute("CREATE TRIGGER shut BEFORE INSERT ON runs BEGIN SELECT RAISE(ABORT, 'attempt to write a readonly database'); END")
     tracked = begun(layout)
     tracked.epoch(entry(1))
@@ -164,7 +164,7 @@ def test_a_server_that_fails_is_told_once_and_the_run_goes_on(layout, caplog, mo
     (told,) = [one.getMessage() for one in caplog.records if one.levelno >= logging.WARNING and one.name == "pipeline.tracking"]
     assert told.startswith(f"The run goes on without MLflow at http://127.0.0.1:{port}, which has not all of it: ")
     assert ("tracking.patience_seconds 0.3" in told) == (fault == "hangs")
-    tracked._thread.join()                                              # the server is gone: no request waits any more
+    tracked._thread.join()  # the server is gone: no request waits any more
 
 
 class ServerThat:
@@ -181,7 +181,7 @@ class ServerThat:
         self.server = socket.socket()
         self.server.bind(("127.0.0.1", 0))
         if self.fault == "hangs":
-            self.server.listen()                                        # connections are made, and never answered
+            self.server.listen()  # connections are made, and never answered
         return self.server.getsockname()[1]
 
     def __exit__(self, *_):
@@ -214,7 +214,9 @@ def test_an_epoch_is_heard_of_by_its_log_record(layout):
     assert heard == [entry(1)]
 
 
-@pytest.mark.parametrize("place", ["sqlite:///runs.db", "localhost:5000", "http://", "http://host:5000/path", "http://me:secret@host", "OFF"])
+@pytest.mark.parametrize(
+    "place", ["sqlite:///runs.db", "localhost:5000", "http://", "http://host:5000/path", "http://me:secret@host", "OFF"]
+)
 def test_a_place_that_is_no_server_is_refused(place):
     with pytest.raises(ConfigurationError, match=r"tracking.place must be http\(s\)://HOST:PORT"):
         Tracking(place=place)
@@ -301,7 +303,7 @@ def test_a_server_has_all_of_a_run_and_its_files(layout, tmp_path):
         tracked = begun(layout, place=f"http://127.0.0.1:{port}", patience_seconds=300.0)
         tracked.epoch(entry(1))
         tracked.end(record(2))
-        client, (run,) = runs(layout)                                   # of the server's own database
+        client, (run,) = runs(layout)  # of the server's own database
         assert points(client, run, "pretrain/loss") == [(1, -0.1), (2, -0.2)]
         assert run.info.status == "FINISHED"
         (kept,) = (tmp_path / "artifacts").glob("**/run.json")

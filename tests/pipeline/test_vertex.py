@@ -86,7 +86,9 @@ def custom_job(job, task):
 
 def summary(job):
     """What a review has to see of a change: each task with what it waits for, runs, runs on, takes and gives; no values."""
-    lines = [f"{job['displayName']}: labels {dict(sorted(job['labels'].items()))}, outputs below {job['runtimeConfig']['gcsOutputDirectory']}"]
+    lines = [
+        f"{job['displayName']}: labels {dict(sorted(job['labels'].items()))}, outputs below {job['runtimeConfig']['gcsOutputDirectory']}"
+    ]
     components = job["pipelineSpec"]["components"]
     for name, task in sorted((tasks_of(job) | job["pipelineSpec"]["root"]["dag"]["tasks"]).items()):
         if name == "tfx-dag":
@@ -337,7 +339,12 @@ def test_labels_and_unlabelled_photographs_of_buckets_are_looked_at_in_every_run
 
 def test_the_champion_is_looked_up_in_every_run_and_linear_eval_is_served_from_the_cache_where_it_is_the_same(job, warm, tasks):
     place = "vertex://a-project/europe-west4/gs://a-bucket/flowers/registry"
-    assert parameter(job, "Champion", "registry") == parameter(job, "Evaluator", "registry") == parameter(job, "Pusher", "registry_dir") == place
+    assert (
+        parameter(job, "Champion", "registry")
+        == parameter(job, "Evaluator", "registry")
+        == parameter(job, "Pusher", "registry_dir")
+        == place
+    )
     for task in ("Champion", "Evaluator", "Pusher"):
         assert parameter(job, task, "name") == "flowers-backbone"
     # With the recipe as the Pusher registers it, a champion that this job makes is compared with what it was judged against.

@@ -32,8 +32,15 @@ def layout(tmp_path_factory):
             (directories[kind] / f"{kind}.json").write_text(json.dumps(record))
         backbone, probe = (str(directories[kind]) for kind in ("backbone", "probe"))
         publishing.publish(
-            MlflowBackend(str(layout.registry), CONFIG.registry.name), backbone=backbone, probe=probe,
-            backbone_hash=content_hash(backbone), probe_hash=content_hash(probe), tags={}, judged_against=judged_against, card="")  # fmt: skip
+            MlflowBackend(str(layout.registry), CONFIG.registry.name),
+            backbone=backbone,
+            probe=probe,
+            backbone_hash=content_hash(backbone),
+            probe_hash=content_hash(probe),
+            tags={},
+            judged_against=judged_against,
+            card="",
+        )
     return layout
 
 

@@ -57,7 +57,10 @@ def candidate(tmp_path):
 def older_candidate(candidate):
     """As candidate("a") of an earlier release, whose versions had no files of MLflow."""
     arguments = candidate("a") | {"model": None}
-    for kind, name, content in (("backbone", "backbone.json", '{"embedding_size": 96, "photograph_side": 64}'), ("probe", "probe.npz", "arrays")):
+    for kind, name, content in (
+        ("backbone", "backbone.json", '{"embedding_size": 96, "photograph_side": 64}'),
+        ("probe", "probe.npz", "arrays"),
+    ):
         with open(os.path.join(arguments[kind], name), "w") as file:
             file.write(content)
         arguments[f"{kind}_hash"] = content_hash(arguments[kind])

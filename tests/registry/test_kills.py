@@ -39,9 +39,7 @@ def four_versions(registry, candidate):
 
 @pytest.mark.parametrize("boundaries", ["one of each kind", pytest.param("all", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("operation", [*(name for name in OPERATIONS if name != "sign"), pytest.param("sign", marks=pytest.mark.slow)])
-def test_a_kill_before_a_step_leaves_a_champion_and_is_repaired(
-    processes, four_versions, candidate, tmp_path, operation, boundaries
-):
+def test_a_kill_before_a_step_leaves_a_champion_and_is_repaired(processes, four_versions, candidate, tmp_path, operation, boundaries):
     arguments = candidate("e", judged_against="4")
     whole = _copy(four_versions, tmp_path / "whole")
     steps = _run(processes, operation, whole, arguments, tmp_path / "steps")

@@ -101,7 +101,7 @@ def test_a_model_answers_in_batches_keeps_zeros_at_the_end_of_a_file_and_says_wh
     pandas.testing.assert_frame_equal(model.predict(table(paths)), whole, atol=1e-5)
     assert model.predict(table([])).shape == (0, 4)
     packed = io.BytesIO()
-    Image.new("RGB", (32, 32)).save(packed, "BMP")                        # ends in 3,072 zeros, which are its pixels
+    Image.new("RGB", (32, 32)).save(packed, "BMP")  # ends in 3,072 zeros, which are its pixels
     assert model.predict(pandas.DataFrame({"image_bytes": [packed.getvalue()]})).shape == (1, 4)
     with pytest.raises(tf.errors.InvalidArgumentError, match="image 1 of the request is refused"):
         model.predict(pandas.DataFrame({"image_bytes": [b"text"]}))
@@ -166,13 +166,13 @@ def test_an_addition_that_was_interrupted_is_no_damage_and_is_done_again(older, 
     def replace(source, target):
         if len(done) == at:
             shutil.copy(source, f"{source}.kept")
-            os.rename(f"{source}.kept", target + contents.UNFINISHED)    # what a kill leaves
+            os.rename(f"{source}.kept", target + contents.UNFINISHED)  # what a kill leaves
             raise KeyboardInterrupt
         done.append(target)
         real(source, target)
 
     monkeypatch.setattr(contents.os, "replace", replace)
-    if at < 6:                                                            # five files and the manifest; then the tag
+    if at < 6:  # five files and the manifest; then the tag
         with pytest.raises(KeyboardInterrupt):
             lifecycle.repair(registry)
     else:
@@ -251,4 +251,4 @@ def test_mlflows_client_and_its_command_load_the_champion_of_a_moved_dir_without
     assert command["predictions"][0]["label"] == row["label"]
     assert command["predictions"][0]["embedding"] == pytest.approx(row["embedding"], abs=1e-5)
     registry = mlflow_backend.MlflowBackend(str(moved), "flowers-backbone")
-    assert reading.verify(*registry.versions()) == []                     # MLflow left nothing that counts
+    assert reading.verify(*registry.versions()) == []  # MLflow left nothing that counts

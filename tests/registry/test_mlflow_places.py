@@ -43,7 +43,7 @@ def test_a_moved_registry_is_read_as_it_is_and_gets_its_new_addresses(published,
     (version,) = moved.versions()
     assert version.path == before.replace(registry.directory, moved.directory)
     assert reading.verify(version) == []
-    assert addresses(moved)[0][0] == pathlib.Path(before).as_uri()      # reading wrote nothing
+    assert addresses(moved)[0][0] == pathlib.Path(before).as_uri()  # reading wrote nothing
 
     mlflow_backend.relocate(moved.directory)
     right = pathlib.Path(version.path).as_uri()
@@ -62,7 +62,7 @@ def test_addresses_of_earlier_releases_are_made_absolute_and_those_of_other_mode
     client.create_model_version("another", FOREIGN)
     (version,) = registry.versions()
     assert version.path == path
-    with registry.writing():                                             # as each run does at its start
+    with registry.writing():  # as each run does at its start
         pass
     uri = pathlib.Path(path).as_uri()
     assert sorted(addresses(registry)) == sorted([(uri, uri), (FOREIGN, FOREIGN)])

@@ -16,8 +16,17 @@ def begun(registry):
 
     def begin(run_id, key="a", parameters=None, place="host:/DIR"):
         return mlflow_runs.begin(
-            registry.directory, "", "flowers", run_id=run_id, key=key, place=place, at=1000, tags={"flowers.recipe": key},
-            parameters=parameters or {"pretrain.epochs": 3}, data={"name": "roses", "digest": "d" * 32, "source": '{"uri": "/roses"}'})  # fmt: skip
+            registry.directory,
+            "",
+            "flowers",
+            run_id=run_id,
+            key=key,
+            place=place,
+            at=1000,
+            tags={"flowers.recipe": key},
+            parameters=parameters or {"pretrain.epochs": 3},
+            data={"name": "roses", "digest": "d" * 32, "source": '{"uri": "/roses"}'},
+        )
 
     return begin
 
@@ -27,7 +36,7 @@ def run(tracked):
 
 
 def test_a_run_has_its_parameters_tags_and_data_set(begun):
-    many = {f"pretrain.setting_{number}": number for number in range(250)}                # more than a request may have
+    many = {f"pretrain.setting_{number}": number for number in range(250)}  # more than a request may have
     found = run(begun("run-1", parameters=many | {"data.labels": ""}))
     assert found.data.params == {name: str(value) for name, value in many.items()} | {"data.labels": ""}
     assert found.data.tags["flowers.run_id"] == "run-1" and found.info.run_name == "run-1"
@@ -47,7 +56,7 @@ def test_a_run_that_was_killed_is_continued_by_the_next_of_its_key(begun):
     assert run(again).data.tags["flowers.run_id"] == "run-2"
     assert run(again).data.params == {"pretrain.epochs": "3", "pretrain.width": "8"}
     assert len(run(again).inputs.dataset_inputs) == 1
-    mlflow_runs.end(again, "KILLED", [])                                                   # interrupted, and continued again
+    mlflow_runs.end(again, "KILLED", [])  # interrupted, and continued again
     third = begun("run-3")
     assert (third.run_id, run(third).info.status) == (first.run_id, "RUNNING")
     mlflow_runs.end(third, "FINISHED", [])
@@ -61,7 +70,7 @@ def test_another_run_at_the_same_place_records_the_killed_one_as_such(begun):
 
 
 def test_a_version_names_the_run_that_made_it(begun, registry, candidate):
-    made = begun("run-a")                                                                  # the tag `run_id` of candidate("a")
+    made = begun("run-a")  # the tag `run_id` of candidate("a")
     publishing.publish(registry, **candidate("a"))
     publishing.publish(registry, **candidate("b", judged_against="1"))
     client = mlflow_backend.connect(registry.directory)

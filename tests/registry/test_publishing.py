@@ -68,7 +68,9 @@ def fitted_again(candidate):
             with open(os.path.join(arguments["probe"], "probe.npz"), "wb") as file:
                 file.write(b"weights")
             with open(os.path.join(arguments["probe"], "probe.json"), "w") as file:
-                json.dump({"classes": ["rose"], "code_version": "1", "backbone_uri": "/backbone", "backbone_content_hash": "b"} | where, file)
+                json.dump(
+                    {"classes": ["rose"], "code_version": "1", "backbone_uri": "/backbone", "backbone_content_hash": "b"} | where, file
+                )
             made.append(arguments | {"probe_hash": content_hash(arguments["probe"])})
         assert made[0]["probe_hash"] != made[1]["probe_hash"]
         return made
@@ -198,9 +200,7 @@ def test_two_processes_that_finish_at_once_register_both_and_the_better_one_is_c
     for process in running:
         process.join()
     assert [process.exitcode for process in running] == [0, 0]
-    better, worse = (
-        next(v for v in registry.versions() if v.tags["content_hash"] == arguments["backbone_hash"]) for arguments in both
-    )
+    better, worse = (next(v for v in registry.versions() if v.tags["content_hash"] == arguments["backbone_hash"]) for arguments in both)
     assert {better.version, worse.version} == {"2", "3"} and len(registry.versions()) == 3
     assert reading.champion(registry) == better
     assert reading.verify(*registry.versions()) == []

@@ -30,7 +30,7 @@ def root(registry, candidate, tmp_path):
 
 @pytest.fixture
 def mounted(root):
-    """mounted(ARGUMENTS, …) runs `flowers` once for each list, in one process, where DIR is mounted read-only: exit statuses, and output."""
+    """mounted(ARGUMENTS, …) runs `flowers` once for each list, in one process, with DIR mounted read-only: exit statuses, and output."""
     try:
         tried = subprocess.run([*MOUNTED, root, "touch", root / "registry" / "x"], capture_output=True, text=True, check=False)
     except FileNotFoundError as error:
@@ -41,7 +41,9 @@ def mounted(root):
     def run(*commands):
         script = "import json, sys; from cli.main import main; print([main(one) for one in json.loads(sys.argv[1])])"
         listed = json.dumps([[*command, "--root", str(root)] for command in commands])
-        done = subprocess.run([*MOUNTED, root, sys.executable, "-c", script, listed], cwd=PROJECT, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [*MOUNTED, root, sys.executable, "-c", script, listed], cwd=PROJECT, capture_output=True, text=True, check=False
+        )
         return json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else None, done.stdout + done.stderr
 
     return run

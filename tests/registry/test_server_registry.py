@@ -104,7 +104,7 @@ def test_the_verbs_are_those_of_any_registry(machines, candidate, capsys):
     assert verbs.rollback(first, "not on lilies") == ExitStatus.FINISHED
     assert state(second)[2] == ("3", (CHAMPION,))
     assert verbs.sign(second, "2", "") == ExitStatus.FINISHED
-    assert trust.standing(first, first.versions()[1]).standing is Standing.VERIFIED    # the copy has the new signature
+    assert trust.standing(first, first.versions()[1]).standing is Standing.VERIFIED  # the copy has the new signature
     assert verbs.registry_versions.list_versions(first) == ExitStatus.FINISHED
     assert verbs.registry_versions.show(second, "champion") == ExitStatus.FINISHED
     assert "rolled back" in capsys.readouterr().out
@@ -122,7 +122,7 @@ def test_what_is_pruned_is_gone_from_the_server_and_numbers_are_not_given_again(
     assert [version.version for version in pruning.pruned] == ["1", "2"]
     assert not kept_on_server.exists() and not os.path.exists(gone.path)
     lifecycle.repair(second)
-    assert os.listdir(os.path.dirname(second.files_path("x"))) == ["lock"]     # its copy of what was pruned elsewhere
+    assert os.listdir(os.path.dirname(second.files_path("x"))) == ["lock"]  # its copy of what was pruned elsewhere
     assert publishing.publish(second, **candidate("e", judged_against="4")).version.version == "5"
     assert state(first) == [("3", ()), ("4", ()), ("5", (CHAMPION,))]
 
@@ -137,7 +137,7 @@ def test_a_file_that_was_changed_on_the_server_is_named_and_not_used(machines, c
     trust.require_usable(first, first.versions()[0])
     assert verbs.verify(first, [], None) == ExitStatus.NODE_FAILED
     assert "  backbone/saved_model.pb: changed" in capsys.readouterr().out
-    publishing.publish(first, **candidate("a"))                                # mends it
+    publishing.publish(first, **candidate("a"))  # mends it
     assert verbs.verify(second, [], None) == ExitStatus.FINISHED
 
 
@@ -188,9 +188,7 @@ def test_a_copy_is_there_whole_or_not_at_all(machines, candidate, mlflow_server,
     assert sorted(os.listdir(os.path.dirname(version.path))) == sorted([os.path.basename(version.path), "lock"])
 
 
-def test_two_machines_that_push_at_once_leave_one_champion_and_no_reader_sees_half_a_version(
-    machines, candidate, tmp_path, mlflow_server
-):
+def test_two_machines_that_push_at_once_leave_one_champion_and_no_reader_sees_half_a_version(machines, candidate, tmp_path, mlflow_server):
     first, second = machines
     publishing.publish(first, **candidate("a"))
     candidates = [candidate(text, judged_against="1", accuracy=accuracy, eval_split="s")
@@ -237,7 +235,7 @@ def test_of_two_that_want_the_lock_one_has_it_at_a_time(machines):
         thread.join()
     assert most == [1] * 6
     locks = server_lock._locks(machines[0]._client, machines[0].name)
-    assert [one.name[-9:] for one in locks] == ["000000006"]                   # the highest number stays
+    assert [one.name[-9:] for one in locks] == ["000000006"]  # the highest number stays
 
 
 def test_the_lock_of_a_process_that_died_is_taken_over_and_one_that_lost_it_changes_nothing(machines, monkeypatch):
@@ -345,5 +343,3 @@ def test_a_server_that_is_killed_in_the_middle_of_a_push_and_started_again_has_l
     lifecycle.repair(second)
     with second.writing():
         assert second.leftovers() == []
-
-

@@ -88,9 +88,7 @@ def test_the_signature_is_an_in_toto_statement_of_every_file_in_a_dsse_envelope(
     assert statement["predicateType"] == "https://model_signing/signature/v1.0"
     signed = {one["name"]: one["digest"] for one in statement["predicate"]["resources"]}
     version = reading.champion(published)
-    present = {
-        os.path.relpath(os.path.join(folder, name), version.path) for folder, _, names in os.walk(version.path) for name in names
-    }
+    present = {os.path.relpath(os.path.join(folder, name), version.path) for folder, _, names in os.walk(version.path) for name in names}
     assert signed.keys() == present - {SIGNATURE, "manifest.json"}
     assert all(files.sha256(os.path.join(version.path, name)) == digest for name, digest in signed.items())
 

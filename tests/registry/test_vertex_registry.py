@@ -90,9 +90,7 @@ def test_the_next_blessed_version_takes_the_alias(registry, candidate, models, a
     assert reading.verify(*registry.versions()) == []
 
 
-def test_two_pushers_at_once_leave_one_champion_that_neither_takes_from_the_other_unseen(
-    registry, candidate, models, monkeypatch
-):
+def test_two_pushers_at_once_leave_one_champion_that_neither_takes_from_the_other_unseen(registry, candidate, models, monkeypatch):
     storage = Storage()
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", storage.address)
     monkeypatch.setattr(VertexBackend, "lock_place", lambda self: "gs://bucket/lock")

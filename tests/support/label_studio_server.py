@@ -115,9 +115,7 @@ def running(executable: str, data: pathlib.Path, document_root: pathlib.Path):
         try:
             studio, started = Studio(f"http://127.0.0.1:{port}", token), time.monotonic()
             while not _answers(studio):
-                assert process.poll() is None and time.monotonic() < started + START_SECONDS, (data / "log.txt").read_text()[
-                    -3000:
-                ]
+                assert process.poll() is None and time.monotonic() < started + START_SECONDS, (data / "log.txt").read_text()[-3000:]
                 time.sleep(1)
             yield studio
         finally:

@@ -149,10 +149,23 @@ def pretrain() -> dict:
     history = [{"epoch": epoch, "step": 10 * epoch, "loss": -0.1 * epoch, "output_std_ratio": 0.9, "effective_rank": 20.0,
                 "learning_rate": 0.3 / epoch, "images_per_second": 100.0, "knn_train_top1": 0.5 if epoch == 4 else None}
                for epoch in range(1, 5)]  # fmt: skip
-    return {"epochs": 4, "steps": 40, "seconds": 12.5, "images_per_second": 101.0, "final_loss": -0.4, "output_std_ratio": 0.9,
-            "effective_rank": 20.0, "knn_train_top1": 0.5, "resumed_from_step": 0, "steps_an_epoch": 10, "device": "CPU", "device_memory": 16_000_000_000,
-            "tensorflow": "TensorFlow 2.21.0, built with CUDA 12.5.1", "warm_start": None,
-            "history": history}  # fmt: skip
+    return {
+        "epochs": 4,
+        "steps": 40,
+        "seconds": 12.5,
+        "images_per_second": 101.0,
+        "final_loss": -0.4,
+        "output_std_ratio": 0.9,
+        "effective_rank": 20.0,
+        "knn_train_top1": 0.5,
+        "resumed_from_step": 0,
+        "steps_an_epoch": 10,
+        "device": "CPU",
+        "device_memory": 16_000_000_000,
+        "tensorflow": "TensorFlow 2.21.0, built with CUDA 12.5.1",
+        "warm_start": None,
+        "history": history,
+    }
 
 
 def network() -> dict:
@@ -160,7 +173,7 @@ def network() -> dict:
     layers = [{"name": f"stage4_block3_{name}", "kind": kind, "output": [56, 56, 2048], "parameters": parameters}
               for name, kind, parameters in (("shortcut_conv", "Conv2D", 2_359_296), ("shortcut_norm", "FusedBatchNormalization", 8192),
                                              ("relu", "ReLU", 0))]  # fmt: skip
-    return {name: layers for name in ("backbone", "projector", "predictor")}
+    return dict.fromkeys(("backbone", "projector", "predictor"), layers)
 
 
 def configuration() -> dict:

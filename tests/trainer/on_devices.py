@@ -50,9 +50,7 @@ def trained(name: str, strategy, settings: Pretrain, out: dict) -> None:
     canvases, aspects = random.integers(0, 256, (28, 24, 24, 3), np.uint8), random.uniform(0.7, 1.4, 28).astype(np.float32)
     photographs = Photographs(canvases, aspects, np.arange(28) % 2, ("a", "b"))
     with tempfile.TemporaryDirectory() as folder:
-        result = pretrain(
-            photographs, settings, checkpoint_dir=f"{folder}/checkpoints", log_dir=folder, neighbours=3, strategy=strategy
-        )
+        result = pretrain(photographs, settings, checkpoint_dir=f"{folder}/checkpoints", log_dir=folder, neighbours=3, strategy=strategy)
     history = result.report["history"]
     out[f"{name}/loss"] = np.array([entry["loss"] for entry in history])
     out[f"{name}/ratio"] = np.array([entry["output_std_ratio"] for entry in history])

@@ -88,7 +88,8 @@ def test_weights_are_not_copied_between_networks_that_differ(trained):
 
 
 @pytest.mark.parametrize("changes, named", [
-    ({"photograph_side": 16}, "embedding.photograph_side"), ({"pooling": ("median",)}, "embedding.pooling"), ({"pooling": ()}, "embedding.pooling"),
+    ({"photograph_side": 16}, "embedding.photograph_side"), ({"pooling": ("median",)}, "embedding.pooling"),
+    ({"pooling": ()}, "embedding.pooling"),
     ({"stages": 0}, "embedding.stages"), ({"resolution": 20}, "embedding.resolution"),
 ])  # fmt: skip
 def test_settings_that_cannot_work_are_refused_by_name(changes, named):

@@ -86,9 +86,7 @@ def test_the_report_has_the_curve_of_both_networks_and_its_ends_are_the_figures_
     _, _, report = evaluate(features, untrained, settings)
     curve = report["label_curve"]
     assert [point["fraction"] for point in curve] == [0.01, 0.05, 0.1, 0.25, 1.0]
-    assert curve[-1]["candidate"]["draws"] == [report["top1"]] and curve[-1]["random_init"]["draws"] == [
-        report["random_init_top1"]
-    ]
+    assert curve[-1]["candidate"]["draws"] == [report["top1"]] and curve[-1]["random_init"]["draws"] == [report["random_init_top1"]]
     # The first draw is that of the figure with 10 % of the labels.
     assert (curve[2]["candidate"]["draws"][0], curve[2]["labels"]) == (report["top1_at_10_percent_labels"], report["few_labels"])
     assert curve[2]["random_init"]["draws"][0] == report["random_init_top1_at_10_percent_labels"]

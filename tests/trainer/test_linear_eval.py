@@ -41,16 +41,31 @@ def trained(record_files, settings, embedding, tmp_path_factory):
     """A tiny pipeline's two trainers, run once each."""
     tmp_path = tmp_path_factory.mktemp("trained")
     first = types.SimpleNamespace(
-        train_files=[record_files["train"]], eval_files=[record_files["eval"]],
-        serving_model_dir=str(tmp_path / "backbone" / "Format-Serving"), model_run_dir=str(tmp_path / "pretrain_run"),
-        custom_config={"pretrain": json.dumps(dataclasses.asdict(settings)),
-                       "embedding": json.dumps(dataclasses.asdict(embedding)), "neighbours": 3,
-                       "checkpoint_dir": str(tmp_path / "checkpoints"), "code_version": json.dumps({"trainer/pretrain.py": "0123456789ab"})})  # fmt: skip
+        train_files=[record_files["train"]],
+        eval_files=[record_files["eval"]],
+        serving_model_dir=str(tmp_path / "backbone" / "Format-Serving"),
+        model_run_dir=str(tmp_path / "pretrain_run"),
+        custom_config={
+            "pretrain": json.dumps(dataclasses.asdict(settings)),
+            "embedding": json.dumps(dataclasses.asdict(embedding)),
+            "neighbours": 3,
+            "checkpoint_dir": str(tmp_path / "checkpoints"),
+            "code_version": json.dumps({"trainer/pretrain.py": "0123456789ab"}),
+        },
+    )
     pretrain.run_fn(first)
     second = types.SimpleNamespace(
-        train_files=first.train_files, eval_files=first.eval_files, base_model=first.serving_model_dir,
-        serving_model_dir=str(tmp_path / "probe" / "Format-Serving"), model_run_dir=str(tmp_path / "probe_run"), hyperparameters=None,
-        custom_config={"linear_eval": json.dumps(dataclasses.asdict(LinearEval(folds=2))), "code_version": json.dumps({"trainer/pretrain.py": "0123456789ab"})})  # fmt: skip
+        train_files=first.train_files,
+        eval_files=first.eval_files,
+        base_model=first.serving_model_dir,
+        serving_model_dir=str(tmp_path / "probe" / "Format-Serving"),
+        model_run_dir=str(tmp_path / "probe_run"),
+        hyperparameters=None,
+        custom_config={
+            "linear_eval": json.dumps(dataclasses.asdict(LinearEval(folds=2))),
+            "code_version": json.dumps({"trainer/pretrain.py": "0123456789ab"}),
+        },
+    )
     before = content_hash(first.serving_model_dir)
     linear_eval.run_fn(second)
     return types.SimpleNamespace(first=first, second=second, hash_before=before)

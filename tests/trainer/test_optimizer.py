@@ -30,7 +30,8 @@ def test_works_inside_a_graph_with_a_rate_that_is_computed_there():
 
 
 def test_a_sum_is_taken_in_the_order_of_its_summands():
-    # In float32 1e8 + 1 is 1e8, so that the order shows: 1e8 + 1 + 1 - 1e8 is 0, and so it is from the other end, but 1e8 - 1e8 + 1 + 1 is 2.
+    # In float32 1e8 + 1 is 1e8, so that the order shows: 1e8 + 1 + 1 - 1e8 is 0, and so it is from the other end, but 1e8 - 1e8 + 1 + 1
+    # is 2.
     summands = [tf.constant([value]) for value in (1e8, 1.0, 1.0, -1e8)]
     for taken in (sum_in_order, tf.function(sum_in_order)):
         assert taken(*summands).numpy() == [0.0]

@@ -98,7 +98,9 @@ def test_the_faster_precision_is_chosen_and_float32_where_there_is_little_betwee
     assert precision.faster({"float32": 1.0, "mixed_bfloat16": bfloat16}) == expected
 
 
-def test_auto_trains_in_what_was_measured_to_be_faster_and_a_resumed_run_in_what_it_began_with(photographs, settings, tmp_path, monkeypatch):
+def test_auto_trains_in_what_was_measured_to_be_faster_and_a_resumed_run_in_what_it_began_with(
+    photographs, settings, tmp_path, monkeypatch
+):
     automatic = dataclasses.replace(settings, precision="auto", epochs=1)
     arguments = {"checkpoint_dir": str(tmp_path / "c"), "log_dir": str(tmp_path), "neighbours": 3}
     monkeypatch.setattr(precision, "seconds_a_step", lambda *_: {"float32": 2.0, "mixed_bfloat16": 1.0})

@@ -170,7 +170,9 @@ def test_very_many_weights_are_fitted_with_less_memory_to_the_same_minimum(monke
     (expected,) = fit_path(features.astype(float), labels, members, (0.1,))
     asked, minimize = [], scipy.optimize.minimize
     monkeypatch.setattr(logistic_regression, "MOST_KEPT", 16 * 12 * 11)  # 2 x 3 + 5 numbers of each weight
-    monkeypatch.setattr(scipy.optimize, "minimize", lambda *given, **named: asked.append(named["options"]["maxcor"]) or minimize(*given, **named))
+    monkeypatch.setattr(
+        scipy.optimize, "minimize", lambda *given, **named: asked.append(named["options"]["maxcor"]) or minimize(*given, **named)
+    )
     (fitted,) = fit_path(features.astype(float), labels, members, (0.1,))
     assert asked == [3]
     np.testing.assert_allclose(fitted.weights, expected.weights, atol=1e-5 * np.abs(expected.weights).max())

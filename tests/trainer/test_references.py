@@ -171,5 +171,7 @@ def test_a_damaged_version_is_an_error(versions, tmp_path, damaged, name, title)
 
 
 def test_a_version_that_another_tool_registered_is_an_error(versions):
-    with pytest.raises(references.ReferenceUnusable, match="champion version 4 cannot be evaluated: the registry has no hash of .*backbone"):
+    with pytest.raises(
+        references.ReferenceUnusable, match="champion version 4 cannot be evaluated: the registry has no hash of .*backbone"
+    ):
         references.require_undamaged(references.named(versions["champion"] | {"content_hash": ""}))

@@ -32,16 +32,32 @@ def remote(record_files, settings, embedding, tmp_path_factory):
         file.write(examples.origin("d", {"max_side": 256}, "c"))
     files = {split: [f"{ROOT}/examples/Split-{split}/*"] for split in ("train", "eval")}
     first = types.SimpleNamespace(
-        train_files=files["train"], eval_files=files["eval"],
-        serving_model_dir=f"{ROOT}/pretrain/model/Format-Serving", model_run_dir=f"{ROOT}/pretrain/model_run",
-        custom_config={"pretrain": json.dumps(dataclasses.asdict(settings)), "neighbours": 3,
-                       "embedding": json.dumps(dataclasses.asdict(embedding)), "checkpoint_dir": f"{ROOT}/checkpoints", "code_version": json.dumps({"trainer/pretrain.py": "0123456789ab"})})  # fmt: skip
+        train_files=files["train"],
+        eval_files=files["eval"],
+        serving_model_dir=f"{ROOT}/pretrain/model/Format-Serving",
+        model_run_dir=f"{ROOT}/pretrain/model_run",
+        custom_config={
+            "pretrain": json.dumps(dataclasses.asdict(settings)),
+            "neighbours": 3,
+            "embedding": json.dumps(dataclasses.asdict(embedding)),
+            "checkpoint_dir": f"{ROOT}/checkpoints",
+            "code_version": json.dumps({"trainer/pretrain.py": "0123456789ab"}),
+        },
+    )
     again = types.SimpleNamespace(**vars(first) | {
         "serving_model_dir": f"{ROOT}/again/model/Format-Serving", "model_run_dir": f"{ROOT}/again/model_run"})  # fmt: skip
     probe = types.SimpleNamespace(
-        train_files=files["train"], eval_files=files["eval"], base_model=first.serving_model_dir,
-        serving_model_dir=f"{ROOT}/probe/model/Format-Serving", model_run_dir=f"{ROOT}/probe/model_run", hyperparameters=None,
-        custom_config={"linear_eval": json.dumps(dataclasses.asdict(LinearEval(folds=2))), "code_version": json.dumps({"trainer/pretrain.py": "0123456789ab"})})  # fmt: skip
+        train_files=files["train"],
+        eval_files=files["eval"],
+        base_model=first.serving_model_dir,
+        serving_model_dir=f"{ROOT}/probe/model/Format-Serving",
+        model_run_dir=f"{ROOT}/probe/model_run",
+        hyperparameters=None,
+        custom_config={
+            "linear_eval": json.dumps(dataclasses.asdict(LinearEval(folds=2))),
+            "code_version": json.dumps({"trainer/pretrain.py": "0123456789ab"}),
+        },
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(workplace)
         pretrain.run_fn(first)

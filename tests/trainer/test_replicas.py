@@ -46,7 +46,7 @@ def test_four_devices_train_as_one_in_float16_within_its_precision(results):
 
 @pytest.mark.slow
 def test_batch_statistics_and_their_gradients_are_those_of_the_global_batch(results):
-    compared = dict((key, (one, four)) for key, one, four in pairs(results, "norm"))
+    compared = {key: (one, four) for key, one, four in pairs(results, "norm")}
     assert compared.keys() == {"y", "gradient", "mean", "variance"}
     for key, (one, four) in compared.items():
         np.testing.assert_allclose(four, one, atol=2e-4, rtol=1e-4, err_msg=key)

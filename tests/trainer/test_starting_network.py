@@ -140,6 +140,7 @@ def test_a_run_that_was_killed_continues_to_the_same_weights(started, photograph
         pass
 
     from trainer import loop
+
     original, steps = loop.Clock.save, []
 
     def save_and_die(clock, force=False):
@@ -294,6 +295,7 @@ def test_linear_evaluation_compares_it_with_its_start(trained, record_files, tmp
     network, record = load_backbone(str(trained / "backbone"))
     start = baseline_network(str(trained / "backbone"), record)
     from trainer.features import knn_accuracy
+
     held_out, truth, _ = linear_eval.read_views([record_files["eval"]], 32)
     features = [np.concatenate([start(batch, training=False) for batch in split]) for split in (views, held_out)]
     assert report["random_init_knn_top1"] == pytest.approx(knn_accuracy(features[0], labels, 3, (features[1], truth)))

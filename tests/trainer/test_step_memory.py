@@ -14,8 +14,8 @@ from trainer.step_memory import KEPT, StepMemory, step_memory, too_large, warnin
 
 
 def resnet50(width, side):
-    """Numbers that come out of the convolutions, and all that are kept, of one view: by the table of He et al. (arXiv 1512.03385, table 1), but
-    with the strides on the 3 x 3 convolutions."""
+    """Numbers that come out of the convolutions, and all that are kept, of one view: by the table of He et al. (arXiv 1512.03385, table 1),
+    but with the strides on the 3 x 3 convolutions."""
     half, quarter = side // 2, side // 4
     convolutions, others = half**2 * width, 3 * side**2 + half**2 * width + quarter**2 * width  # pixels, ReLU and pooling of the stem
     for stage, blocks in enumerate((3, 4, 6, 3)):
@@ -77,8 +77,9 @@ def test_a_batch_that_cannot_fit_is_said_with_the_largest_that_may(monkeypatch):
     settings = dataclasses.replace(QUICK.pretrain, batch_size=101)
     assert too_large(settings, 2, memory.of(51)) == ""
     assert too_large(settings, 2, memory.of(51) - 1) == (
-        "a step of 101 photographs keeps about 1.5 GB on each of 2 GPUs, which have 1.5 GB; at most 100 photographs can fit, and fewer will, "
-        "as workspaces are not counted: lower pretrain.batch_size, or take more GPUs")  # fmt: skip
+        "a step of 101 photographs keeps about 1.5 GB on each of 2 GPUs, which have 1.5 GB; at most 100 photographs can fit, and fewer "
+        "will, as workspaces are not counted: lower pretrain.batch_size, or take more GPUs"
+    )
     assert too_large(settings, 1, 1000).endswith("on the GPU, which has 0.0 GB; not one photograph fits: take a smaller network or "
                                                  "pretrain.resolution")  # fmt: skip
 

@@ -17,7 +17,9 @@ RECIPE = Supervised(base_learning_rate=0.4)
 
 
 def train(record_files, settings, folder, *, recipe=RECIPE, steps=6, chosen=range(20), **options):
-    return supervised.train([record_files["train"]], np.array(chosen, int), settings, recipe, steps=steps, checkpoint_dir=str(folder), **options)
+    return supervised.train(
+        [record_files["train"]], np.array(chosen, int), settings, recipe, steps=steps, checkpoint_dir=str(folder), **options
+    )
 
 
 def values(trained):
@@ -38,7 +40,9 @@ def test_only_chosen_photographs_are_seen_and_each_once_a_pass(record_files, set
     chosen = np.array([1, 4, 9, 16])
     small = dataclasses.replace(settings, batch_size=2)
     seen = [labels.numpy() for _, _, labels in supervised.batches([record_files["train"]], chosen, small, 2, first=0, count=4)]
-    canvases = np.concatenate([part.numpy() for part, _, _ in supervised.batches([record_files["train"]], chosen, small, 2, first=0, count=4)])
+    canvases = np.concatenate(
+        [part.numpy() for part, _, _ in supervised.batches([record_files["train"]], chosen, small, 2, first=0, count=4)]
+    )
     # Two passes over the four, whose labels are 1, 0, 1 and 0.
     assert np.bincount(np.concatenate(seen)).tolist() == [4, 4]
     assert sorted(np.unique(canvases.reshape(8, -1), axis=0, return_counts=True)[1]) == [2, 2, 2, 2]
@@ -49,7 +53,9 @@ def test_a_start_in_the_middle_gets_the_batches_that_it_would_have_got(record_fi
     small = dataclasses.replace(settings, memory_megabytes=megabytes)
 
     def take(first, count):
-        return [part.numpy() for part, _, _ in supervised.batches([record_files["train"]], np.arange(20), small, 8, first=first, count=count)]
+        return [
+            part.numpy() for part, _, _ in supervised.batches([record_files["train"]], np.arange(20), small, 8, first=first, count=count)
+        ]
 
     assert np.array_equal(take(3, 3), take(0, 6)[3:])
 
@@ -66,8 +72,12 @@ def test_without_a_scaled_loss_float16_becomes_float32(record_files, settings, t
 def test_it_learns_to_tell_the_classes_apart(record_files, settings, tmp_path):
     progress = []
     done = train(record_files, settings, tmp_path, steps=40, on_progress=lambda *one: progress.append(one))
-    views = np.concatenate([part.numpy() for part, _, _ in supervised.batches([record_files["train"]], np.arange(20), settings, 20, first=0, count=1)])
-    labels = np.concatenate([part.numpy() for _, _, part in supervised.batches([record_files["train"]], np.arange(20), settings, 20, first=0, count=1)])
+    views = np.concatenate(
+        [part.numpy() for part, _, _ in supervised.batches([record_files["train"]], np.arange(20), settings, 20, first=0, count=1)]
+    )
+    labels = np.concatenate(
+        [part.numpy() for _, _, part in supervised.batches([record_files["train"]], np.arange(20), settings, 20, first=0, count=1)]
+    )
     pixels = tf.image.resize(views, (settings.resolution, settings.resolution), antialias=True) / 255.0
     predicted = done.classifier(done.backbone(pixels, training=False)).numpy().argmax(axis=1)
     assert np.mean(predicted == labels) >= 0.9

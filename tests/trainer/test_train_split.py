@@ -146,10 +146,17 @@ def test_run_fn_streams_where_the_setting_says_so(record_files, settings, embedd
     """The TFX entry point passes the setting on, and leaves the same kind of report."""
     small = dataclasses.replace(settings, epochs=1, memory_megabytes=0.01)
     arguments = types.SimpleNamespace(
-        train_files=[record_files["train"]], serving_model_dir=str(tmp_path / "backbone"), model_run_dir=str(tmp_path / "run"),
-        custom_config={"pretrain": json.dumps(dataclasses.asdict(small)), "embedding": json.dumps(dataclasses.asdict(embedding)),
-                       "neighbours": 3,
-                       "checkpoint_dir": str(tmp_path / "checkpoints"), "code_version": json.dumps({"trainer/pretrain.py": "0123456789ab"})})  # fmt: skip
+        train_files=[record_files["train"]],
+        serving_model_dir=str(tmp_path / "backbone"),
+        model_run_dir=str(tmp_path / "run"),
+        custom_config={
+            "pretrain": json.dumps(dataclasses.asdict(small)),
+            "embedding": json.dumps(dataclasses.asdict(embedding)),
+            "neighbours": 3,
+            "checkpoint_dir": str(tmp_path / "checkpoints"),
+            "code_version": json.dumps({"trainer/pretrain.py": "0123456789ab"}),
+        },
+    )
     with caplog.at_level(logging.INFO, "trainer"):
         pretrain.run_fn(arguments)
     assert "streamed and decoded in every epoch: 20 canvases" in caplog.text

@@ -80,9 +80,7 @@ def test_crops_equal_sampling_pixel_by_pixel(call):
 
 
 @EVERYWHERE
-@pytest.mark.parametrize(
-    "factors", [(1.3, 1, 1, 0), (1, 0.7, 1, 0), (1, 1, 0.5, 0), (1, 1, 0, 0), (1, 1, 1, 0.1), (0.8, 1.3, 1.2, -0.08)]
-)
+@pytest.mark.parametrize("factors", [(1.3, 1, 1, 0), (1, 0.7, 1, 0), (1, 1, 0.5, 0), (1, 1, 0, 0), (1, 1, 1, 0.1), (0.8, 1.3, 1.2, -0.08)])
 def test_colours_equal_one_operation_after_another(factors, call):
     batch = images()
     values = np.tile(np.array(factors, np.float32)[:, None], len(batch))
@@ -191,7 +189,8 @@ def test_each_colour_factor_is_uniform_with_the_strength_and_probability_of_the_
     changed = np.abs(factors - centre) > 1e-5
     assert changed.mean() == pytest.approx(0.8, abs=0.01)
     places = (np.sort(factors[changed]) - centre + strength) / (2 * strength)
-    # The largest distance between the empirical distribution and the uniform one: of 16,000 draws one in 1,800 would be over 0.016 by chance.
+    # The largest distance between the empirical distribution and the uniform one: of 16,000 draws one in 1,800 would be over 0.016 by
+    # chance.
     assert np.abs(places - np.linspace(0, 1, len(places))).max() < 0.016
 
 

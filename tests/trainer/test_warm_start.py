@@ -82,7 +82,9 @@ def test_a_copy_of_the_chosen_backbone_is_trained_on_by_the_schedule_of_a_warm_s
                                warm_start=WarmStart()) == settings  # fmt: skip
 
 
-def test_tfx_s_entry_point_trains_on_the_copy_alone_in_the_folder_of_its_checkpoints(settings, embedding, record_files, registered, tmp_path):
+def test_tfx_s_entry_point_trains_on_the_copy_alone_in_the_folder_of_its_checkpoints(
+    settings, embedding, record_files, registered, tmp_path
+):
     copy, alone_in = tmp_path / "model/Format-Serving", []
     shutil.copytree(registered[1].backbone, copy)
     (tmp_path / "model/warm_start.json").write_text(json.dumps(dataclasses.asdict(registered[1])))

@@ -37,12 +37,17 @@ def uninterrupted(long_enough, record_files, tmp_path_factory):
 
 def run_arguments(folder, name, settings, record_files):
     return {
-        "train_files": [record_files["train"]], "serving_model_dir": str(folder / name / "backbone"),
+        "train_files": [record_files["train"]],
+        "serving_model_dir": str(folder / name / "backbone"),
         "model_run_dir": str(folder / name / "run"),
-        "custom_config": {"pretrain": json.dumps(dataclasses.asdict(settings)),
-                          "embedding": json.dumps(dataclasses.asdict(Embedding(resolution=16))), "neighbours": 3,
-                          "checkpoint_dir": str(folder / "checkpoints"), "code_version": json.dumps({"trainer/pretrain.py": "0123456789ab"})},
-    }  # fmt: skip
+        "custom_config": {
+            "pretrain": json.dumps(dataclasses.asdict(settings)),
+            "embedding": json.dumps(dataclasses.asdict(Embedding(resolution=16))),
+            "neighbours": 3,
+            "checkpoint_dir": str(folder / "checkpoints"),
+            "code_version": json.dumps({"trainer/pretrain.py": "0123456789ab"}),
+        },
+    }
 
 
 def start(forked, folder, settings, record_files):

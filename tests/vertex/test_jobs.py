@@ -61,6 +61,7 @@ def test_a_job_that_has_ended_can_be_run_again(google):
 
 def compiled(gate, epochs="100"):
     """A job as it is compiled, as far as it says what is trained and judged."""
+
     def task(**values):
         return {"inputs": {"parameters": {name: {"runtimeValue": {"constant": value}} for name, value in values.items()}}}
 

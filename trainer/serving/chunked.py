@@ -94,7 +94,10 @@ def read_webp(text: tf.Tensor) -> Header:
     lossy = [number(text, position, 2, little=True) % 2**14 for position in (26, 28)]
     sides = number(text, 21, 4, little=True)
     lossless = [1 + sides % 2**14, 1 + sides // 2**14 % 2**14]
-    width, height = (tf.where(kind == "VP8X", x, tf.where(kind == "VP8L", l, y)) for x, y, l in zip(extended, lossy, lossless))
+    width, height = (
+        tf.where(kind == "VP8X", in_extended, tf.where(kind == "VP8L", in_lossless, in_lossy))
+        for in_extended, in_lossy, in_lossless in zip(extended, lossy, lossless)
+    )
     animated = (kind == "VP8X") & (number(text, 20, 1) // ANIMATED % 2 == 1)
     return header(first_problem((animated, "an animated WebP")), width, height, text,
                   exif=found.exif, xmp=found.xmp, profile=found.profile)  # fmt: skip

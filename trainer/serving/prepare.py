@@ -107,9 +107,7 @@ def _reduced(found: Header, max_side: tf.Tensor) -> tf.Tensor:
     return tf.maximum(tf.cast(tf.round(sides * scale), tf.int64), 1)
 
 
-def _decoded(
-    kind: tf.Tensor, text: tf.Tensor, detail: tf.Tensor, target: tf.Tensor, sides: tf.Tensor, name: tf.Tensor
-) -> tf.Tensor:
+def _decoded(kind: tf.Tensor, text: tf.Tensor, detail: tf.Tensor, target: tf.Tensor, sides: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
     """Pixels `[height, width, 3]` uint8, as they are stored; of a JPEG perhaps at a fraction of the size."""
 
     def of_jpeg() -> tf.Tensor:

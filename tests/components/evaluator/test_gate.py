@@ -70,10 +70,12 @@ def test_every_check_is_reported_whether_it_passed_or_failed():
     assert gain.endswith("p = 0.5): less than gate.min_gain_over_random 3.0 points, and not significant at gate.significance 0.025")
     # 9 of 9 fair coins: 1 / 512.
     assert "accuracy is 9.0 points below champion version 3 (59.0 %; " in champion and champion.endswith(
-        "p = 0.002): significantly worse at gate.significance 0.025, and farther below than gate.max_regression 3.0 points")
+        "p = 0.002): significantly worse at gate.significance 0.025, and farther below than gate.max_regression 3.0 points"
+    )
     assert "accuracy is 3.0 points below the best version so far, version 2 (53.0 %; " in best and best.endswith(
         "p = 0.29): not significantly worse at gate.significance 0.025, and within gate.max_regression 3.0 points; whether it was "
-        "pre-trained on any of these photographs is not known")
+        "pre-trained on any of these photographs is not known"
+    )
 
 
 # Photographs, right ones of the candidate; baseline and champion as (right, only the candidate, only the other).

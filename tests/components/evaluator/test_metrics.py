@@ -41,9 +41,7 @@ def test_all_models_in_one_run_give_the_figures_that_numpy_gives(tmp_path, save_
         assert one.cross_entropy == pytest.approx(expected.cross_entropy, abs=1e-4)
         assert one.confusion_matrix == expected.confusion_matrix
         assert one.examples == 40
-        assert one.per_class == {
-            CLASSES[k]: expected.confusion_matrix[k][k] / sum(expected.confusion_matrix[k]) for k in range(3)
-        }
+        assert one.per_class == {CLASSES[k]: expected.confusion_matrix[k][k] / sum(expected.confusion_matrix[k]) for k in range(3)}
     labels, candidate = photographs[1], expect(split, SHARP).correct
     for name in ("untrained", "champion"):
         other = expect(split, weights[name]).correct
@@ -51,7 +49,9 @@ def test_all_models_in_one_run_give_the_figures_that_numpy_gives(tmp_path, save_
             of = labels == label
             counts = [int(np.sum(of & which)) for which in (candidate & ~other, other & ~candidate, candidate & other, of)]
             assert measured[name].pairs[class_name] == Pairs(*counts)
-        assert sum(one.only_candidate for one in measured[name].pairs.values()) != sum(one.only_other for one in measured[name].pairs.values())
+        assert sum(one.only_candidate for one in measured[name].pairs.values()) != sum(
+            one.only_other for one in measured[name].pairs.values()
+        )
     assert not measured["candidate"].pairs
     # The three differ, so that figures under a wrong name would have been noticed.
     assert len({measured[name].accuracy for name in models}) == 3

@@ -72,8 +72,13 @@ def test_of_a_chain_on_both_given_sides_only_what_eval_shows_is_left_out():
 def built(divided):
     """The ingest report, with the splits that are written later."""
     sides = list(zip((one.class_name for one in divided.usable), divided.splits, strict=True))
-    splits = {split: {"images": sum(side == split for _, side in sides), "by_class": {name: sides.count((name, split)) for name in ("closed", "open")}}
-              for split in ("train", "eval", "unlabelled")}  # fmt: skip
+    splits = {
+        split: {
+            "images": sum(side == split for _, side in sides),
+            "by_class": {name: sides.count((name, split)) for name in ("closed", "open")},
+        }
+        for split in ("train", "eval", "unlabelled")
+    }
     return report.build(divided, classes=["closed", "open"], **ABOUT) | {"splits": splits}
 
 

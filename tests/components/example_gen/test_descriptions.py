@@ -75,4 +75,3 @@ def test_a_photograph_takes_at_most_200_bytes_of_memory(tmp_path):
     held = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
     assert len(usable) == count and held / count < 200
-

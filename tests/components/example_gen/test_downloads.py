@@ -43,7 +43,9 @@ def test_what_is_tried_is_said_and_a_closed_port_ends_it_in_one_line(tmp_path, m
         data_set.prepare(NAME)
     assert caplog.messages == [f"Downloading tfds:{NAME} to {tmp_path / NAME}"]
     assert "127.0.0.1" in str(refused.value) and "Connection refused" in str(refused.value) and "\n" not in str(refused.value)
-    assert "TFDS_DATA_DIR" in str(refused.value) and f"copy the prepared data set from another machine to {tmp_path / NAME}" in str(refused.value)
+    assert "TFDS_DATA_DIR" in str(refused.value) and f"copy the prepared data set from another machine to {tmp_path / NAME}" in str(
+        refused.value
+    )
 
 
 def test_a_proxy_that_cannot_be_reached_is_the_same(tmp_path, monkeypatch, nobody):

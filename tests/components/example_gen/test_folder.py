@@ -57,8 +57,17 @@ def test_of_eval_val_and_test_the_first_is_the_eval_split(flowers, tmp_path, nam
     assert {c.path.split("/")[0]: c.split for c in folder.candidates} == {"train": "train", held_out: "eval"}
 
 
-@pytest.mark.parametrize(("train", "held_out"), [
-    ("Train", "Test"), ("training", "testing"), ("train", "valid"), ("TRAIN_SET", "Validation-Set"), ("train", "dev"), ("train", "hold-out")])
+@pytest.mark.parametrize(
+    ("train", "held_out"),
+    [
+        ("Train", "Test"),
+        ("training", "testing"),
+        ("train", "valid"),
+        ("TRAIN_SET", "Validation-Set"),
+        ("train", "dev"),
+        ("train", "hold-out"),
+    ],
+)
 def test_splits_are_found_under_their_usual_names(flowers, tmp_path, train, held_out):
     for name in (train, held_out):
         shutil.copytree(flowers, tmp_path / "split" / name)

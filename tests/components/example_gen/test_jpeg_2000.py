@@ -23,7 +23,9 @@ def test_the_levels_are_those_that_were_written(resolutions, no_jp2):
     assert jpeg_2000.levels(encoded(640, 480, resolutions, no_jp2=no_jp2)[1]) == resolutions - 1
 
 
-@pytest.mark.parametrize("data", [b"", jpeg_2000.BEGINNING, jpeg_2000.BEGINNING + b"\0\0", jpeg_2000.BEGINNING * 9, b"\xff\x4f" + b"\xff" * 99])
+@pytest.mark.parametrize(
+    "data", [b"", jpeg_2000.BEGINNING, jpeg_2000.BEGINNING + b"\0\0", jpeg_2000.BEGINNING * 9, b"\xff\x4f" + b"\xff" * 99]
+)
 def test_a_file_that_states_no_levels_has_none(data):
     assert jpeg_2000.levels(data) == 0
 

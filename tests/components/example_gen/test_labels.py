@@ -31,7 +31,11 @@ def test_splits_have_the_names_that_folders_may_have(table, written, split):
 
 def test_paths_labels_and_splits_are_read_in_any_order_of_columns(table):
     found = read_labels(table("label,split,path\nrose,train,a/1.jpg\ndaisy,val,b.jpg\nrose,Test,c.jpg\n"))
-    assert found == {"a/1.jpg": Row("a/1.jpg", "rose", "train"), "b.jpg": Row("b.jpg", "daisy", "eval"), "c.jpg": Row("c.jpg", "rose", "eval")}
+    assert found == {
+        "a/1.jpg": Row("a/1.jpg", "rose", "train"),
+        "b.jpg": Row("b.jpg", "daisy", "eval"),
+        "c.jpg": Row("c.jpg", "rose", "eval"),
+    }
 
 
 @pytest.mark.parametrize("text", [

@@ -10,7 +10,8 @@ from components.example_gen import names
                                    "Training Images", "TrainSet", "train2017", "trainval")),
     *((name, "eval") for name in ("eval", "Evaluation", "val", "VAL", "valid", "validation_set", "Validation", "ValData", "dev", "dev-set",
                                   "holdout", "Hold-Out", "held_out", "test", "Test", "testing", "test set", "test1", "test_images")),
-    *((name, "") for name in ("", "trainer", "trains", "steam train", "evaluated", "valley", "value", "device", "testudo", "contest", "rose")),
+    *((name, "") for name in ("", "trainer", "trains", "steam train", "evaluated", "valley", "value", "device", "testudo", "contest",
+                                 "rose")),
 ])  # fmt: skip
 def test_usual_names_of_splits_are_known_in_any_case_and_with_usual_endings(name, split):
     assert names.split_of(name) == split

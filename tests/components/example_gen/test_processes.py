@@ -43,7 +43,9 @@ def test_processes_write_the_same_bytes_and_name_the_same_files_as_threads(flowe
     for index in range(4):
         (flowers / "daisy" / f"broken{index}.jpg").write_bytes(photograph_bytes(800 + index)[: 400 + index])
     working, process = [], normalise.Normalise.process
-    monkeypatch.setattr(normalise.Normalise, "process", lambda step, element: working.append(element) or time.sleep(1) or process(step, element))
+    monkeypatch.setattr(
+        normalise.Normalise, "process", lambda step, element: working.append(element) or time.sleep(1) or process(step, element)
+    )
     source = open_folder(str(flowers), 0.15)
     by_processes = ingested(source, tmp_path / "processes")
     assert 0 < len(working) < source.size  # this process did its share, and not all
@@ -67,7 +69,14 @@ def test_a_data_set_of_several_files_is_shared_too(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("cores", "elements", "photographs", "expected"),  # in 24 GB
-    [(2, 2, 10_000, True), (2, 2, 9_999, False), (2, 1, 10_000, False), (1, 64, 10_000, False), (96, 64, 10**6, True), (16, 3, 10**6, False)],
+    [
+        (2, 2, 10_000, True),
+        (2, 2, 9_999, False),
+        (2, 1, 10_000, False),
+        (1, 64, 10_000, False),
+        (96, 64, 10**6, True),
+        (16, 3, 10**6, False),
+    ],
 )
 def test_processes_are_for_many_photographs_on_more_than_one_core(monkeypatch, cores, elements, photographs, expected):
     monkeypatch.undo()
@@ -86,7 +95,9 @@ def test_there_are_as_many_processes_as_memory_has_room_for(monkeypatch, gigabyt
     assert processes.worthwhile(10_000, [None] * 64) == (expected > 1)
 
 
-def test_a_photograph_beyond_the_process_s_share_of_memory_is_decoded_while_no_other_such_one_is(flowers, tmp_path, monkeypatch, photograph_bytes):
+def test_a_photograph_beyond_the_process_s_share_of_memory_is_decoded_while_no_other_such_one_is(
+    flowers, tmp_path, monkeypatch, photograph_bytes
+):
     """The photographs have 1,728 pixels, and one has 10,000."""
     (flowers / "daisy" / "large.jpg").write_bytes(photograph_bytes(700, size=(100, 100)))
     held, seen, prepare = [], [], photograph.prepare
@@ -132,7 +143,9 @@ def test_a_process_that_is_killed_ends_the_node_and_leaves_none(flowers, tmp_pat
 
     monkeypatch.setattr(Folder, "elements", pipes)
     monkeypatch.setattr(processes, "_share", killing)
-    with pytest.raises(processes.ProcessEnded, match="a process that reads photographs was ended from outside, as the system does where memory"):
+    with pytest.raises(
+        processes.ProcessEnded, match="a process that reads photographs was ended from outside, as the system does where memory"
+    ):
         ingested(open_folder(str(flowers), 0.15), tmp_path / "out")
     assert set(multiprocessing.active_children()) == before
     assert not list((tmp_path / "out").glob("scratch-*"))
@@ -203,7 +216,9 @@ processes.parts(source.elements(sys.argv[2]), normalise.Normalise(sys.argv[2], s
 
 @pytest.mark.slow
 def test_processes_end_when_the_first_one_is_killed(flowers, tmp_path):
-    with subprocess.Popen([sys.executable, "-c", WAITING, str(flowers), str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=PROJECT) as first:
+    with subprocess.Popen(
+        [sys.executable, "-c", WAITING, str(flowers), str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=PROJECT
+    ) as first:
         try:
             others = [int(word) for word in first.stdout.readline().split()]
             deadline = time.monotonic() + PATIENCE_SECONDS

@@ -124,11 +124,7 @@ def test_copies_of_a_photograph_fall_on_one_side(flowers, tmp_path, photograph_b
             image.resize((80, 60)).save(flowers / "daisy" / f"{index}-half.webp")
     shutil.copy(flowers / "rose" / "0.jpg", flowers / "rose" / "same.jpg")
     report = ingest(flowers, tmp_path / "out")
-    side = {
-        path.decode(): split
-        for split in ("train", "eval")
-        for path in column(written(tmp_path / "out", split), examples.SOURCE_PATH)
-    }
+    side = {path.decode(): split for split in ("train", "eval") for path in column(written(tmp_path / "out", split), examples.SOURCE_PATH)}
     assert len(side) == 41
     for index in range(10):
         assert len({side[f"daisy/{index}{end}"] for end in (".jpg", "-again.jpg", "-half.webp")}) == 1

@@ -115,6 +115,7 @@ def test_a_second_source_counts_in_fingerprint_and_photographs_but_not_in_classe
 
 def test_labels_and_a_second_source_may_be_remote(photograph_bytes):
     """`ram://` stands for any file system that TensorFlow knows."""
+
     def put(location, content):
         tf.io.gfile.makedirs(location.rpartition("/")[0])
         if tf.io.gfile.exists(location):

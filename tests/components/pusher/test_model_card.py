@@ -69,11 +69,14 @@ def test_the_card_has_every_part_with_its_figures():
                         "## Limits", "## How to load it", "## How to serve it"]  # fmt: skip
     for text in (
         "`[batch, 480]` float32", "`[batch, 128, 128, 3]` float32 in [0, 1]", "mean and deviation",
-        "on 1,200 photographs, whose labels were not used for it", "0 of them without a label", "| `daisy` | 700 | 250 |", "| all | 1,200 | 400 |",
-        "| linear top-1 | 64.0 % | 53.0 % |", "| kNN top-1 | 58.0 % | 45.0 % |", "| expected calibration error (less is better) | 3.4 % | 6.5 % |",
+        "on 1,200 photographs, whose labels were not used for it", "0 of them without a label",
+        "| `daisy` | 700 | 250 |", "| all | 1,200 | 400 |",
+        "| linear top-1 | 64.0 % | 53.0 % |", "| kNN top-1 | 58.0 % | 45.0 % |",
+        "| expected calibration error (less is better) | 3.4 % | 6.5 % |",
         "| predictions that are sure | 47.9 % | 0.0 % |", "| right of those that are sure, 95.0 % intended | 94.0 % | not measured |",
         "| linear top-1 with 120 labels | 55.0 % ± 2.0 % | 50.0 % ± 3.0 % |", "| `rose` | not measured | 150 |",
-        "version 3 (linear top-1 62.0 % on the same photographs)", "- accuracy 0.64 is at least gate.min\\_accuracy 0.55", "80 epochs (1,500 steps of 64 photographs) at 64 pixels",
+        "version 3 (linear top-1 62.0 % on the same photographs)",
+        "- accuracy 0.64 is at least gate.min\\_accuracy 0.55", "80 epochs (1,500 steps of 64 photographs) at 64 pixels",
         # sqrt(0.64 x 0.36 / 400) = 0.024
         "the standard error of linear top-1 is 2.4 %",
     ):  # fmt: skip
@@ -141,7 +144,11 @@ def test_a_card_of_hostile_names_has_the_structure_of_any_other(text):
 
 def test_the_oldest_releases_on_the_card_are_those_that_were_measured():
     """By the table of docs/export.md, which benchmarks/oldest_tensorflow.py prints."""
-    rows = re.findall(r"^\| (\d\.\d+)\.\d+ \| (\d\.\d+)\.\d+ \| [\d.]+ \| (yes|no)\b[^|]*\| (yes|no)\b", (PROJECT / "docs" / "export.md").read_text(), re.MULTILINE)
+    rows = re.findall(
+        r"^\| (\d\.\d+)\.\d+ \| (\d\.\d+)\.\d+ \| [\d.]+ \| (yes|no)\b[^|]*\| (yes|no)\b",
+        (PROJECT / "docs" / "export.md").read_text(),
+        re.MULTILINE,
+    )
     assert len(rows) > 10
 
     def number(release):

@@ -129,7 +129,9 @@ def test_the_scale_of_accuracies_is_named_where_it_is(opened):
         assert axis.inner_text().split() == ["0", "25", "50", "75", "100", "%"]
         for side in ("x", "width"):
             assert abs(axis.bounding_box()[side] - track.bounding_box()[side]) < 1
-        half, value = (tab.locator(f"#verdict {name}:visible").first.bounding_box() for name in (".axis i:nth-child(3)", ".untrained .value"))
+        half, value = (
+            tab.locator(f"#verdict {name}:visible").first.bounding_box() for name in (".axis i:nth-child(3)", ".untrained .value")
+        )
         # The random-init baseline is right about 12 of 24.
         assert abs((half["x"] + half["width"] / 2) - (value["x"] + value["width"] / 2)) < 1.5
 

@@ -22,15 +22,22 @@ def test_the_container_s_command_writes_the_page_and_says_where(uris, forked, tm
 
     given = {
         "inputs": {
-            "artifacts": {name: artifact(number, uris[name], {"instanceSchema": f"title: {title}\ntype: object\n"})
-                          for number, (name, title) in enumerate(TYPES.items())},
-            "parameterValues": {"configuration": json.dumps(run_artifacts.configuration()), "preset": json.dumps(run_artifacts.configuration()), "code": "c", "code_version": "{}"},
+            "artifacts": {
+                name: artifact(number, uris[name], {"instanceSchema": f"title: {title}\ntype: object\n"})
+                for number, (name, title) in enumerate(TYPES.items())
+            },
+            "parameterValues": {
+                "configuration": json.dumps(run_artifacts.configuration()),
+                "preset": json.dumps(run_artifacts.configuration()),
+                "code": "c",
+                "code_version": "{}",
+            },
         },
         "outputs": {
             "artifacts": {"page": artifact(99, str(tmp_path / "page"), {"schemaTitle": "system.HTML", "schemaVersion": "0.0.1"})},
             "outputFile": str(tmp_path / "executor_output.json"),
         },
-    }  # fmt: skip
+    }
     command = ["-m", "components.report.entry_point",
                "--executor_class_path", "components.report.component.RunReport_Executor",
                "--json_serialized_invocation_args", json.dumps(given),

@@ -51,7 +51,14 @@ def test_as_many_steps_as_are_known_to_be_enough_are_not_called_few():
 
 @pytest.mark.parametrize(
     ("curve", "rising"),
-    [((0.40, None, 0.52, 0.55), True), ((0.52, None, 0.55, None), True), ((0.5, 0.505), False), ((0.6, 0.5), False), ((0.5,), False), ((), False)],
+    [
+        ((0.40, None, 0.52, 0.55), True),
+        ((0.52, None, 0.55, None), True),
+        ((0.5, 0.505), False),
+        ((0.6, 0.5), False),
+        ((0.5,), False),
+        ((), False),
+    ],
 )
 def test_accuracy_that_still_rose_asks_for_twice_the_epochs(curve, rising):
     pretrain = PRETRAIN | {"epochs": 24, "steps": 1512, "steps_an_epoch": 63, "history": history(*curve)}
@@ -66,7 +73,9 @@ def test_the_champion_that_stays_is_named():
     assert "stays the champion" not in said(gate=NOT_BLESSED, pretrain=PRETRAIN)
 
 
-@pytest.mark.parametrize(("preset", "source", "wrong"), [("quick", "/my photographs", True), ("quick", "synthetic", False), ("cpu", "/a", False)])
+@pytest.mark.parametrize(
+    ("preset", "source", "wrong"), [("quick", "/my photographs", True), ("quick", "synthetic", False), ("cpu", "/a", False)]
+)
 def test_photographs_learned_with_the_preset_for_drawn_flowers_are_told_of_the_other(preset, source, wrong):
     known = {"status": "finished", "configuration": {"preset": preset, "data": {"source": source}}, "gate": NOT_BLESSED}
     text = " ".join(next_steps(known))
@@ -74,8 +83,11 @@ def test_photographs_learned_with_the_preset_for_drawn_flowers_are_told_of_the_o
 
 
 def refused(settings=None, **data):
-    known = {"status": "refused", "data": {"quarantined": 3, "train_by_class": {"rose": 2}, "eval_by_class": {"rose": 1}, **data},
-             "configuration": {"preset": "cpu", "data": {"source": "/photographs", "max_bad_fraction": 0.01, **(settings or {})}}}  # fmt: skip
+    known = {
+        "status": "refused",
+        "data": {"quarantined": 3, "train_by_class": {"rose": 2}, "eval_by_class": {"rose": 1}, **data},
+        "configuration": {"preset": "cpu", "data": {"source": "/photographs", "max_bad_fraction": 0.01, **(settings or {})}},
+    }
     return " ".join(next_steps(known))
 
 

@@ -135,8 +135,10 @@ def test_where_nothing_is_sure_the_page_says_why(changes, said):
 
 
 def test_the_first_sentence_says_what_the_labels_alone_give(elements):
-    assert elements.says(f"With {TRAIN} labels, a linear probe on this backbone classifies 66.7 % of 24 held-out photographs "
-                         "correctly; with the same labels, its random-init baseline (the same network untrained) reaches 50.0 %.")  # fmt: skip
+    assert elements.says(
+        f"With {TRAIN} labels, a linear probe on this backbone classifies 66.7 % of 24 held-out photographs "
+        "correctly; with the same labels, its random-init baseline (the same network untrained) reaches 50.0 %."
+    )
 
 
 def test_each_comparison_says_how_sure_it_is(elements):
@@ -189,8 +191,11 @@ def test_a_run_that_was_refused_has_a_page_of_what_it_got_to(uris, run_json):
 
 def test_limits_are_stated(found):
     classes = [f"class {index}" for index in range(70)]
-    many = ingest() | {"classes": classes, "splits": {
-        split: {"images": 700, "by_class": dict.fromkeys(classes, 10)} for split in ("train", "eval")} | {"unlabelled": {"images": 0}}}  # fmt: skip
+    many = ingest() | {
+        "classes": classes,
+        "splits": {split: {"images": 700, "by_class": dict.fromkeys(classes, 10)} for split in ("train", "eval")}
+        | {"unlabelled": {"images": 0}},
+    }
     judged = verdict() | {"classes": classes, "confusion_matrix": [[9 if a == b else int(b == (a + 1) % 70) for b in range(70)]
                                                                    for a in range(70)]}  # fmt: skip
     shown = Elements(page.render(dataclasses.replace(found, ingest=many, verdict=judged, predictions=None, views=None)))

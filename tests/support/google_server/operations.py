@@ -26,9 +26,7 @@ class Operations(Service):
         self._work: dict[str, Callable[[], message.Message]] = {}
         self._numbers = itertools.count(1)
 
-    def begin(
-        self, parent: str, response: message.Message, error: status_pb2.Status | None = None
-    ) -> operations_pb2.Operation:
+    def begin(self, parent: str, response: message.Message, error: status_pb2.Status | None = None) -> operations_pb2.Operation:
         """An operation that ends with `response` (plain protobuf), or with `error`."""
         operation = operations_pb2.Operation(name=f"{with_project_number(parent)}/operations/{next(self._numbers)}", done=True)
         if error is not None:

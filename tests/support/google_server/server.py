@@ -1,9 +1,11 @@
-"""The local server: it serves services on a free port, records every call, and goes wrong where a test tells it to.
+"""The local server: it serves services on a free port, and records every call.
 
     server = Server(PipelineService(), ScheduleService())
     server.fault("CreatePipelineJob", unavailable(), times=2)
     ...
     server.stop()
+
+It goes wrong where a test tells it to.
 """
 
 import collections
