@@ -251,6 +251,9 @@ class Pretrain:
     # What the backbone computes in; weights, statistics, heads and loss are always float32. CPUs without units for 16-bit numbers
     # are far slower with them.
     precision: str = "float32"
+    # Whether views are computed side by side, each operation on one core, instead of one operation on all cores; where there are as many
+    # views as cores at least, and no GPU.
+    view_per_core: bool = False
     # Whether XLA compiles the step, except the views, where one device trains; several exchange in plain graphs. Slower on CPUs.
     xla: bool = False
     seed: int = 0
@@ -641,10 +644,12 @@ CPU = Config(
         epochs=200,
         # bfloat16 where a processor has units for it; there it takes half the time. docs/recipe.md has what is known of its accuracy.
         precision="auto",
+        # 1.6 to 2 times as fast on two cores, as its operations are small (docs/speed.md).
+        view_per_core=True,
         # Twice the steps of 64, for a seventh more time: as much by the probe, and 2 points more by kNN (docs/recipe.md).
         batch_size=32,
-        # Well over the paper's: 0.2, with the paper's colours, needed 70 epochs for 62 %. At 1 the projections keep fewer of their dimensions
-        # in as many epochs.
+        # Well over the paper's: 0.2, with the paper's colours, needed 70 epochs for 62 %. At 1 the projections keep fewer of their
+        # dimensions in as many epochs.
         base_learning_rate=0.7,
         # A third of the epochs, half the rate: see Pretrain.
         warm_start_epochs=67, warm_start_learning_rate=0.35,

@@ -48,8 +48,10 @@ def main() -> None:
     from presets import configuration
 
     from trainer.simsiam import build_simsiam, train_step
+    from trainer.threads import share_cores
 
     settings = configuration(arguments.preset, arguments.overrides).pretrain
+    share_cores(settings)
     model = build_simsiam(settings)
     side = round(settings.resolution * settings.canvas_scale)
     canvases = tf.constant(np.random.default_rng(0).integers(0, 256, (settings.batch_size, side, side, 3), np.uint8))

@@ -87,7 +87,9 @@ def train(files, settings, variant, arguments):
     from trainer.backbones import build_backbone
     from trainer.photographs import open_train_split
     from trainer.simsiam import build_simsiam, update
+    from trainer.threads import share_cores
 
+    share_cores(settings)
     split = open_train_split(files, round(settings.resolution * settings.canvas_scale), settings.memory_megabytes)
     seen = ~unseen_part(len(split.labels), arguments.unseen)
     split = split._replace(canvases=split.canvases[seen], aspects=split.aspects[seen], labels=split.labels[seen])

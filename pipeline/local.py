@@ -30,7 +30,7 @@ from registry import comparison, lifecycle, starting_point
 from registry.backend import CHAMPION, Backend
 from registry.opening import open_registry, registry_place
 from registry.starting_point import Finished
-from trainer import devices, replicas, starting_network, step_memory
+from trainer import devices, replicas, starting_network, step_memory, threads
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +65,7 @@ def inspect_source(config: Config, layout: Layout, full_check: bool = False, say
       SourceNotFound: the source names no data.
       DataRefused: a class, or the whole source, has too few usable images.
     """
+    threads.share_cores(config.pretrain)
     devices.require_gpus(config.pretrain.min_gpus, config.pretrain.allow_cpu)
     replicas.require_shared(config.pretrain, devices.count())
     if too_large := step_memory.warning(config.pretrain):

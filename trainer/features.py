@@ -9,7 +9,9 @@ import tensorflow as tf
 from threadpoolctl import threadpool_limits
 
 from contracts.cores import cores
+from contracts.threads import in_order
 from trainer.blocks import Rows, blocks
+from trainer.threads import calls_at_once
 
 # Queries that a thread compares at a time, and with how many features: 4 MB of similarities, whatever the number of either.
 QUERIES, PIECE = 128, 8192
@@ -115,9 +117,11 @@ def embedder(networks: Sequence[keras.Model]) -> Callable[[Iterable[tf.Tensor]],
 
     def embed(batches: Iterable[tf.Tensor | Mapping[int, tf.Tensor]]) -> list[np.ndarray]:
         found = [Rows() for _ in networks]
-        for views in batches:
-            for rows, part in zip(found, step(views)):
-                rows.add(part.numpy())
+        calls = calls_at_once()
+        with ThreadPoolExecutor(calls) as threads:
+            for parts in in_order(threads, step, batches, calls - 1):
+                for rows, part in zip(found, parts):
+                    rows.add(part.numpy())
         return [rows.array() for rows in found]
 
     return embed

@@ -23,7 +23,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 import pipeline_config
 from contracts import examples, files, how_to_run, model_files, source_code
 from pipeline_config import LinearEval, Pretrain, Views, WarmStart
-from trainer import devices, photographs, pretrained_on, replicas
+from trainer import devices, photographs, pretrained_on, replicas, threads
 from trainer.export import export_backbone, write_arrays
 from trainer.loop import pretrain
 from trainer.photographs import naming_undecodable, open_train_split
@@ -70,12 +70,13 @@ def run_fn(fn_args: FnArgs, alone_in: Callable[[str], AbstractContextManager] = 
       ConfigurationError: both together have fewer photographs than one batch.
       trainer.monitors.CollapseError: the outputs collapsed.
     """
-    # First, because several workers must connect before TensorFlow does anything else.
-    strategy = replicas.choose_strategy(os.environ.get("TF_CONFIG"))
     config = fn_args.custom_config
     running = how_to_run.settings(os.environ)
     neighbours = running.pop("neighbours", LinearEval.neighbours)
     settings = settings_from_json(config["pretrain"], running)
+    threads.share_cores(settings)
+    # Before all else that TensorFlow does, because several workers must connect first.
+    strategy = replicas.choose_strategy(os.environ.get("TF_CONFIG"))
     if "warm_start" in config:
         settings = started_from(fn_args.base_model, settings, json.loads(config["warm_start"]))
     devices.require_gpus(settings.min_gpus, settings.allow_cpu)

@@ -8,6 +8,7 @@ import worker
 
 from trainer.photographs import Photographs
 from trainer.simsiam import build_simsiam, loss_and_gradients, train_step, update
+from trainer.threads import share_cores
 from trainer.views import random_view
 
 STEPS = 100_000  # of a pretended run, for the schedule
@@ -16,6 +17,7 @@ STEPS = 100_000  # of a pretended run, for the schedule
 def prepare(arguments):
     """The measure for worker.serve."""
     settings = worker.settings(arguments)
+    share_cores(settings)
     canvases = worker.photographs(round(settings.resolution * settings.canvas_scale))
     count = len(canvases)
     split = Photographs(canvases, np.ones(count, np.float32), np.zeros(count, np.int64), ("noise",))

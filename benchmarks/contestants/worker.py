@@ -45,7 +45,7 @@ def settings(arguments: argparse.Namespace):
 
     return Pretrain(
         backbone=arguments.backbone, width=arguments.width, resolution=arguments.resolution, batch_size=arguments.batch,
-        precision=arguments.precision, projector_layers=2, projector_width=1024, predictor_width=256)  # fmt: skip
+        precision=arguments.precision, view_per_core=True, projector_layers=2, projector_width=1024, predictor_width=256)  # fmt: skip
 
 
 def photographs(side: int):
