@@ -6,7 +6,7 @@ sections they need. This module imports nothing heavy, reads nothing and is the 
 | preset | command | what it is for |
 |---|---|---|
 | quick | `flowers run` | a proof on any machine, 2 minutes on two cores: 59 % linear top-1 with 300 labels, random-init baseline 38 % |
-| cpu | `flowers run --preset cpu --data FOLDER` | 40 minutes on two cores with units for bfloat16: 82 % on held-out tf_flowers |
+| cpu | `flowers run --preset cpu --data FOLDER` | within an hour on two cores with units for bfloat16; figures: docs/recipe.md |
 | gpu | `flowers run --preset gpu --data FOLDER` | one or more GPUs, the paper's recipe |
 """
 
@@ -644,7 +644,7 @@ CPU = Config(
         epochs=200,
         # bfloat16 where a processor has units for it; there it takes half the time. docs/recipe.md has what is known of its accuracy.
         precision="auto",
-        # 1.6 to 2 times as fast on two cores, as its operations are small (docs/speed.md).
+        # Faster on two cores, mostly by a third or more, as its operations are small (docs/speed.md).
         view_per_core=True,
         # Twice the steps of 64, for a seventh more time: as much by the probe, and 2 points more by kNN (docs/recipe.md).
         batch_size=32,
