@@ -72,7 +72,7 @@ def test_a_network_is_trained_in_float32_and_averaged_by_the_schedule_of_a_warm_
     config = configuration(f"pretrain.start={file}", "pretrain.resolution=16", "embedding.resolution=24")
     started = with_warm_start(config, Layout.at(str(tmp_path / "DIR")), config.pretrain.start)
     assert (started.pretrain.precision, started.embedding.stages, started.embedding.pooling) == ("float32", 1, ("mean",))
-    assert (started.pretrain.epochs, started.pretrain.base_learning_rate) == (33, 0.5)  # cpu's warm_start_ settings
+    assert (started.pretrain.epochs, started.pretrain.base_learning_rate) == (67, 0.35)  # cpu's warm_start_ settings
     assert started.pretrain.warm_start.network == "mine.keras" and not started.pretrain.warm_start.version
 
 
