@@ -251,8 +251,8 @@ class Pretrain:
     # What the backbone computes in; weights, statistics, heads and loss are always float32. CPUs without units for 16-bit numbers
     # are far slower with them.
     precision: str = "float32"
-    # Whether views are computed side by side, each operation on one core, instead of one operation on all cores; where there are as many
-    # views as cores at least, and no GPU.
+    # Whether views are computed side by side, each operation on one core, instead of each operation on all cores. It changes nothing with
+    # a GPU, or with more cores than views.
     view_per_core: bool = False
     # Whether XLA compiles the step, except the views, where one device trains; several exchange in plain graphs. Slower on CPUs.
     xla: bool = False
@@ -646,7 +646,7 @@ CPU = Config(
         precision="auto",
         # Faster on two cores, mostly by a third or more, as its operations are small (docs/speed.md).
         view_per_core=True,
-        # Twice the steps of 64, for a seventh more time: as much by the probe, and 2 points more by kNN (docs/recipe.md).
+        # Twice the steps of 64, for a seventh more time of one core: as much by the probe, and 2 points more by kNN (docs/recipe.md).
         batch_size=32,
         # Well over the paper's: 0.2, with the paper's colours, needed 70 epochs for 62 %. At 1 the projections keep fewer of their
         # dimensions in as many epochs.

@@ -55,6 +55,8 @@ class Prepared:
 def inspect_source(config: Config, layout: Layout, full_check: bool = False, say: Callable[[str], None] = log.info) -> Inspection:
     """What the source has now; its list of photographs and what is known of their content are kept for the next run.
 
+    First of all that a run does with TensorFlow, so it also says how TensorFlow's threads share the cores (trainer.threads).
+
     Args:
       full_check: read all files, also those that look as they did when they were read before.
       say: gets a sentence on what was read, on each file that changed without looking changed, and on a batch that the GPUs cannot hold.
