@@ -215,10 +215,10 @@ def loss_of(model, large, small, variant):
     for index, prediction in enumerate(predictions):
         if not (variant["weak"] and index == 1):
             others = [target for other, target in enumerate(targets) if other != index]
-            parts.append(negative_cosine_similarity(prediction, tf.add_n(others)))
+            parts.append(negative_cosine_similarity(prediction, sum(others)))
     for one in projected(*small):
-        parts.append(negative_cosine_similarity(model.predictor(one, training=True), tf.add_n(targets)))
-    return tf.add_n(parts) / len(parts), z[0]
+        parts.append(negative_cosine_similarity(model.predictor(one, training=True), sum(targets)))
+    return sum(parts) / len(parts), z[0]
 
 
 def unseen_part(count, share):

@@ -35,7 +35,7 @@ RUN_PAGE = "report.html"  # in the Report's report
 # file by file in the order of their names.
 #
 # In Pretrain's model_run, of the first photographs of train: `photographs` [count, side, side, 3] uint8 (scaled to squares),
-# `aspects` [count] float32 (width / height), `views` [2, count, resolution, resolution, 3] uint8.
+# `aspects` [count] float32 (width / height), `views` [views, count, resolution, resolution, 3] uint8, of at most four views.
 VIEWS = "views.npz"
 # In LinearEval's model_run. Of every eval photograph, by position: `label` and `predicted` [eval] int32, `confidence` [eval]
 # float32 (the calibrated probability of the predicted class). Of the first of them: `embedding` [sample, features] float16, l2-normalised.

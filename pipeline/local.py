@@ -30,7 +30,7 @@ from registry import comparison, lifecycle, starting_point
 from registry.backend import CHAMPION, Backend
 from registry.opening import open_registry, registry_place
 from registry.starting_point import Finished
-from trainer import devices, replicas, starting_network, step_memory, threads
+from trainer import devices, replicas, starting_network, step_memory
 
 log = logging.getLogger(__name__)
 
@@ -55,8 +55,6 @@ class Prepared:
 def inspect_source(config: Config, layout: Layout, full_check: bool = False, say: Callable[[str], None] = log.info) -> Inspection:
     """What the source has now; its list of photographs and what is known of their content are kept for the next run.
 
-    First of all that a run does with TensorFlow, so it also says how TensorFlow's threads share the cores (trainer.threads).
-
     Args:
       full_check: read all files, also those that look as they did when they were read before.
       say: gets a sentence on what was read, on each file that changed without looking changed, and on a batch that the GPUs cannot hold.
@@ -67,7 +65,6 @@ def inspect_source(config: Config, layout: Layout, full_check: bool = False, say
       SourceNotFound: the source names no data.
       DataRefused: a class, or the whole source, has too few usable images.
     """
-    threads.share_cores(config.pretrain)
     devices.require_gpus(config.pretrain.min_gpus, config.pretrain.allow_cpu)
     replicas.require_shared(config.pretrain, devices.count())
     if too_large := step_memory.warning(config.pretrain):

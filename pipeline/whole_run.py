@@ -155,7 +155,9 @@ def _conduct(
             # Here, where the log is open: these imports take seconds and write to standard error.
             say_loading()
             from pipeline import local
+            from trainer import threads
 
+            threads.share_cores(start.config.pretrain)  # before TensorFlow computes anything
             shown.why = lambda node: local.because(layout, start.run_id).get(node, [])
             wanted, why = start.config.pretrain.start, ""
             by_schedule = bool(options.schedule) and version_of(wanted) is not None

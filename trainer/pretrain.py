@@ -30,12 +30,12 @@ from trainer.photographs import naming_undecodable, open_train_split
 from trainer.simsiam import SimSiam
 from trainer.views import random_view
 
-# Enough to show what varies, and fits one screen.
-SHOWN = 6
+# Enough to show what varies, and fits one screen; so many views of a photograph have room beside it.
+SHOWN, SHOWN_VIEWS = 6, 4
 
 
 def shown_views(files: Sequence[str], settings: Pretrain) -> dict[str, np.ndarray]:
-    """The arrays of contracts.model_files.VIEWS for the first SHOWN records of `files`.
+    """The arrays of contracts.model_files.VIEWS for the first SHOWN records of `files`, with at most SHOWN_VIEWS views of each.
 
     They are a random sample, as records are sorted by content hash. The views are those that a first batch of these photographs
     would get, of the size and by the code that training uses.
@@ -43,7 +43,10 @@ def shown_views(files: Sequence[str], settings: Pretrain) -> dict[str, np.ndarra
     side = round(settings.resolution * settings.canvas_scale)
     records = photographs.record_bytes(photographs.paths_of(files)).take(SHOWN)
     canvases, aspects = next(iter(records.map(lambda record: photographs.decode(record, side)).batch(SHOWN)))
-    views = [random_view(canvases, aspects, tf.constant([settings.seed, index]), settings.resolution, settings.views) for index in (0, 1)]
+    views = [
+        random_view(canvases, aspects, tf.constant([settings.seed, index]), settings.resolution, settings.views)
+        for index in range(min(settings.view_count, SHOWN_VIEWS))
+    ]
     as_bytes = np.round(255 * np.stack([view.numpy() for view in views])).astype(np.uint8)
     return {"photographs": canvases.numpy(), "aspects": aspects.numpy(), "views": as_bytes}
 

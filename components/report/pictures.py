@@ -215,7 +215,7 @@ def eval_map(found: Artifacts) -> dict | None:
 
 
 def views(found: Artifacts) -> list[dict]:
-    """Each shown `photograph` with two of its `views`, and width / height as `aspect`."""
+    """Each shown `photograph` with its first `views`."""
     arrays = found.views
     return [
         {"photograph": from_array(arrays["photographs"][index], float(aspect), GALLERY_SIDE),

@@ -20,6 +20,7 @@ from contracts import files, layout
 from contracts.layout import Layout
 from pipeline import in_python, local, run
 from pipeline_config import ConfigurationError
+from trainer import threads
 
 
 def test_importing_the_package_or_the_function_imports_nothing_heavy():
@@ -150,6 +151,21 @@ def test_any_other_names_its_place_and_the_log_which_has_the_traceback(attempt, 
     assert isinstance(caught.value.__cause__, ValueError)
     log = pathlib.Path(str(caught.value).rpartition(" in ")[2].rstrip(")"))
     assert "Traceback" in log.read_text() and log.parent.name == record(tmp_path)["run_id"]
+
+
+def test_cores_are_shared_before_anything_could_compute(attempt, monkeypatch):
+    """After that TensorFlow's threads stay as they are; a network to start from computes as soon as it is looked at."""
+    done = []
+    monkeypatch.setattr(threads, "share_cores", lambda settings: done.append(settings.view_per_core))
+    monkeypatch.setattr(local, "with_warm_start", lambda config, *arguments: done.append("start") or config)
+
+    def looking():
+        done.append("photographs")
+        raise DataRefused("too few")
+
+    with pytest.raises(DataRefused):
+        attempt(looking, warm_start="3", settings={"pretrain.view_per_core": True})
+    assert done == [True, "start", "photographs"]
 
 
 def test_what_libraries_write_goes_to_the_log_and_our_lines_to_the_caller(attempt, tmp_path, capsys):

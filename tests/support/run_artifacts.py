@@ -71,7 +71,7 @@ def predictions() -> dict[str, np.ndarray]:
 def views() -> dict[str, np.ndarray]:
     random = np.random.default_rng(1)
     return {"photographs": random.integers(0, 255, (2, 24, 24, 3), np.uint8), "aspects": np.array([1.5, 0.5], np.float32),
-            "views": random.integers(0, 255, (2, 2, 16, 16, 3), np.uint8)}  # fmt: skip
+            "views": random.integers(0, 255, (4, 2, 16, 16, 3), np.uint8)}  # fmt: skip
 
 
 def confusion_matrix() -> list[list[int]]:

@@ -1,6 +1,5 @@
 """Both trainers' run_fn on small TFRecords, and what they leave."""
 
-import dataclasses
 import hashlib
 import json
 import pathlib
@@ -10,6 +9,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import trainer_arguments
+from trainer_arguments import CODE_VERSION
 
 from contracts import model_files, source_code
 from contracts.content_hash import content_hash
@@ -40,31 +41,10 @@ def values_inside(saved_model):
 def trained(record_files, settings, embedding, tmp_path_factory):
     """A tiny pipeline's two trainers, run once each."""
     tmp_path = tmp_path_factory.mktemp("trained")
-    first = types.SimpleNamespace(
-        train_files=[record_files["train"]],
-        eval_files=[record_files["eval"]],
-        serving_model_dir=str(tmp_path / "backbone" / "Format-Serving"),
-        model_run_dir=str(tmp_path / "pretrain_run"),
-        custom_config={
-            "pretrain": json.dumps(dataclasses.asdict(settings)),
-            "embedding": json.dumps(dataclasses.asdict(embedding)),
-            "neighbours": 3,
-            "checkpoint_dir": str(tmp_path / "checkpoints"),
-            "code_version": json.dumps({"trainer/pretrain.py": "0123456789ab"}),
-        },
-    )
+    first = trainer_arguments.of_pretrain(tmp_path / "first", [record_files["train"]], settings, embedding)
     pretrain.run_fn(first)
-    second = types.SimpleNamespace(
-        train_files=first.train_files,
-        eval_files=first.eval_files,
-        base_model=first.serving_model_dir,
-        serving_model_dir=str(tmp_path / "probe" / "Format-Serving"),
-        model_run_dir=str(tmp_path / "probe_run"),
-        hyperparameters=None,
-        custom_config={
-            "linear_eval": json.dumps(dataclasses.asdict(LinearEval(folds=2))),
-            "code_version": json.dumps({"trainer/pretrain.py": "0123456789ab"}),
-        },
+    second = trainer_arguments.of_linear_eval(
+        tmp_path / "second", first.train_files, [record_files["eval"]], first.serving_model_dir, LinearEval(folds=2)
     )
     before = content_hash(first.serving_model_dir)
     linear_eval.run_fn(second)
@@ -109,7 +89,7 @@ def test_all_forms_of_a_backbone_agree_in_a_process_that_lacks_the_project(train
 def test_the_exported_backbone_is_the_trained_one(trained, settings):
     network, record = load_backbone(trained.first.serving_model_dir)
     assert record["embedding_size"] == (8 + 16) * 3 and record["photograph_side"] == 24
-    assert record["data_fingerprint"] == "d" and record["code_version"] == source_code.version({"trainer/pretrain.py": "0123456789ab"})
+    assert record["data_fingerprint"] == "d" and record["code_version"] == source_code.version(json.loads(CODE_VERSION))
     assert bytes_hash(network) != bytes_hash(untrained_network(record))
 
 

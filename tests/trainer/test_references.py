@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import trainer_arguments
 
 from contracts import model_files
 from contracts.content_hash import content_hash
@@ -75,11 +76,10 @@ def evaluated(versions, record_files, tmp_path_factory):
             patch.setattr(linear_eval, "evaluation_views_at", counted)
             patch.setattr(linear_eval, "read_records", opened)
             patch.setattr(linear_eval, "export_probe", keep)
-            linear_eval.run_fn(types.SimpleNamespace(
-                train_files=[record_files["train"]], eval_files=[record_files["eval"]], base_model=versions["candidate"]["backbone"],
-                serving_model_dir=str(place / "probe"), model_run_dir=str(place / "run"), hyperparameters=looked_up,
-                custom_config={"linear_eval": json.dumps(dataclasses.asdict(SETTINGS)), "code_version": "{}"}
-                | ({"champion": json.dumps(champion)} if champion else {})))  # fmt: skip
+            linear_eval.run_fn(
+                trainer_arguments.of_linear_eval(
+                    place, [record_files["train"]], [record_files["eval"]], versions["candidate"]["backbone"], SETTINGS, looked_up,
+                    **({"champion": json.dumps(champion)} if champion else {})))  # fmt: skip
         found.candidate = found.probes.pop(str(place / "probe"))
         found.probes = {directory.removeprefix(f"{place}/run/"): one for directory, one in found.probes.items()}
         found.record, found.report = (json.loads((place / "run" / name).read_text())

@@ -4,13 +4,13 @@ ram:// is TensorFlow's file system in memory. Like an object store it is reached
 the order of publication is tested too: what says that a directory is complete is written last.
 """
 
-import dataclasses
 import json
 import types
 
 import numpy as np
 import pytest
 import tensorflow as tf
+import trainer_arguments
 
 from contracts import examples, model_files
 from contracts.content_hash import content_hash
@@ -31,33 +31,11 @@ def remote(record_files, settings, embedding, tmp_path_factory):
     with tf.io.gfile.GFile(f"{ROOT}/examples/{examples.ORIGIN_FILE}", "w") as file:
         file.write(examples.origin("d", {"max_side": 256}, "c"))
     files = {split: [f"{ROOT}/examples/Split-{split}/*"] for split in ("train", "eval")}
-    first = types.SimpleNamespace(
-        train_files=files["train"],
-        eval_files=files["eval"],
-        serving_model_dir=f"{ROOT}/pretrain/model/Format-Serving",
-        model_run_dir=f"{ROOT}/pretrain/model_run",
-        custom_config={
-            "pretrain": json.dumps(dataclasses.asdict(settings)),
-            "neighbours": 3,
-            "embedding": json.dumps(dataclasses.asdict(embedding)),
-            "checkpoint_dir": f"{ROOT}/checkpoints",
-            "code_version": json.dumps({"trainer/pretrain.py": "0123456789ab"}),
-        },
+    first, again = (
+        trainer_arguments.of_pretrain(f"{ROOT}/{name}", files["train"], settings, embedding, checkpoint_dir=f"{ROOT}/checkpoints")
+        for name in ("first", "again")
     )
-    again = types.SimpleNamespace(**vars(first) | {
-        "serving_model_dir": f"{ROOT}/again/model/Format-Serving", "model_run_dir": f"{ROOT}/again/model_run"})  # fmt: skip
-    probe = types.SimpleNamespace(
-        train_files=files["train"],
-        eval_files=files["eval"],
-        base_model=first.serving_model_dir,
-        serving_model_dir=f"{ROOT}/probe/model/Format-Serving",
-        model_run_dir=f"{ROOT}/probe/model_run",
-        hyperparameters=None,
-        custom_config={
-            "linear_eval": json.dumps(dataclasses.asdict(LinearEval(folds=2))),
-            "code_version": json.dumps({"trainer/pretrain.py": "0123456789ab"}),
-        },
-    )
+    probe = trainer_arguments.of_linear_eval(f"{ROOT}/probe", files["train"], files["eval"], first.serving_model_dir, LinearEval(folds=2))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(workplace)
         pretrain.run_fn(first)
@@ -87,7 +65,7 @@ def test_the_remote_models_are_whole_and_belong_together(remote):
     assert tf.saved_model.contains_saved_model(remote.first.serving_model_dir)
     assert tf.saved_model.contains_saved_model(remote.probe.serving_model_dir)
     record = read_json(remote.probe.serving_model_dir, model_files.PROBE_RECORD)
-    assert record["backbone_uri"] == f"{ROOT}/pretrain/model"
+    assert record["backbone_uri"] == f"{ROOT}/first"
     assert record["backbone_content_hash"] == content_hash(remote.first.serving_model_dir)
     network, record = export.load_backbone(remote.first.serving_model_dir)
     assert network.output_shape == (None, record["embedding_size"])

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline_config import Views
 from trainer.evaluation import EMBEDDINGS, NEIGHBOURS, QUERIES, Features, predictions
-from trainer.pretrain import SHOWN, shown_views
+from trainer.pretrain import SHOWN, SHOWN_VIEWS, shown_views
 from trainer.probe import fit_probe
 
 
@@ -25,6 +25,12 @@ def test_the_shown_views_are_those_of_training(record_files, settings):
     again, other = (shown_views([record_files["train"]], dataclasses.replace(settings, seed=seed))["views"] for seed in (0, 1))
     assert (again == shown_views([record_files["train"]], dataclasses.replace(settings, seed=0))["views"]).all()
     assert (again[0] != again[1]).any() and (again != other).any()
+
+
+def test_as_many_views_are_shown_as_training_makes_and_have_room(record_files, settings):
+    for made, shown in ((3, 3), (SHOWN_VIEWS + 2, SHOWN_VIEWS)):
+        views = shown_views([record_files["train"]], dataclasses.replace(settings, view_count=made))["views"]
+        assert len(views) == shown and len({view.tobytes() for view in views}) == shown
 
 
 @pytest.fixture(scope="module")

@@ -4,15 +4,15 @@ import contextlib
 import dataclasses
 import json
 import pathlib
-import types
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import trainer_arguments
 
 from contracts.content_hash import content_hash
-from pipeline_config import ConfigurationError, Embedding, WarmStart
+from pipeline_config import ConfigurationError, Embedding, LinearEval, WarmStart
 from trainer import linear_eval, other_networks, starting_network
 from trainer.embedding_network import antialiased_by_products
 from trainer.export import (
@@ -72,12 +72,7 @@ def trained(started, record_files, tmp_path_factory):
     """What TFX's entry point writes: the folder with `backbone` and `run`."""
     folder = tmp_path_factory.mktemp("trained")
     embedding = Embedding(resolution=24, photograph_side=32)
-    run_fn(types.SimpleNamespace(
-        train_files=[record_files["train"]], base_model=None, serving_model_dir=str(folder / "backbone"),
-        model_run_dir=str(folder / "run"), custom_config={
-            "pretrain": json.dumps(dataclasses.asdict(started)), "embedding": json.dumps(dataclasses.asdict(embedding)),
-            "checkpoint_dir": str(folder / "checkpoints"), "code_version": "{}"}),
-        lambda folder: contextlib.nullcontext())  # fmt: skip
+    run_fn(trainer_arguments.of_pretrain(folder, [record_files["train"]], started, embedding), lambda folder: contextlib.nullcontext())
     return folder
 
 
@@ -281,12 +276,10 @@ def test_a_version_of_it_can_be_started_from_and_keeps_the_first_start(trained, 
 
 
 def test_linear_evaluation_compares_it_with_its_start(trained, record_files, tmp_path):
-    linear_eval.run_fn(types.SimpleNamespace(
-        train_files=[record_files["train"]], eval_files=[record_files["eval"]], base_model=str(trained / "backbone"),
-        hyperparameters=None, serving_model_dir=str(tmp_path / "probe"), model_run_dir=str(tmp_path / "run"), custom_config={
-            "linear_eval": json.dumps({"regularisation": [0.1, 1.0], "folds": 2, "neighbours": 3, "label_fractions": [1.0],
-                                       "label_draws": 1}),
-            "code_version": "{}"}))  # fmt: skip
+    wanted = LinearEval(regularisation=(0.1, 1.0), folds=2, neighbours=3, label_fractions=(1.0,), label_draws=1)
+    linear_eval.run_fn(
+        trainer_arguments.of_linear_eval(tmp_path, [record_files["train"]], [record_files["eval"]], f"{trained}/backbone", wanted)
+    )
     paths = ("run/linear_eval.json", "probe/probe.json", "run/untrained_probe/probe.json")
     report, probe, baseline = (json.loads((tmp_path / path).read_text()) for path in paths)
     assert report["baseline"] == probe["baseline"] == baseline["baseline"] == "start"

@@ -4,10 +4,10 @@ import collections
 import dataclasses
 import json
 import logging
-import types
 
 import numpy as np
 import pytest
+import trainer_arguments
 
 from trainer import checkpoints, loop, photographs, pretrain
 from trainer.photographs import StreamedPhotographs, open_train_split
@@ -145,18 +145,7 @@ def test_a_killed_run_on_streamed_photographs_continues_to_the_same_weights(stre
 def test_run_fn_streams_where_the_setting_says_so(record_files, settings, embedding, tmp_path, caplog):
     """The TFX entry point passes the setting on, and leaves the same kind of report."""
     small = dataclasses.replace(settings, epochs=1, memory_megabytes=0.01)
-    arguments = types.SimpleNamespace(
-        train_files=[record_files["train"]],
-        serving_model_dir=str(tmp_path / "backbone"),
-        model_run_dir=str(tmp_path / "run"),
-        custom_config={
-            "pretrain": json.dumps(dataclasses.asdict(small)),
-            "embedding": json.dumps(dataclasses.asdict(embedding)),
-            "neighbours": 3,
-            "checkpoint_dir": str(tmp_path / "checkpoints"),
-            "code_version": json.dumps({"trainer/pretrain.py": "0123456789ab"}),
-        },
-    )
+    arguments = trainer_arguments.of_pretrain(tmp_path, [record_files["train"]], small, embedding)
     with caplog.at_level(logging.INFO, "trainer"):
         pretrain.run_fn(arguments)
     assert "streamed and decoded in every epoch: 20 canvases" in caplog.text

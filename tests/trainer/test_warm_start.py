@@ -4,10 +4,10 @@ import contextlib
 import dataclasses
 import json
 import shutil
-import types
 
 import numpy as np
 import pytest
+import trainer_arguments
 
 from contracts.content_hash import content_hash
 from pipeline_config import ConfigurationError, WarmStart
@@ -88,13 +88,11 @@ def test_tfx_s_entry_point_trains_on_the_copy_alone_in_the_folder_of_its_checkpo
     copy, alone_in = tmp_path / "model/Format-Serving", []
     shutil.copytree(registered[1].backbone, copy)
     (tmp_path / "model/warm_start.json").write_text(json.dumps(dataclasses.asdict(registered[1])))
-    run_fn(types.SimpleNamespace(
-        train_files=[record_files["train"]], base_model=str(copy), serving_model_dir=str(tmp_path / "backbone"),
-        model_run_dir=str(tmp_path / "run"), custom_config={
-            "pretrain": json.dumps(dataclasses.asdict(settings)), "embedding": json.dumps(dataclasses.asdict(embedding)),
-            "warm_start": json.dumps({"epochs": 1, "base_learning_rate": 1e-12}), "checkpoint_dir": str(tmp_path / "checkpoints"),
-            "code_version": "{}"}),
-        lambda folder: contextlib.nullcontext(alone_in.append(folder)))  # fmt: skip
+    schedule = json.dumps({"epochs": 1, "base_learning_rate": 1e-12})
+    run_fn(
+        trainer_arguments.of_pretrain(tmp_path, [record_files["train"]], settings, embedding, str(copy), warm_start=schedule),
+        lambda folder: contextlib.nullcontext(alone_in.append(folder)),
+    )
     report, record = (json.loads((tmp_path / path).read_text()) for path in ("run/pretrain.json", "backbone/backbone.json"))
     start = dataclasses.asdict(dataclasses.replace(registered[1], backbone=str(copy)))
     assert report["epochs"] == 1 and report["warm_start"] == record["pretrain"]["warm_start"] == start

@@ -7,10 +7,10 @@ import pathlib
 import re
 import socket
 import time
-import types
 
 import numpy as np
 import pytest
+import trainer_arguments
 from tiny import PATIENCE_SECONDS, PROJECT
 
 from contracts import model_files
@@ -31,23 +31,14 @@ def long_enough(settings):
 def uninterrupted(long_enough, record_files, tmp_path_factory):
     """The backbone that one device learns with the same global batch."""
     arguments = run_arguments(tmp_path_factory.mktemp("one"), "alone", long_enough, record_files)
-    pretrain.run_fn(types.SimpleNamespace(**arguments))
-    return load_backbone(arguments["serving_model_dir"])[0].get_weights()
+    pretrain.run_fn(arguments)
+    return load_backbone(arguments.serving_model_dir)[0].get_weights()
 
 
 def run_arguments(folder, name, settings, record_files):
-    return {
-        "train_files": [record_files["train"]],
-        "serving_model_dir": str(folder / name / "backbone"),
-        "model_run_dir": str(folder / name / "run"),
-        "custom_config": {
-            "pretrain": json.dumps(dataclasses.asdict(settings)),
-            "embedding": json.dumps(dataclasses.asdict(Embedding(resolution=16))),
-            "neighbours": 3,
-            "checkpoint_dir": str(folder / "checkpoints"),
-            "code_version": json.dumps({"trainer/pretrain.py": "0123456789ab"}),
-        },
-    }
+    return trainer_arguments.of_pretrain(
+        folder / name, [record_files["train"]], settings, Embedding(resolution=16), checkpoint_dir=f"{folder}/checkpoints"
+    )
 
 
 def start(forked, folder, settings, record_files):
@@ -59,7 +50,7 @@ def start(forked, folder, settings, record_files):
     workers = []
     for index in range(2):
         file = folder / f"worker{index}.json"
-        file.write_text(json.dumps(run_arguments(folder, f"worker{index}", settings, record_files)))
+        file.write_text(json.dumps(vars(run_arguments(folder, f"worker{index}", settings, record_files))))
         cluster = json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}})
         environment = os.environ | {"TF_CONFIG": cluster, "PYTHONPATH": str(PROJECT)}
         with open(folder / f"worker{index}.log", "w") as log:
