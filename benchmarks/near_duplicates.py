@@ -1,13 +1,16 @@
 """Time and memory of the search for near-duplicates as the data grows: prints a table.
 
-    python benchmarks/near_duplicates.py [--images 1000 2000 4000 8000 16000]
+    python benchmarks/near_duplicates.py [--images 1000 2000 4000 8000 16000] [--kinds KIND...] [--photographs FOLDER] [--other CHECKOUT]
 
-Every row is a process of its own. The thumbnails are drawn:
+Every row is a process of its own. The thumbnails are drawn, of each kind or of those that are named:
 
     distinct  one picture each
     alike     one picture with noise, every two within the threshold: a tripod, a burst
     chain     a picture that turns into others step by step, each step within the threshold: a time-lapse
     crowded   pictures whose lowest frequencies are alike, but none of which is the same as another: digits on black
+    crops     with --photographs: random parts, of 6 to 36 % of the area, of the JPEG files below FOLDER
+
+With --other, another checkout of this project searches the same thumbnails, in its row after each.
 
 `seconds` is the time of the search alone, `CPU` that of all cores together, which depends less on other work, `peak` the process's highest
 resident memory, `groups` how many it found.
@@ -21,33 +24,63 @@ import time
 from own_process import last_line
 
 KINDS = ("distinct", "alike", "chain", "crowded")
+CROPS = "crops"
 
 
 def main() -> None:
     """Prints a row for each kind and size; with --row, only one row's figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, nargs="+", default=[1_000, 2_000, 4_000, 8_000, 16_000])
-    parser.add_argument("--row", choices=KINDS, help=argparse.SUPPRESS)
+    parser.add_argument("--kinds", nargs="+", choices=(*KINDS, CROPS))
+    parser.add_argument("--photographs", metavar="FOLDER")
+    parser.add_argument("--other", metavar="CHECKOUT")
+    parser.add_argument("--row", choices=(*KINDS, CROPS), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.row:
-        print(row(arguments.row, arguments.images[0]))
+        print(row(arguments.row, arguments.images[0], arguments.photographs))
         return
+    kinds = arguments.kinds or ((*KINDS, CROPS) if arguments.photographs else KINDS)
+    if CROPS in kinds and not arguments.photographs:
+        parser.error("crops are parts of photographs: name a folder of them with --photographs")
+    options = [f"--photographs={arguments.photographs}"] if arguments.photographs else []
+    checkouts = {"": None} | ({"other": arguments.other} if arguments.other else {})
     print(f"{'thumbnails':12}{'images':>9}{'seconds':>10}{'CPU':>8}{'peak MB':>10}{'groups':>9}")
-    for kind, images in itertools.product(KINDS, arguments.images):
-        print(f"{kind:12}{images:9,}{last_line(__file__, f'--row={kind}', f'--images={images}')}", flush=True)
+    for kind, images, (title, checkout) in itertools.product(kinds, arguments.images, checkouts.items()):
+        figures = last_line(__file__, f"--row={kind}", f"--images={images}", *options, checkout=checkout)
+        print(f"{kind:12}{images:9,}{figures}  {title}".rstrip(), flush=True)
 
 
-def row(kind: str, images: int) -> str:
+def row(kind: str, images: int, photographs: str | None) -> str:
     """Draws, searches, and returns the figures."""
     from components.example_gen.near_duplicates import group
 
     group(descriptors("distinct", 100))  # imports and starts threads
-    drawn = descriptors(kind, images)
+    drawn = crops(photographs, images) if kind == CROPS else descriptors(kind, images)
     start, cpu = time.perf_counter(), time.process_time()
     groups = group(drawn)
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     status = dict(line.split(":", 1) for line in pathlib.Path("/proc/self/status").read_text().splitlines())
     return f"{seconds:10.1f}{cpu:8.1f}{int(status['VmHWM'].split()[0]) * 1024 / 1e6:10.0f}{len(set(groups.tolist())):9,}"
+
+
+def crops(folder: str, images: int) -> list[bytes]:
+    """Thumbnails of 768 bytes of parts of photographs, the same number of each, in random order."""
+    import numpy as np
+    from PIL import Image
+
+    random, drawn = np.random.default_rng(0), []
+    paths = sorted(pathlib.Path(folder).rglob("*.jpg"))
+    for path in paths:
+        with Image.open(path) as image:
+            image.draft("RGB", (256, 256))
+            image = image.convert("RGB")
+        for _ in range(-(-images // len(paths))):
+            side = random.uniform(0.25, 0.6)
+            width, height = image.width * side, image.height * side
+            left, top = random.uniform(0, image.width - width), random.uniform(0, image.height - height)
+            box = (left, top, left + width, top + height)
+            drawn.append(image.resize((16, 16), Image.Resampling.BOX, box=box).tobytes())
+    return [drawn[index] for index in random.permutation(len(drawn))[:images]]
 
 
 def descriptors(kind: str, images: int) -> list[bytes]:

@@ -20,9 +20,9 @@ def memory_of_others() -> float:
     return sum(one.memory_full_info().uss for one in psutil.Process().children(recursive=True)) / 1e6
 
 
-def last_line(script: str, *options: str) -> str:
-    """The last line that `script` prints with `options`, or the error that ended it."""
-    done = _run(script, options, stdout=subprocess.PIPE)
+def last_line(script: str, *options: str, checkout: str | None = None) -> str:
+    """The last line that `script` prints with `options`, or the error that ended it; with the code of another `checkout`, if given."""
+    done = _run(script, options, stdout=subprocess.PIPE, checkout=checkout)
     return _error(done) if done.returncode else done.stdout.rstrip("\n").splitlines()[-1]
 
 
@@ -33,10 +33,12 @@ def shown(script: str, *options: str) -> None:
         print(_error(done), flush=True)
 
 
-def _run(script: str, options: tuple[str, ...], stdout: int | None) -> subprocess.CompletedProcess:
+def _run(script: str, options: tuple[str, ...], stdout: int | None, checkout: str | None = None) -> subprocess.CompletedProcess:
     environment = dict(os.environ)
     libraries.set_variables(environment)
     environment["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    if checkout:
+        environment["PYTHONPATH"] = os.path.abspath(checkout)
     return subprocess.run(
         [sys.executable, script, *options], env=environment, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False
     )

@@ -23,12 +23,13 @@ from threadpoolctl import threadpool_limits
 import pipeline_config
 from components.example_gen.photograph import DESCRIPTOR_SIDE
 
-# Lowest frequencies of each channel that the search tree compares. Their transform is orthonormal, so the distance of two
-# thumbnails in them is never larger than the true one: the tree may find pairs too many, which are then checked, but misses none.
+# Lowest frequencies, of brightness and two differences of colours, that the search tree compares, and as one number more how strong
+# all others are together: photographs of one composition differ in that. See `_search_points`.
 SEARCH_FREQUENCIES = 2
+COLOURS = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])  # orthonormal
 ROUNDING = 1e-3  # of distances in them: far more than float64 loses
 
-# How many candidates of a photograph are looked up, first and then for those that have more. Of 3,033 Flowers one has more than 16.
+# How many candidates of a photograph are looked up, first and then for those that have more. Of 3,033 Flowers two have more than 16.
 CANDIDATES = (16, 256)
 LOOKED_UP = 65_536  # candidates looked up at a time,
 CHECKED = 16_384  # pairs checked at a time, and
@@ -128,8 +129,7 @@ def _close(left: np.ndarray, right: np.ndarray, left_reach: np.ndarray, right_re
 def _connected(thumbnails: np.ndarray, distance: float) -> np.ndarray:
     """Group number of each of the (different) thumbnails, uint8 [n, 768]."""
     reach = _squared_reach(thumbnails, distance)
-    points = _low_frequencies(thumbnails)
-    tree = cKDTree(points)
+    tree = cKDTree(_search_points(thumbnails))
     groups = np.arange(len(thumbnails))
     waiting = np.argsort(reach, kind="stable")  # the tree takes one reach for all that are looked up at a time
     for candidates in CANDIDATES:
@@ -138,13 +138,21 @@ def _connected(thumbnails: np.ndarray, distance: float) -> np.ndarray:
         return _compare(thumbnails, reach, waiting, groups, COMPARED * len(thumbnails))
 
 
-def _low_frequencies(thumbnails: np.ndarray) -> np.ndarray:
-    """float [n, 12]"""
+def _search_points(thumbnails: np.ndarray) -> np.ndarray:
+    """float [n, 13], whose distances are never larger than those of the thumbnails: the tree may find pairs too many, which are then
+    checked, but misses none.
+
+    The lowest frequencies are coordinates in an orthonormal basis; the last number is the length of what remains of a thumbnail, and
+    two lengths differ by no more than what they are lengths of.
+    """
     cosines = dct(np.eye(DESCRIPTOR_SIDE), axis=0, norm="ortho")[:SEARCH_FREQUENCIES]
-    basis = np.kron(np.kron(cosines, cosines), np.eye(3))  # [12, 768], as a thumbnail's values are: rows, columns, channels
-    points = np.empty((len(thumbnails), len(basis)))
+    basis = np.kron(np.kron(cosines, cosines), COLOURS)  # [12, 768], as a thumbnail's values are: rows, columns, channels
+    points = np.empty((len(thumbnails), len(basis) + 1))
     for part in _slices(len(thumbnails), PIECE):
-        points[part] = thumbnails[part].astype(np.float64) @ basis.T
+        values = thumbnails[part].astype(np.float64)
+        low = values @ basis.T
+        points[part, :-1] = low
+        points[part, -1] = np.sqrt(np.maximum(np.einsum("np,np->n", values, values) - np.einsum("nf,nf->n", low, low), 0))
     return points
 
 

@@ -81,6 +81,19 @@ def test_the_search_finds_every_pair_that_comparing_all_with_all_finds():
     assert [(groups == g).nonzero()[0].tolist() for g in groups] == [(reference == r).nonzero()[0].tolist() for r in reference]
 
 
+def test_the_search_never_takes_two_thumbnails_for_further_apart_than_they_are():
+    random = np.random.default_rng(6)
+    base = random.integers(0, 256, (20, 768))
+    noisy = np.clip(base[:, None] + random.normal(0, 1, (20, 9, 768)) * np.arange(9)[None, :, None], 0, 255).round()
+    plain = np.repeat(random.integers(0, 256, (10, 3)), 256, axis=0).reshape(10, 768)
+    thumbnails = np.concatenate([noisy.reshape(180, 768), plain, plain[:, ::-1]]).astype(np.uint8)
+    points, true = near_duplicates._search_points(thumbnails), cdist(thumbnails, thumbnails)
+    assert points.shape == (200, 13) and points[180:190, -1] == pytest.approx(0, abs=near_duplicates.ROUNDING / 2)
+    assert (cdist(points, points) <= true + near_duplicates.ROUNDING).all()
+    # By Parseval's theorem, the points have the lengths of the thumbnails: nothing is lost.
+    assert np.linalg.norm(points, axis=1) == pytest.approx(np.linalg.norm(thumbnails.astype(float), axis=1))
+
+
 def same_pictures(pictures, distance=0.22):
     """All with all, bool [n, n]."""
     flat = pictures.reshape(len(pictures), -1).astype(float)
