@@ -1,6 +1,7 @@
 """Time and memory of the search for near-duplicates as the data grows: prints a table.
 
-    python benchmarks/near_duplicates.py [--images 1000 2000 4000 8000 16000] [--kinds KIND...] [--photographs FOLDER] [--other CHECKOUT]
+    python benchmarks/near_duplicates.py [--images 1000 2000 4000 8000 16000] [--kinds KIND...]
+        [--distance 0.22] [--photographs FOLDER] [--other CHECKOUT]
 
 Every row is a process of its own. The thumbnails are drawn, of each kind or of those that are named:
 
@@ -32,17 +33,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, nargs="+", default=[1_000, 2_000, 4_000, 8_000, 16_000])
     parser.add_argument("--kinds", nargs="+", choices=(*KINDS, CROPS))
+    parser.add_argument("--distance", type=float, default=0.22, help="data.near_duplicate_distance")
     parser.add_argument("--photographs", metavar="FOLDER")
     parser.add_argument("--other", metavar="CHECKOUT")
     parser.add_argument("--row", choices=(*KINDS, CROPS), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.row:
-        print(row(arguments.row, arguments.images[0], arguments.photographs))
+        print(row(arguments.row, arguments.images[0], arguments.distance, arguments.photographs))
         return
     kinds = arguments.kinds or ((*KINDS, CROPS) if arguments.photographs else KINDS)
     if CROPS in kinds and not arguments.photographs:
         parser.error("crops are parts of photographs: name a folder of them with --photographs")
-    options = [f"--photographs={arguments.photographs}"] if arguments.photographs else []
+    if arguments.photographs and not jpegs(arguments.photographs):
+        parser.error(f"--photographs {arguments.photographs}: there is no *.jpg below it")
+    options = [f"--distance={arguments.distance}", *([f"--photographs={arguments.photographs}"] if arguments.photographs else [])]
     checkouts = {"": None} | ({"other": arguments.other} if arguments.other else {})
     print(f"{'thumbnails':12}{'images':>9}{'seconds':>10}{'CPU':>8}{'peak MB':>10}{'groups':>9}")
     for kind, images, (title, checkout) in itertools.product(kinds, arguments.images, checkouts.items()):
@@ -50,17 +54,21 @@ def main() -> None:
         print(f"{kind:12}{images:9,}{figures}  {title}".rstrip(), flush=True)
 
 
-def row(kind: str, images: int, photographs: str | None) -> str:
+def row(kind: str, images: int, distance: float, photographs: str | None) -> str:
     """Draws, searches, and returns the figures."""
     from components.example_gen.near_duplicates import group
 
     group(descriptors("distinct", 100))  # imports and starts threads
     drawn = crops(photographs, images) if kind == CROPS else descriptors(kind, images)
     start, cpu = time.perf_counter(), time.process_time()
-    groups = group(drawn)
+    groups = group(drawn, distance)
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     status = dict(line.split(":", 1) for line in pathlib.Path("/proc/self/status").read_text().splitlines())
     return f"{seconds:10.1f}{cpu:8.1f}{int(status['VmHWM'].split()[0]) * 1024 / 1e6:10.0f}{len(set(groups.tolist())):9,}"
+
+
+def jpegs(folder: str) -> list[pathlib.Path]:
+    return sorted(pathlib.Path(folder).rglob("*.jpg"))
 
 
 def crops(folder: str, images: int) -> list[bytes]:
@@ -69,7 +77,7 @@ def crops(folder: str, images: int) -> list[bytes]:
     from PIL import Image
 
     random, drawn = np.random.default_rng(0), []
-    paths = sorted(pathlib.Path(folder).rglob("*.jpg"))
+    paths = jpegs(folder)
     for path in paths:
         with Image.open(path) as image:
             image.draft("RGB", (256, 256))
