@@ -5,12 +5,14 @@ again if one of them differs, or the time of its last change of status, which no
 
 A file that was changed in the same tick of the clock in which it was read could change once more and look the same (Git calls that
 racy). So a file that is younger than GRANULARITY_NS when it is read is not kept. A cache that is damaged or of another release
-is ignored with a note.
+is ignored with a note. It is written and read line by line, and a file takes 64 bytes in memory beside its name, as there can be
+millions.
 """
 
 import hashlib
 import json
 import os
+import struct
 import time
 from collections.abc import Callable
 
@@ -19,7 +21,10 @@ from components.example_gen.listing import UNREADABLE, Candidate, is_local
 from contracts import files
 from contracts.text import visible
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 1 was one JSON document
+FIRST_LINE = json.dumps({"schema_version": SCHEMA_VERSION}).encode() + b"\n"
+# Size, time of the last change, inode, and, last as no tool can set it back, time of the last change of status.
+STATE = struct.Struct("<qqQq")
 # FAT counts time in steps of two seconds, other file systems in finer ones.
 GRANULARITY_NS = 2_000_000_000
 MOST_NAMED = 20  # files that are named on the terminal
@@ -38,7 +43,7 @@ class KnownContent:
         """
         self._path, self._full_check, self._now = path, full_check, now
         self._former, self._notes = _read(path)
-        self._kept: dict[str, list] = {}
+        self._kept: dict[str, bytes] = {}
         self._read: list[str] = []
         self._unread: list[str] = []
         self._unnoticed: list[str] = []
@@ -47,21 +52,23 @@ class KnownContent:
         """As `folder.content_of`: from the cache, if the file is as it was when it was read; a remote file is always read."""
         if candidate.reason or not is_local(candidate.location) or not (before := _state(candidate.location)):
             return folder.content_of(candidate)
-        known, moment = self._former.get(candidate.location), self._now()
-        if known and known[:-1] == before and not self._full_check:
+        known, moment = self._former.get(candidate.location, b""), self._now()
+        if known[: STATE.size] == before and not self._full_check:
             self._unread.append(candidate.path)
             self._kept[candidate.location] = known
-            return known[-1]
+            return known[STATE.size :].hex()
         found = folder.content_of(candidate)
         self._read.append(candidate.path)
         if found == UNREADABLE:
             return found
-        # All but the last change of status are the same.
-        if known and known[:-2] == before[:-1] and known[-1] != found:
+        kept = before + bytes.fromhex(found)
+        last = STATE.size - 8  # where the time of the last change of status begins
+        if known[:last] == before[:last] and known[STATE.size :] != kept[STATE.size :]:
             self._unnoticed.append(candidate.path)
-        settled = max(before[1], before[3]) < moment - GRANULARITY_NS
+        _, changed, _, status_changed = STATE.unpack(before)
+        settled = max(changed, status_changed) < moment - GRANULARITY_NS
         if settled and _state(candidate.location) == before:
-            self._kept[candidate.location] = [*before, found]
+            self._kept[candidate.location] = kept
         return found
 
     def save(self, complete: bool = True) -> None:
@@ -69,9 +76,15 @@ class KnownContent:
         kept = self._kept if complete else self._former | self._kept
         if kept == self._former:
             return
-        entries = json.dumps(kept)  # ASCII, as file names need not be UTF-8
-        header = {"schema_version": SCHEMA_VERSION, "sha256": hashlib.sha256(entries.encode()).hexdigest()}
-        files.write_text(self._path, f"{json.dumps(header)}\n{entries}\n")
+        digest = hashlib.sha256()
+        with files.written(self._path) as file:
+            file.write(FIRST_LINE)
+            for location, known in kept.items():
+                # ASCII, as file names need not be UTF-8.
+                line = json.dumps([location, *STATE.unpack(known[: STATE.size]), known[STATE.size :].hex()]).encode() + b"\n"
+                digest.update(line)
+                file.write(line)
+            file.write(json.dumps({"sha256": digest.hexdigest()}).encode() + b"\n")
 
     def sentences(self) -> list[str]:
         """What there is to say of this look: whether the cache was used, and which files changed without looking changed."""
@@ -90,26 +103,33 @@ class KnownContent:
         return said
 
 
-def _state(location: str) -> list[int] | None:
-    """Size, time of the last change, inode, and time of the last change of status; None if the file cannot be asked about."""
+def _state(location: str) -> bytes | None:
+    """STATE of a file; None if it cannot be asked about, or has a time that no clock of 64 bits tells, as a damaged disk may have."""
     try:
         found = os.stat(location)
-    except OSError:
+        return STATE.pack(found.st_size, found.st_mtime_ns, found.st_ino, found.st_ctime_ns)
+    except (OSError, struct.error):
         return None
-    return [found.st_size, found.st_mtime_ns, found.st_ino, found.st_ctime_ns]
 
 
-def _read(path: str | os.PathLike) -> tuple[dict[str, list], list[str]]:
-    """What is known, by location the state and the hash; and a note if the file could not be used."""
+def _read(path: str | os.PathLike) -> tuple[dict[str, bytes], list[str]]:
+    """What is known, by location STATE and the 32 bytes of the hash; and a note if the file could not be used."""
+    known, digest, last = {}, hashlib.sha256(), b""
     try:
-        header, _, entries = files.read_text(path).partition("\n")
-        entries = entries.removesuffix("\n")
-        expected = {"schema_version": SCHEMA_VERSION, "sha256": hashlib.sha256(entries.encode()).hexdigest()}
-        if json.loads(header) == expected:
-            return json.loads(entries), []
+        with files.opened(path) as lines:
+            if next(lines, b"") == FIRST_LINE:
+                for line in lines:
+                    if line.startswith(b"{"):
+                        last = line
+                        break
+                    digest.update(line)
+                    location, *state, content = json.loads(line)
+                    known[location] = STATE.pack(*state) + bytes.fromhex(content)
+        if last and json.loads(last) == {"sha256": digest.hexdigest()}:
+            return known, []
         problem = "it is damaged or of another release"
     except FileNotFoundError:
         return {}, []
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, struct.error) as error:
         problem = str(error)
     return {}, [f"What is known of photographs, {path}, cannot be used ({visible(problem)}); all are read again"]

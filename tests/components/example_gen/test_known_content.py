@@ -4,10 +4,11 @@ import hashlib
 import json
 import os
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
-from components.example_gen import folder
+from components.example_gen import folder, known_content
 from components.example_gen.folder import open_folder
 from components.example_gen.known_content import GRANULARITY_NS, MOST_NAMED, KnownContent
 
@@ -119,9 +120,8 @@ def test_a_full_check_reads_all_and_names_what_changed_without_looking_changed(f
     _, opened, said = look(full_check=True)
     assert len(opened) == 20 and said == ["Read all 20 files; none has changed that looked unchanged"]
     # As a disk does that loses a bit: here the cache is what differs from the file.
-    _, entries = map(json.loads, (tmp_path / "known.json").read_text().splitlines())
-    location = str(flowers / "rose" / "5.jpg")
-    entries[location][-1] = "0" * 64
+    entries = entries_of(tmp_path / "known.json")
+    next(entry for entry in entries if entry[0] == str(flowers / "rose" / "5.jpg"))[-1] = "0" * 64
     write(tmp_path / "known.json", entries)
     wrong, opened, _ = look()
     assert opened == [] and wrong != true_fingerprint(flowers)
@@ -141,19 +141,30 @@ def test_of_many_files_some_are_named_and_the_others_counted(flowers, look, phot
     assert len(named) == MOST_NAMED and rest == f"and so have {20:,} more"
 
 
-def write(path, entries, **header):
-    text = json.dumps(entries)
-    path.write_text(f"{json.dumps({'schema_version': 1, 'sha256': hashlib.sha256(text.encode()).hexdigest()} | header)}\n{text}\n")
+def entries_of(path):
+    return [json.loads(line) for line in path.read_text().splitlines()[1:-1]]
+
+
+def write(path, entries, schema_version=2):
+    lines = "".join(json.dumps(entry) + "\n" for entry in entries)
+    last = json.dumps({"sha256": hashlib.sha256(lines.encode()).hexdigest()})
+    path.write_text(f"{json.dumps({'schema_version': schema_version})}\n{lines}{last}\n")
 
 
 @pytest.mark.parametrize("damage", [
     lambda path: path.write_bytes(path.read_bytes()[:-40]),
+    lambda path: path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1])),
+    lambda path: path.write_text("".join(line for line in path.read_text().splitlines(keepends=True) if "rose/3.jpg" not in line)),
     lambda path: path.write_bytes(b""),
     lambda path: path.write_bytes(b"\x80 no text"),
     lambda path: path.write_text("[1, 2]\n"),
-    lambda path: path.write_text(path.read_text().replace(json.loads(path.read_text().splitlines()[1]).popitem()[1][-1], "0" * 64)),
-    lambda path: write(path, {}, schema_version=2),
-], ids=["cut off", "empty", "binary", "foreign", "a hash changed", "another release"])  # fmt: skip
+    lambda path: path.write_text(path.read_text().replace(entries_of(path)[0][-1], "0" * 64)),
+    lambda path: write(path, [["daisy/0.jpg", 2**70, 0, 0, 0, "00"]]),
+    lambda path: write(path, [5]),
+    lambda path: write(path, [[["daisy"], 0, 0, 0, 0, "00"]]),
+    lambda path: write(path, entries_of(path), schema_version=1),
+], ids=["cut off", "without its end", "a line missing", "empty", "binary", "foreign", "a hash changed", "too large a number", "no list",
+        "no name", "another release"])  # fmt: skip
 def test_a_cache_that_cannot_be_used_is_ignored_with_a_note(flowers, look, tmp_path, damage):
     first, *_ = look()
     damage(tmp_path / "known.json")
@@ -161,6 +172,18 @@ def test_a_cache_that_cannot_be_used_is_ignored_with_a_note(flowers, look, tmp_p
     assert found == first and len(opened) == 20
     assert "known.json, cannot be used (" in said[0] and said[0].endswith("; all are read again")
     assert look()[1] == []
+
+
+def test_a_file_whose_time_no_clock_tells_is_read_every_time(flowers, look, monkeypatch):
+    """A damaged disk, or one of the year 2400: nanoseconds that 64 bits cannot hold."""
+    strange = os.stat_result(range(10), {"st_mtime_ns": 2**63, "st_ctime_ns": 0})
+
+    def stat(path):
+        return strange if path.endswith("rose/3.jpg") else os.stat(path)
+
+    monkeypatch.setattr(known_content, "os", SimpleNamespace(stat=stat))
+    assert len(look()[1]) == 20
+    assert look()[1] == ["3.jpg"]
 
 
 def test_names_that_are_not_text_are_known_too(flowers, look, photograph_bytes):
