@@ -4,7 +4,7 @@
     DIR/artifacts/             what the nodes wrote
     DIR/checkpoints/KEY/       of a pre-training, by what determines it
     DIR/datasets/              generated data sets
-    DIR/photographs/           which photographs a source had, by its fingerprint: 16 bytes each; known-*.json, what was read of it, a line each
+    DIR/photographs/           which photographs a source had, by its fingerprint: 16 bytes each; known-*.json, a line for each file read
     DIR/registry/              registered versions
     DIR/copies/                of versions in a shared registry, on a server
     DIR/keys/                  the key that signs them, and those that are trusted (registry/keys.py)
