@@ -154,8 +154,10 @@ def row(arguments: argparse.Namespace) -> None:
     stages.switch("again" if arguments.row == "again" else "libraries")
     import logging
 
+    from contracts import memory
     from pipeline import local
 
+    memory.give_back()  # as a run does
     logging.disable(logging.WARNING)
     with contextlib.ExitStack() as at_the_end:
         if arguments.row == "whole":

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from components.errors import DataRefused, SourceNotFound
-from contracts import files, interruption
+from contracts import files, interruption, memory
 from contracts.layout import Layout, new_run_id, run_lock
 from contracts.model_files import RUN_PAGE
 from pipeline import full_disk, preconditions, run_record, surroundings, tracking
@@ -158,6 +158,7 @@ def _conduct(
             from trainer import threads
 
             threads.share_cores(start.config.pretrain)  # before TensorFlow computes anything
+            memory.give_back()
             shown.why = lambda node: local.because(layout, start.run_id).get(node, [])
             wanted, why = start.config.pretrain.start, ""
             by_schedule = bool(options.schedule) and version_of(wanted) is not None

@@ -21,7 +21,7 @@ import tensorflow as tf
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 import pipeline_config
-from contracts import examples, files, how_to_run, model_files, source_code
+from contracts import examples, files, how_to_run, memory, model_files, source_code
 from pipeline_config import LinearEval, Pretrain, Views, WarmStart
 from trainer import devices, photographs, pretrained_on, replicas, threads
 from trainer.export import export_backbone, write_arrays
@@ -87,7 +87,7 @@ def run_fn(fn_args: FnArgs, alone_in: Callable[[str], AbstractContextManager] = 
     checkpoint_dir = posixpath.join(config["checkpoint_dir"], checkpoint_key(settings, origin, config["code_version"]))
     alone = alone_in(checkpoint_dir) if replicas.is_chief(strategy) else contextlib.nullcontext()
     side = round(settings.resolution * settings.canvas_scale)
-    with naming_undecodable(fn_args.train_files), alone:
+    with naming_undecodable(fn_args.train_files), alone, memory.kept_for_reuse():
         photographs = open_train_split(fn_args.train_files, side, settings.memory_megabytes)
         result = pretrain(
             photographs, settings, checkpoint_dir=checkpoint_dir, log_dir=fn_args.model_run_dir, neighbours=neighbours,

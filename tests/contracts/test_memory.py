@@ -1,5 +1,8 @@
 """Promises of memory: the limits of control groups, both versions, seen from inside and outside of a container."""
 
+import subprocess
+import sys
+
 import pytest
 from limited import system
 
@@ -30,3 +33,38 @@ def test_the_least_of_machine_and_limits_counts(tmp_path, groups, files, expecte
 def test_without_control_groups_the_machine_counts(tmp_path):
     (system(tmp_path, "", {}, MEMINFO) / "proc/self/cgroup").unlink()
     assert memory.limit(tmp_path) == memory.of_machine(tmp_path) == TOTAL
+
+
+# 40 blocks of 4 MB between small ones that stay, all freed, after a larger one was freed, which makes glibc keep blocks as large.
+FREED = """
+import ctypes, pathlib
+from contracts import memory
+library = ctypes.CDLL(None)
+library.malloc.restype, library.malloc.argtypes, library.free.argtypes = ctypes.c_void_p, [ctypes.c_size_t], [ctypes.c_void_p]
+def taken(size):
+    block = library.malloc(size)
+    ctypes.memset(block, 1, size)
+    return block
+def resident():
+    return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * 4096
+{}
+library.free(taken(20 << 20))
+before = resident()
+blocks = [(taken(4 << 20), taken(100_000)) for _ in range(40)]
+for block, _ in blocks:
+    library.free(block)
+print(resident() - before)
+"""
+
+
+def kept_after(*lines):
+    return int(subprocess.run([sys.executable, "-c", FREED.format("\n".join(lines))], check=True, capture_output=True).stdout)
+
+
+def test_blocks_that_are_freed_between_others_are_given_back():
+    assert kept_after("memory.give_back()") < 8 << 20
+    assert kept_after("with memory.kept_for_reuse(): pass") < 8 << 20
+
+
+def test_a_training_step_keeps_its_blocks():
+    assert kept_after("training = memory.kept_for_reuse()", "training.__enter__()") > 100 << 20
