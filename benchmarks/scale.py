@@ -174,8 +174,10 @@ def watching(stages: Stages):
     from tfx.orchestration.portable.launcher import Launcher
 
     from components.example_gen import descriptions, folder, near_duplicates, records, report
+    from contracts import memory
 
     def node(self, launch=Launcher.launch):
+        memory.give_back()  # as a run does
         stages.say_ended(self._pipeline_node.node_info.id)
         return launch(self)
 

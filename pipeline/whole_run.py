@@ -149,7 +149,13 @@ def _conduct(
 ) -> Ended:
     started = time.monotonic()
     error: BaseException | None = None
-    shown.begins = lambda node: run_record.write_started(start, layout, node, time.monotonic() - started)
+
+    def begins(node: str) -> None:
+        memory.give_back()  # what the node before has left
+        run_record.write_started(start, layout, node, time.monotonic() - started)
+
+    shown.begins = begins
+    memory.give_back()
     try:
         with interruption.released():
             # Here, where the log is open: these imports take seconds and write to standard error.
@@ -158,7 +164,6 @@ def _conduct(
             from trainer import threads
 
             threads.share_cores(start.config.pretrain)  # before TensorFlow computes anything
-            memory.give_back()
             shown.why = lambda node: local.because(layout, start.run_id).get(node, [])
             wanted, why = start.config.pretrain.start, ""
             by_schedule = bool(options.schedule) and version_of(wanted) is not None

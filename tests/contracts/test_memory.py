@@ -7,6 +7,7 @@ import pytest
 from limited import system
 
 from contracts import memory
+from contracts.cores import cores
 
 MEMINFO = "MemTotal:        8000000 kB\nMemFree:          100000 kB\nMemAvailable:    6000000 kB\n"
 TOTAL, AVAILABLE = 8_192_000_000, 6_144_000_000
@@ -68,3 +69,30 @@ def test_blocks_that_are_freed_between_others_are_given_back():
 
 def test_a_training_step_keeps_its_blocks():
     assert kept_after("training = memory.kept_for_reuse()", "training.__enter__()") > 100 << 20
+
+
+# Twenty threads that allocate at the same time, and what the C library has then, as XML.
+THREADS = """
+import ctypes, threading
+from contracts import memory
+memory.give_back()
+library = ctypes.CDLL(None)
+library.fopen.restype = ctypes.c_void_p
+together = threading.Barrier(20)
+def allocate():
+    together.wait()
+    library.malloc(100_000)
+    together.wait()
+threads = [threading.Thread(target=allocate) for _ in range(20)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+library.malloc_info(0, ctypes.c_void_p(library.fopen(b"/dev/stdout", b"w")))
+library.fflush(None)
+"""
+
+
+def test_threads_share_an_arena_for_each_core():
+    said = subprocess.run([sys.executable, "-c", THREADS], check=True, capture_output=True, text=True).stdout
+    assert 1 <= said.count("<heap nr=") <= cores()

@@ -16,7 +16,7 @@ import pipeline_config
 from cli import arguments
 from cli.main import parser
 from components.errors import DataRefused, SourceNotFound
-from contracts import files, layout
+from contracts import files, layout, memory
 from contracts.layout import Layout
 from pipeline import in_python, local, run
 from pipeline_config import ConfigurationError
@@ -166,6 +166,19 @@ def test_cores_are_shared_before_anything_could_compute(attempt, monkeypatch):
     with pytest.raises(DataRefused):
         attempt(looking, warm_start="3", settings={"pretrain.view_per_core": True})
     assert done == [True, "start", "photographs"]
+
+
+def test_freed_memory_is_given_back_from_the_beginning(attempt, monkeypatch):
+    done = []
+    monkeypatch.setattr(memory, "give_back", lambda: done.append("memory"))
+
+    def looking():
+        done.append("photographs")
+        raise DataRefused("too few")
+
+    with pytest.raises(DataRefused):
+        attempt(looking)
+    assert done == ["memory", "photographs"]
 
 
 def test_what_libraries_write_goes_to_the_log_and_our_lines_to_the_caller(attempt, tmp_path, capsys):
