@@ -17,6 +17,8 @@ GIVEN_BACK = 2 << 20
 # Those that a training step takes and frees in the same sizes, again and again, stay, as far as glibc would ever keep them: mallopt(3),
 # DEFAULT_MMAP_THRESHOLD_MAX where a long has 8 bytes.
 KEPT = 32 << 20
+# With as many a training step takes as long as with eight (5.98 and 6.03 ms an image by benchmarks/variants.py --epochs 1), with one 1 % more.
+ARENAS = 2
 # Of malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 
@@ -69,12 +71,12 @@ def give_back(blocks: int = GIVEN_BACK) -> None:
 
     The C library begins like that, with 128 kB, but goes up to KEPT with the blocks that it sees freed (mallopt(3), M_MMAP_THRESHOLD). What
     lay between objects that live longer then stays with the process: a run of 100,000 photographs had 160 MB of that at its end.
-    Threads share as many arenas as there are cores, as each keeps what was freed in it: eight for each core is what the C library allows.
+    Threads share ARENAS for each core instead of eight, as each keeps what was freed in it.
     C libraries other than glibc have no such settings, and are left as they are.
     """
     library = ctypes.CDLL(None)
     if hasattr(library, "mallopt"):
-        library.mallopt(M_ARENA_MAX, cores())
+        library.mallopt(M_ARENA_MAX, ARENAS * cores())
         library.mallopt(M_MMAP_THRESHOLD, blocks)
         library.mallopt(M_TRIM_THRESHOLD, 2 * blocks)  # as the C library does when it raises the other
         library.malloc_trim(0)
