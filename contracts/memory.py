@@ -17,7 +17,8 @@ GIVEN_BACK = 2 << 20
 # Those that a training step takes and frees in the same sizes, again and again, stay, as far as glibc would ever keep them: mallopt(3),
 # DEFAULT_MMAP_THRESHOLD_MAX where a long has 8 bytes.
 KEPT = 32 << 20
-# A training step takes as long with as many as with eight (5.98, 6.03 ms an image, benchmarks/variants.py --epochs 1), with one 1 % more.
+# Arenas of malloc for each core. A training step takes as long with two as with eight (5.98 and 6.03 ms an image,
+# benchmarks/variants.py --epochs 1), and 1 % longer with one.
 ARENAS = 2
 # Of malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
