@@ -3,8 +3,8 @@
     python benchmarks/convolutions.py [--width 64] [--resolution 64] [--batch 64] [--precision float32 mixed_bfloat16]
 
 A row is a kind of convolution of ResNet-18, and how often it is in the network; the columns are its output, the gradient of its input and
-that of its kernel, as TensorFlow computes them and as products (trainer/convolution.py), and whether training uses products. Milliseconds
-are the processor's, of all its threads, so that other work on the machine counts little.
+that of its kernel, as TensorFlow computes them and as products (trainer/convolution.py), and what all three take in the ways that training
+uses. Milliseconds are the processor's, of all its threads, so that other work on the machine counts little.
 """
 
 import argparse
@@ -29,7 +29,7 @@ def main() -> None:
     import tensorflow as tf
 
     from trainer.backbones import build_backbone
-    from trainer.convolution import by_product
+    from trainer.convolution import by_taps
 
     for precision in arguments.precision:
         backbone = build_backbone(
@@ -47,8 +47,8 @@ def main() -> None:
             maps = tf.cast(tf.random.normal((arguments.batch, *inputs)), kind)
             weights = tf.cast(tf.random.normal(kernel), kind)
             stock = timed(lambda x, w: tf.nn.conv2d(x, w, stride, "SAME"), maps, weights)
-            # The stem's columns would be as large as all of its pixels times its kernel.
-            products = timed(lambda x, w: by_product(x, w, stride), maps, weights) if inputs[2] > 3 else ()
+            # The stem's products would be of three channels each.
+            products = timed(lambda x, w: by_taps(x, w, stride), maps, weights) if inputs[2] > 3 else ()
             used = timed(layers[inputs, kernel, stride].convolution_op, maps, weights)
             height, width, channels = inputs
             columns = [f"{one:8.2f}" for one in stock], [f"{one:8.2f}" for one in products] or [f"{'':8}"] * 3
