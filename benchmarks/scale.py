@@ -160,6 +160,7 @@ def row(arguments: argparse.Namespace) -> None:
     memory.give_back()  # as a run does
     logging.disable(logging.WARNING)
     with contextlib.ExitStack() as at_the_end:
+        at_the_end.enter_context(memory.present_objects_kept())
         if arguments.row == "whole":
             for patch in watching(stages):
                 at_the_end.enter_context(patch)

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import gc
 import pathlib
 from collections.abc import Iterator
 
@@ -70,11 +71,15 @@ def _limits(files: pathlib.Path) -> list[int]:
 def give_back(blocks: int = GIVEN_BACK) -> None:
     """From now on this process gives memory back to the system when a block of so many bytes or more is freed; what is free, at once.
 
+    Objects that refer to each other in a circle are freed first if nothing else refers to them: networks and graphs do, 15 to 40 MB after
+    each of the nodes that have some.
+
     The C library begins like that, with 128 kB, but goes up to KEPT with the blocks that it sees freed (mallopt(3), M_MMAP_THRESHOLD). What
     lay between objects that live longer then stays with the process: a run of 100,000 photographs had 160 MB of that at its end.
     Threads share ARENAS for each core instead of eight, as each keeps what was freed in it.
     C libraries other than glibc have no such settings, and are left as they are.
     """
+    gc.collect()
     library = ctypes.CDLL(None)
     if hasattr(library, "mallopt"):
         library.mallopt(M_ARENA_MAX, ARENAS * cores())
@@ -91,3 +96,15 @@ def kept_for_reuse() -> Iterator[None]:
         yield
     finally:
         give_back()
+
+
+@contextlib.contextmanager
+def present_objects_kept() -> Iterator[None]:
+    """While this lasts, objects that there are already are not looked at by a search for circles: with those of the libraries, 680,000,
+    each search takes 0.4 s."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()

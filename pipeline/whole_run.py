@@ -157,12 +157,13 @@ def _conduct(
     shown.begins = begins
     memory.give_back()
     try:
-        with interruption.released():
+        with interruption.released(), contextlib.ExitStack() as at_the_end:
             # Here, where the log is open: these imports take seconds and write to standard error.
             say_loading()
             from pipeline import local
             from trainer import threads
 
+            at_the_end.enter_context(memory.present_objects_kept())
             threads.share_cores(start.config.pretrain)  # before TensorFlow computes anything
             shown.why = lambda node: local.because(layout, start.run_id).get(node, [])
             wanted, why = start.config.pretrain.start, ""

@@ -1,7 +1,9 @@
 """Promises of memory: the limits of control groups, both versions, seen from inside and outside of a container."""
 
+import gc
 import subprocess
 import sys
+import weakref
 
 import pytest
 from limited import system
@@ -69,6 +71,37 @@ def test_blocks_that_are_freed_between_others_are_given_back():
 
 def test_a_training_step_keeps_its_blocks():
     assert kept_after("training = memory.kept_for_reuse()", "training.__enter__()") > 100 << 20
+
+
+class Circle:
+    def __init__(self):
+        self.itself = self
+
+
+@pytest.fixture
+def without_searches():
+    """Python looks for circles only when it is asked to."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def test_what_refers_only_to_itself_is_freed(without_searches):
+    circle = weakref.ref(Circle())
+    assert circle() is not None
+    memory.give_back()
+    assert circle() is None
+
+
+def test_circles_that_come_while_present_objects_are_kept_are_freed_and_those_from_before_afterwards(without_searches):
+    before = [Circle()]
+    with memory.present_objects_kept():
+        circle, early = weakref.ref(Circle()), weakref.ref(before.pop())
+        memory.give_back()
+        assert (circle() is None, early() is None) == (True, False)
+    memory.give_back()
+    assert early() is None
+    assert gc.get_freeze_count() == 0
 
 
 # Twenty threads that allocate at the same time, and what the C library has then, as XML.

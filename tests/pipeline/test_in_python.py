@@ -1,6 +1,7 @@
 """`from pipeline import run`: settings as the command line's, errors as exceptions, and a process that is left as it was."""
 
 import asyncio
+import gc
 import logging
 import os
 import pathlib
@@ -18,7 +19,7 @@ from cli.main import parser
 from components.errors import DataRefused, SourceNotFound
 from contracts import files, layout, memory
 from contracts.layout import Layout
-from pipeline import in_python, local, run
+from pipeline import events, in_python, local, run
 from pipeline_config import ConfigurationError
 from trainer import threads
 
@@ -168,17 +169,22 @@ def test_cores_are_shared_before_anything_could_compute(attempt, monkeypatch):
     assert done == [True, "start", "photographs"]
 
 
-def test_freed_memory_is_given_back_from_the_beginning(attempt, monkeypatch):
+def test_freed_memory_is_given_back_from_the_beginning_and_before_every_node(attempt, monkeypatch):
     done = []
     monkeypatch.setattr(memory, "give_back", lambda: done.append("memory"))
 
     def looking():
         done.append("photographs")
+        assert gc.get_freeze_count() > 0
+        for node in ("ExampleGen", "Pretrain"):
+            logging.getLogger("absl").info(events.NODE_STARTS, node)
+            done.append(node)
         raise DataRefused("too few")
 
     with pytest.raises(DataRefused):
         attempt(looking)
-    assert done == ["memory", "photographs"]
+    assert done == ["memory", "photographs", "memory", "ExampleGen", "memory", "Pretrain"]
+    assert gc.get_freeze_count() == 0
 
 
 def test_what_libraries_write_goes_to_the_log_and_our_lines_to_the_caller(attempt, tmp_path, capsys):

@@ -12,7 +12,7 @@ import tensorflow as tf
 import trainer_arguments
 from trainer_arguments import CODE_VERSION
 
-from contracts import model_files, source_code
+from contracts import memory, model_files, source_code
 from contracts.content_hash import content_hash
 from pipeline_config import LinearEval
 from trainer import linear_eval, pretrain
@@ -49,6 +49,20 @@ def trained(record_files, settings, embedding, tmp_path_factory):
     before = content_hash(first.serving_model_dir)
     linear_eval.run_fn(second)
     return types.SimpleNamespace(first=first, second=second, hash_before=before)
+
+
+def test_the_blocks_of_a_training_step_are_kept_for_the_next(record_files, settings, embedding, tmp_path, monkeypatch):
+    sizes = []
+    monkeypatch.setattr(memory, "give_back", lambda blocks=memory.GIVEN_BACK: sizes.append(blocks))
+
+    def training(*arguments, **named):
+        sizes.append("training")
+        raise ValueError("far enough")
+
+    monkeypatch.setattr(pretrain, "pretrain", training)
+    with pytest.raises(ValueError, match="far enough"):
+        pretrain.run_fn(trainer_arguments.of_pretrain(tmp_path, [record_files["train"]], settings, embedding))
+    assert sizes == [memory.KEPT, "training", memory.GIVEN_BACK]
 
 
 def read_json(*parts):
