@@ -62,6 +62,7 @@ ENV PATH=/opt/flowers/.venv/bin:${PATH} \
     TF_ENABLE_ONEDNN_OPTS=1 \
     TF_CPP_MIN_LOG_LEVEL=2 \
     MLFLOW_DISABLE_TELEMETRY=true \
+    ARROW_DEFAULT_MEMORY_POOL=system \
     LD_LIBRARY_PATH=/usr/local/nvidia/lib64 \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility

@@ -23,6 +23,8 @@ UNLESS_SET = {
     "TF_ENABLE_ONEDNN_OPTS": "1",
     "TF_CPP_MIN_LOG_LEVEL": "2",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    # The C library's: pools of its own keep what is free, which contracts/memory.py gives back.
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
 }
 
 

@@ -67,6 +67,9 @@ def taps(height: int, width: int, size: int, stride: int) -> tuple[Tap, ...]:
     )
 
 
+# These two are functions of their own, traced once for each shape, because TensorFlow keeps a custom gradient, and with it the graph that
+# it is in, for as long as the process runs: that should not be the graph of a whole step.
+@tf.function(autograph=False)
 def by_taps(inputs: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
     """A convolution of padding "same" as a matrix product for each tap, and so are both gradients.
 
@@ -99,6 +102,7 @@ def by_taps(inputs: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
     return convolve(inputs, kernel)
 
 
+@tf.function(autograph=False)
 def with_kernel_gradient_by_taps(inputs: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
     """As by_taps, by TensorFlow's convolution, and only the kernel's gradient by products."""
 

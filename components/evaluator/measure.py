@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import apache_beam as beam
 import tensorflow_model_analysis as tfma
+from apache_beam.utils import shared
 from tensorflow_model_analysis.proto import config_pb2
 from tfx_bsl.public import tfxio
 
@@ -84,7 +85,18 @@ def measure(
             | "Evaluate" >> tfma.ExtractEvaluateAndWriteResults(
                 eval_shared_model=shared_models, eval_config=config, output_path=output_dir)
         )  # fmt: skip
+    _let_go_of_models()
     return {name: _read(output_dir, name, classes, file_patterns) for name in models}
+
+
+class _Nothing:
+    """Takes the place of a model."""
+
+
+def _let_go_of_models() -> None:
+    """Frees the last model that was loaded. Beam keeps what a process has shared last, so that the next bundle finds it
+    (apache_beam.utils.shared), until something else is shared: 60 MB for the rest of a run."""
+    shared.Shared().acquire(_Nothing)
 
 
 def _read(output_dir: str, model_name: str, classes: Sequence[str], file_patterns: Sequence[str]) -> Measured:

@@ -1,3 +1,6 @@
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -60,8 +63,16 @@ def operations(side, precision="float32", size=3):
             outputs = tf.reduce_sum(layer(maps) ** 2)
         return tape.gradient(outputs, [maps, layer.kernel.value])
 
-    graph = gradients.get_concrete_function(tf.TensorSpec((8, side, side, 4), layer.compute_dtype)).graph
-    return [operation.type for operation in graph.get_operations()]
+    graph = gradients.get_concrete_function(tf.TensorSpec((8, side, side, 4), layer.compute_dtype)).graph.as_graph_def()
+    functions = {function.signature.name: function.node_def for function in graph.library.function}
+
+    def inside(nodes):
+        for node in nodes:
+            yield node.op
+            if "Call" in node.op:
+                yield from inside(functions[node.attr["f"].func.name])
+
+    return list(inside(graph.node))
 
 
 @pytest.mark.parametrize("side, size, products", [(2, 3, 9), (2, 1, 1), (4, 1, 1)])
@@ -95,3 +106,21 @@ def test_sums_in_sixteen_bits_are_of_thirty_two():
 def test_on_a_gpu_convolutions_are_tensorflows(monkeypatch):
     monkeypatch.setattr(replicas, "on_gpu", lambda: True)
     assert "MatMul" not in operations(2)
+
+
+@pytest.mark.parametrize("side, precision", [(2, "float32"), (8, "mixed_bfloat16")])
+def test_the_graph_of_a_step_is_freed_with_its_function(side, precision):
+    layer = Conv2D(4, 3, padding="same", use_bias=False, dtype=precision)
+    layer.build((None, side, side, 4))
+
+    def gradient(maps):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(layer(maps) ** 2)
+        return tape.gradient(loss, layer.kernel.value)
+
+    step = tf.function(gradient).get_concrete_function(tf.TensorSpec((8, side, side, 4), layer.compute_dtype))
+    graph = weakref.ref(step.graph)
+    assert graph() is not None
+    del step
+    gc.collect()
+    assert graph() is None

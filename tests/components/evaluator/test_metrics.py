@@ -1,5 +1,7 @@
 """The figures of the gate against NumPy, by TFMA on real SavedModels."""
 
+import gc
+
 import apache_beam as beam
 import numpy as np
 import pytest
@@ -116,3 +118,15 @@ def test_a_class_that_is_never_recognised_pulls_macro_f1_down():
 @pytest.mark.parametrize("function", [tfma_metrics.counts_to_accuracy, tfma_metrics.counts_to_macro_f1])
 def test_nothing_counted_is_not_a_number(function):
     assert np.isnan(function(np.zeros((2, 2))))
+
+
+def test_no_model_stays_in_memory(tmp_path, save_probe, write_split, photographs):
+    def functions_of_models():
+        gc.collect()
+        return sum(type(one).__name__ == "FuncGraph" for one in gc.get_objects())
+
+    split = write_split("eval", *photographs)
+    models = {name: save_probe(name, matrix) for name, matrix in {"candidate": SHARP, "untrained": UNDECIDED}.items()}
+    before = functions_of_models()
+    measure(beam.Pipeline(), models, CLASSES, split.files, str(tmp_path / "out"))
+    assert functions_of_models() == before
