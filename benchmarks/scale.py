@@ -38,10 +38,11 @@ from unittest import mock
 import psutil
 from own_process import memory_of_others, processor_seconds, shown
 
-# Photographs of pre-training are streamed from 30,000 on: in memory, where those of the presets no longer are, they would take their budget.
-TINY = ("data.max_side=256", "pretrain.memory_megabytes=50", "pretrain.epochs=1", "pretrain.batch_size=128", "pretrain.width=8", "pretrain.resolution=16",
-        "pretrain.knn_epochs=0", "embedding.resolution=16", "linear_eval.label_draws=1", "tracking.place=off", "gate.min_accuracy=0",
-        "gate.min_gain_over_random=-1", "pretrain.min_output_std_ratio=0", "pretrain.min_effective_rank=0")  # fmt: skip
+# From 30,000 on pre-training streams its photographs: in memory, where those of the presets no longer are, they would take their budget.
+TINY = ("data.max_side=256", "pretrain.epochs=1", "pretrain.batch_size=128", "pretrain.width=8", "pretrain.resolution=16",
+        "pretrain.memory_megabytes=50", "pretrain.knn_epochs=0", "embedding.resolution=16", "linear_eval.label_draws=1",
+        "tracking.place=off", "gate.min_accuracy=0", "gate.min_gain_over_random=-1", "pretrain.min_output_std_ratio=0",
+        "pretrain.min_effective_rank=0")  # fmt: skip
 PARTS = ("whole", "again", "embed")
 
 
