@@ -15,7 +15,6 @@ import numpy as np
 import tensorflow as tf
 
 from trainer import replicas
-from trainer.optimizer import sum_in_order
 
 # Positions of the output, a photograph, up to which output and both gradients are products; up to which they are of a kernel of 1 x 1, and
 # the kernel's gradient of any; and up to which that gradient is in 16 bits. Measured on two kinds of processors (docs/speed.md).
@@ -170,6 +169,12 @@ def _summed(parts: Sequence[Sequence[tf.Tensor]], targets: Sequence[Sequence[int
 
 
 def _sum(found: list[tf.Tensor]) -> tf.Tensor:
-    if len(found) == 1:
-        return found[0]
-    return tf.cast(sum_in_order(*(tf.cast(one, tf.float32) for one in found)), found[0].dtype)
+    """One after the other. Products of a tap share memory, and AddN begins with a summand whose memory it may reuse, which would change
+    from run to run; and a shape that TensorFlow knows would let it make an AddN of the sums (see trainer.optimizer.sum_in_order)."""
+    first, *others = found
+    if not others:
+        return first
+    total = tf.cast(first, tf.float32)
+    for one in others:
+        total += tf.compat.v1.placeholder_with_default(tf.cast(one, tf.float32), shape=None)
+    return tf.cast(tf.ensure_shape(total, first.shape), first.dtype)
