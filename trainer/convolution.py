@@ -17,7 +17,7 @@ import tensorflow as tf
 from trainer import replicas
 
 # Positions of the output, a photograph, up to which output and both gradients are products; up to which they are of a kernel of 1 x 1, and
-# the kernel's gradient of any; and up to which that gradient is in 16 bits. Measured on two kinds of processors (docs/speed.md).
+# the kernel's gradient of any; and up to which that gradient is in 16 bits. Measured on two cores with AVX-512 BF16 (docs/speed.md).
 POSITIONS_OF_PRODUCTS = 4
 POSITIONS_OF_KERNEL_PRODUCTS = 16
 POSITIONS_OF_KERNEL_PRODUCTS_IN_16_BITS = 64

@@ -78,14 +78,16 @@ def measure(
     source = tfxio.TFExampleRecord(
         file_pattern=list(file_patterns), raw_record_column_name=tfma.ARROW_INPUT_COLUMN, telemetry_descriptors=["GateEvaluator"]
     )
-    with pipeline:
-        _ = (
-            pipeline
-            | "ReadEvalSplit" >> source.BeamSource(batch_size=BATCH_SIZE)
-            | "Evaluate" >> tfma.ExtractEvaluateAndWriteResults(
-                eval_shared_model=shared_models, eval_config=config, output_path=output_dir)
-        )  # fmt: skip
-    _let_go_of_models()
+    try:
+        with pipeline:
+            _ = (
+                pipeline
+                | "ReadEvalSplit" >> source.BeamSource(batch_size=BATCH_SIZE)
+                | "Evaluate" >> tfma.ExtractEvaluateAndWriteResults(
+                    eval_shared_model=shared_models, eval_config=config, output_path=output_dir)
+            )  # fmt: skip
+    finally:
+        _let_go_of_models()
     return {name: _read(output_dir, name, classes, file_patterns) for name in models}
 
 

@@ -73,6 +73,12 @@ def test_a_training_step_keeps_its_blocks():
     assert kept_after("training = memory.kept_for_reuse()", "training.__enter__()") > 100 << 20
 
 
+def test_arrows_memory_is_the_c_librarys_which_gives_it_back():
+    import pyarrow
+
+    assert pyarrow.default_memory_pool().backend_name == "system"
+
+
 class Circle:
     def __init__(self):
         self.itself = self
