@@ -8,7 +8,8 @@ Every row is a process of its own. The thumbnails are drawn, of each kind or of 
     distinct  one picture each
     alike     one picture with noise, every two within the threshold: a tripod, a burst
     chain     a picture that turns into others step by step, each step within the threshold: a time-lapse
-    crowded   pictures whose lowest frequencies are alike, but none of which is the same as another: digits on black
+    crowded   pictures of one composition, with noise in which none is like another
+    strokes   one stroke of white on black each: handwriting, digits; among many some look the same
     crops     with --photographs: random parts, of 6 to 36 % of the area, of the JPEG files below FOLDER
 
 With --other, another checkout of this project searches the same thumbnails, in its row after each.
@@ -24,7 +25,7 @@ import time
 
 from own_process import last_line
 
-KINDS = ("distinct", "alike", "chain", "crowded")
+KINDS = ("distinct", "alike", "chain", "crowded", "strokes")
 CROPS = "crops"
 
 
@@ -106,6 +107,8 @@ def descriptors(kind: str, images: int) -> list[bytes]:
         place = np.arange(images) / 20
         share = (place % 1)[:, None, None, None]
         pictures = scenes[place.astype(int)] * (1 - share) + scenes[place.astype(int) + 1] * share
+    elif kind == "strokes":
+        pictures = np.concatenate([strokes(random, 1000) for _ in range(-(-images // 1000))])[:images]
     else:
         scene = random.integers(64, 192, (16, 16, 3))
         pictures = scene + random.normal(0, 4, (images, 16, 16, 3)).astype(np.float32)
@@ -114,6 +117,18 @@ def descriptors(kind: str, images: int) -> list[bytes]:
             sign = np.where(np.indices((16, 16)).sum(0) % 2, 1, -1)[..., None]
             pictures = scene + np.repeat(np.repeat(noise[:, ::2, ::2], 2, 1), 2, 2) * sign
     return [picture.tobytes() for picture in np.clip(pictures, 0, 255).astype(np.uint8)]
+
+
+def strokes(random, count: int):
+    """Bézier curves of three degrees between random points, a pixel wide: [count, 16, 16, 3]."""
+    import numpy as np
+
+    share = np.linspace(0, 1, 24)
+    weights = np.stack([(1 - share) ** 3, 3 * share * (1 - share) ** 2, 3 * share**2 * (1 - share), share**3], axis=1)
+    points = weights @ random.uniform(3, 13, (count, 4, 2))  # [count, 24, 2]
+    away = points[:, :, None, None] - np.moveaxis(np.indices((16, 16)), 0, -1)
+    light = 255 * np.exp(-(away**2).sum(axis=-1).min(axis=1) / 1.2)
+    return np.repeat(light[..., None], 3, axis=-1)
 
 
 if __name__ == "__main__":

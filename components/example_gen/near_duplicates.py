@@ -3,10 +3,10 @@
 Two photographs are the same picture if their thumbnails differ by at most `data.near_duplicate_distance` of their contrast (root
 mean square of the difference over root mean square of the deviation from each channel's mean; the smaller contrast of the two).
 
-Time and memory grow in proportion to the photographs, however alike they are: a photograph is compared with its nearest
-candidates; the few that have too many candidates (a fixed camera, digits on black) are compared in blocks, and never with those
-that are already known to be of their group. Every pair is found, unless that would take more than COMPARED comparisons for each
-photograph: then those that remain count as one group. So groups may be too large there, but no pair is ever in two.
+A photograph is compared with its candidates (candidates.py); the few that have too many (a fixed camera, digits on black) are
+compared in blocks, and never with those that are already known to be of their group. Every pair is found, unless that would take
+more than COMPARED comparisons for each photograph: then those that remain count as one group. So groups may be too large there, but
+no pair is ever in two, and time and memory grow in proportion to the photographs, however alike they are.
 """
 
 import hashlib
@@ -14,26 +14,27 @@ import itertools
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.fft import dct
+from scipy.linalg import eigh
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 from threadpoolctl import threadpool_limits
 
 import pipeline_config
+from components.example_gen import candidates
 from components.example_gen.photograph import DESCRIPTOR_SIDE
 
-# Lowest frequencies, of brightness and two differences of colours, that the search tree compares, and as one number more how strong
-# all others are together: photographs of one composition differ in that. See `_search_points`.
-SEARCH_FREQUENCIES = 2
-COLOURS = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])  # orthonormal
-ROUNDING = 1e-3  # of distances in them: far more than float64 loses
+# In how many principal components of the thumbnails candidates are looked for; one number more is how strong all others are together.
+# With 12 there are twice as many candidates, with 24 a search takes a quarter longer (benchmarks/near_duplicates.py --kinds crops).
+COMPONENTS = 16
+SAMPLE = 4096  # thumbnails that these are of: more than five for each of the 768 values
+FEW = 1000  # photographs that are compared all with all within a tenth of a second
 
-# How many candidates of a photograph are looked up, first and then for those that have more. Of 3,033 Flowers two have more than 16.
-CANDIDATES = (16, 256)
-LOOKED_UP = 65_536  # candidates looked up at a time,
-CHECKED = 16_384  # pairs checked at a time, and
-BLOCK, PIECE = 512, 4096  # photographs compared with how many others at a time: all three bound the memory
+# Comparisons of search points for each photograph, on average, a nanosecond each: together as long as its ingest. Less than a million
+# photographs cannot take as many, and those of benchmarks/near_duplicates.py not before there are tens of millions.
+SEARCHED = 1_000_000
+
+CHECKED = 512  # pairs checked at a time, which stay in a core's cache
+BLOCK, PIECE = 512, 4096  # photographs compared with how many others at a time, to bound the memory
 KEPT_PAIRS = 1_000_000  # pairs found that are remembered before they are joined
 # Comparisons for each photograph, on average: 20,000 photographs are always compared all with all, within seconds, and a million
 # take minutes.
@@ -129,63 +130,56 @@ def _close(left: np.ndarray, right: np.ndarray, left_reach: np.ndarray, right_re
 def _connected(thumbnails: np.ndarray, distance: float) -> np.ndarray:
     """Group number of each of the (different) thumbnails, uint8 [n, 768]."""
     reach = _squared_reach(thumbnails, distance)
-    tree = cKDTree(_search_points(thumbnails))
-    groups = np.arange(len(thumbnails))
-    waiting = np.argsort(reach, kind="stable")  # the tree takes one reach for all that are looked up at a time
-    for candidates in CANDIDATES:
-        groups, waiting = _look_up(thumbnails, reach, tree, waiting, groups, candidates)
+    groups, waiting = np.arange(len(thumbnails)), np.arange(len(thumbnails))
     with threadpool_limits(1, "blas"):  # beside other work, threads that wait for each other take ten times as long
+        while len(waiting) > FEW:
+            before = len(waiting)
+            groups, waiting = _join_candidates(thumbnails, reach, waiting, groups)
+            if len(waiting) > before / 2:  # their own principal components tell a crowd apart, but only if others were there before
+                break
         return _compare(thumbnails, reach, waiting, groups, COMPARED * len(thumbnails))
 
 
-def _search_points(thumbnails: np.ndarray) -> np.ndarray:
-    """float [n, 13], whose distances are never larger than those of the thumbnails: the tree may find pairs too many, which are then
-    checked, but misses none.
-
-    The lowest frequencies are coordinates in an orthonormal basis; the last number is the length of what remains of a thumbnail, and
-    two lengths differ by no more than what they are lengths of.
-    """
-    cosines = dct(np.eye(DESCRIPTOR_SIDE), axis=0, norm="ortho")[:SEARCH_FREQUENCIES]
-    basis = np.kron(np.kron(cosines, cosines), COLOURS)  # [12, 768], as a thumbnail's values are: rows, columns, channels
-    points = np.empty((len(thumbnails), len(basis) + 1))
-    for part in _slices(len(thumbnails), PIECE):
-        values = thumbnails[part].astype(np.float64)
-        low = values @ basis.T
-        points[part, :-1] = low
-        points[part, -1] = np.sqrt(np.maximum(np.einsum("np,np->n", values, values) - np.einsum("nf,nf->n", low, low), 0))
-    return points
-
-
-def _look_up(
-    thumbnails: np.ndarray, reach: np.ndarray, tree: cKDTree, waiting: np.ndarray, groups: np.ndarray, candidates: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Joins those that have fewer candidates than that with their same pictures; returns the groups, and those that have more."""
-    more, pairs, count = [], [], 0
-    for part in _slices(len(waiting), LOOKED_UP // candidates):
-        ours = waiting[part]
-        reaches = np.sqrt(reach[ours]) + ROUNDING
-        distances, found = tree.query(tree.data[ours], k=candidates, distance_upper_bound=reaches[-1] * (1 + 1e-9), workers=-1)
-        inside = distances <= reaches[:, None]
-        crowded = inside.all(axis=1)
-        more.append(ours[crowded])
-        rows, columns = np.nonzero(inside & ~crowded[:, None])
-        left, right = ours[rows], found[rows, columns]
-        apart = groups[left] != groups[right]
-        pairs.append(_same_picture(thumbnails, reach, left[apart], right[apart]))
+def _join_candidates(thumbnails: np.ndarray, reach: np.ndarray, waiting: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Joins the `waiting` that show the same picture; returns the groups, and those of them still to be compared with each other."""
+    crowded, pairs, count = [], [], 0
+    for found in candidates.search(_search_points(thumbnails, waiting), reach[waiting], SEARCHED):
+        crowded.append(waiting[found.crowded])
+        pairs.append(_same_picture(thumbnails, reach, waiting[found.left], waiting[found.right]))
         count += pairs[-1].shape[1]
         if count > KEPT_PAIRS:
             groups, pairs, count = join(groups, *np.concatenate(pairs, axis=1)), [], 0
-    if pairs:
-        groups = join(groups, *np.concatenate(pairs, axis=1))
-    return groups, np.concatenate([waiting[:0], *more])
+    return join(groups, *np.concatenate([*pairs, np.zeros((2, 0), int)], axis=1)), np.concatenate(crowded)
+
+
+def _search_points(thumbnails: np.ndarray, waiting: np.ndarray) -> np.ndarray:
+    """float32 [waiting, 17], whose distances are never larger than those of the thumbnails but for rounding: candidates may be too
+    many, which are then checked, but none is missed.
+
+    The coordinates are principal components, which are an orthonormal basis; the last number is the length of what remains of a
+    thumbnail, and two lengths differ by no more than what they are lengths of.
+    """
+    sample = thumbnails[waiting[:: -(-len(waiting) // SAMPLE)]].astype(np.float64)
+    mean = sample.mean(axis=0)
+    sample -= mean
+    basis = eigh(sample.T @ sample, subset_by_index=(len(mean) - COMPONENTS, len(mean) - 1))[1]  # [768, 16]
+    points = np.empty((len(waiting), COMPONENTS + 1), np.float32)
+    for part in _slices(len(waiting), PIECE):
+        values = thumbnails[waiting[part]] - mean
+        strongest = values @ basis
+        points[part, :-1] = strongest
+        remaining = np.einsum("np,np->n", values, values) - np.einsum("nc,nc->n", strongest, strongest)
+        points[part, -1] = np.sqrt(np.maximum(remaining, 0))
+    return points
 
 
 def _same_picture(thumbnails: np.ndarray, reach: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """The pairs, int [2, m], whose thumbnails are close enough; checked in pieces to bound the memory."""
+    """The pairs, int [2, m], whose thumbnails are close enough."""
     kept = np.zeros(len(left), bool)
     for part in _slices(len(left), CHECKED):
         difference = thumbnails[left[part]].astype(np.int32) - thumbnails[right[part]]
-        kept[part] = (difference**2).sum(axis=1) <= np.minimum(reach[left[part]], reach[right[part]])
+        squared = np.einsum("mp,mp->m", difference, difference)  # at most 768 x 255^2, which int32 holds
+        kept[part] = squared <= np.minimum(reach[left[part]], reach[right[part]])
     return np.stack([left[kept], right[kept]])
 
 

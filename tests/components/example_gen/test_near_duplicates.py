@@ -9,7 +9,7 @@ from PIL import Image
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import cdist
 
-from components.example_gen import near_duplicates, photograph
+from components.example_gen import candidates, near_duplicates, photograph
 
 FLOWERS = pathlib.Path(__file__).parents[3].parent / "shared/data/flowers"
 
@@ -63,7 +63,9 @@ def test_plain_colours_are_the_same_only_if_they_are_equal():
     assert len(set(groups.tolist())) == 4
 
 
-def test_the_search_finds_every_pair_that_comparing_all_with_all_finds():
+@pytest.mark.parametrize("few", [0, 1000], ids=["searched", "compared"])
+def test_every_pair_that_comparing_all_with_all_finds_is_found(monkeypatch, few):
+    monkeypatch.setattr(near_duplicates, "FEW", few)
     random = np.random.default_rng(5)
     base = random.integers(0, 256, (60, 16, 16, 3)).astype(float)
     # Each of 60 pictures and four versions at growing distance, some on either side of the threshold.
@@ -87,11 +89,20 @@ def test_the_search_never_takes_two_thumbnails_for_further_apart_than_they_are()
     noisy = np.clip(base[:, None] + random.normal(0, 1, (20, 9, 768)) * np.arange(9)[None, :, None], 0, 255).round()
     plain = np.repeat(random.integers(0, 256, (10, 3)), 256, axis=0).reshape(10, 768)
     thumbnails = np.concatenate([noisy.reshape(180, 768), plain, plain[:, ::-1]]).astype(np.uint8)
-    points, true = near_duplicates._search_points(thumbnails), cdist(thumbnails, thumbnails)
-    assert points.shape == (200, 13) and points[180:190, -1] == pytest.approx(0, abs=near_duplicates.ROUNDING / 2)
-    assert (cdist(points, points) <= true + near_duplicates.ROUNDING).all()
-    # By Parseval's theorem, the points have the lengths of the thumbnails: nothing is lost.
-    assert np.linalg.norm(points, axis=1) == pytest.approx(np.linalg.norm(thumbnails.astype(float), axis=1))
+    points, true = near_duplicates._search_points(thumbnails, np.arange(200)), cdist(thumbnails, thumbnails)
+    assert points.shape == (200, 17)
+    assert (cdist(points, points) <= true + candidates.POINT_ERROR).all()
+    # By Parseval's theorem, the points have the lengths of the thumbnails around their mean: nothing is lost.
+    lengths = np.linalg.norm(thumbnails - thumbnails.mean(axis=0), axis=1)
+    assert np.linalg.norm(points, axis=1) == pytest.approx(lengths, rel=1e-6)
+
+
+def test_search_points_are_principal_components(monkeypatch):
+    thumbnails = np.random.default_rng(7).integers(0, 256, (60, 768)).astype(np.uint8)
+    left, strengths, _ = np.linalg.svd(thumbnails - thumbnails.mean(axis=0), full_matrices=False)
+    expected = np.abs(left * strengths)[:, : near_duplicates.COMPONENTS]  # but for the sign
+    points = np.abs(near_duplicates._search_points(thumbnails, np.arange(60)))
+    assert points[:, :-1][:, ::-1] == pytest.approx(expected, abs=1e-2)
 
 
 def same_pictures(pictures, distance=0.22):
@@ -116,7 +127,8 @@ def parts(labels):
 
 @pytest.mark.parametrize("distance", [0.22, 0.1])
 def test_photographs_with_too_many_candidates_are_compared_with_all(monkeypatch, distance):
-    monkeypatch.setattr(near_duplicates, "CANDIDATES", (4, 8))
+    monkeypatch.setattr(near_duplicates, "FEW", 0)
+    monkeypatch.setattr(candidates, "CANDIDATES", 8)
     monkeypatch.setattr(near_duplicates, "BLOCK", 16)
     monkeypatch.setattr(near_duplicates, "PIECE", 32)
     pictures = crowds(np.random.default_rng(3), 300)
@@ -125,8 +137,31 @@ def test_photographs_with_too_many_candidates_are_compared_with_all(monkeypatch,
     assert parts(near_duplicates.group([p.tobytes() for p in pictures], distance)) == parts(reference)
 
 
+def test_a_crowd_among_others_is_told_apart_by_its_own_principal_components(monkeypatch):
+    """Photographs that differ far more than the pictures of the crowd hide what these differ in."""
+    random = np.random.default_rng(4)
+    monkeypatch.setattr(near_duplicates, "FEW", 0)
+    monkeypatch.setattr(candidates, "CANDIDATES", 8)
+    crowded, join_candidates = [], near_duplicates._join_candidates
+
+    def watched(*given):
+        groups, waiting = join_candidates(*given)
+        crowded.append(len(waiting))
+        return groups, waiting
+
+    monkeypatch.setattr(near_duplicates, "_join_candidates", watched)
+    others = np.kron(random.integers(0, 256, (300, 4, 4, 3)), np.ones((1, 4, 4, 1)))
+    crowd = 128 + 24 * random.normal(0, 1, (1, 768)) + random.normal(0, 4, (100, 6)) @ random.normal(0, 1, (6, 768))
+    pictures = np.clip(np.concatenate([others, crowd.reshape(100, 16, 16, 3)]), 0, 255).astype(np.uint8)
+    reference = connected_components(same_pictures(pictures))[1]
+    assert 300 < reference.max() < 395
+    assert parts(near_duplicates.group([p.tobytes() for p in pictures])) == parts(reference)
+    assert 80 < crowded[0] <= 100 and crowded[1] < crowded[0] / 2
+
+
 def test_beyond_its_comparisons_groups_grow_but_no_pair_is_ever_in_two(monkeypatch):
-    monkeypatch.setattr(near_duplicates, "CANDIDATES", (4, 8))
+    monkeypatch.setattr(near_duplicates, "FEW", 0)
+    monkeypatch.setattr(candidates, "CANDIDATES", 8)
     monkeypatch.setattr(near_duplicates, "BLOCK", 16)
     monkeypatch.setattr(near_duplicates, "COMPARED", 30)
     pictures = crowds(np.random.default_rng(3), 300)
@@ -134,6 +169,13 @@ def test_beyond_its_comparisons_groups_grow_but_no_pair_is_ever_in_two(monkeypat
     same = same_pictures(pictures, 0.1)
     assert (groups[:, None] == groups[None])[same].all()
     assert len(set(groups.tolist())) < connected_components(same)[0]
+
+
+def test_what_the_search_does_not_reach_is_compared(monkeypatch):
+    monkeypatch.setattr(near_duplicates, "FEW", 0)
+    monkeypatch.setattr(near_duplicates, "SEARCHED", 1)
+    pictures = crowds(np.random.default_rng(3), 300)
+    assert parts(near_duplicates.group([p.tobytes() for p in pictures])) == parts(connected_components(same_pictures(pictures))[1])
 
 
 def test_alike_photographs_are_compared_in_proportion_to_their_number(monkeypatch):
