@@ -27,6 +27,7 @@ from own_process import last_line
 
 KINDS = ("distinct", "alike", "chain", "crowded", "strokes")
 CROPS = "crops"
+CHUNK = 1000  # thumbnails drawn at a time
 
 
 def main() -> None:
@@ -59,8 +60,8 @@ def row(kind: str, images: int, distance: float, photographs: str | None) -> str
     """Draws, searches, and returns the figures."""
     from components.example_gen.near_duplicates import group
 
-    group(descriptors("distinct", 100))  # imports and starts threads
-    drawn = crops(photographs, images) if kind == CROPS else descriptors(kind, images)
+    group(thumbnails("distinct", 100))  # imports
+    drawn = crops(photographs, images) if kind == CROPS else thumbnails(kind, images)
     start, cpu = time.perf_counter(), time.process_time()
     groups = group(drawn, distance)
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
@@ -72,8 +73,8 @@ def jpegs(folder: str) -> list[pathlib.Path]:
     return sorted(pathlib.Path(folder).rglob("*.jpg"))
 
 
-def crops(folder: str, images: int) -> list[bytes]:
-    """Thumbnails of 768 bytes of parts of photographs, the same number of each, in random order."""
+def crops(folder: str, images: int):
+    """Thumbnails of parts of photographs, the same number of each, in random order: uint8 [images, 768]."""
     import numpy as np
     from PIL import Image
 
@@ -88,35 +89,46 @@ def crops(folder: str, images: int) -> list[bytes]:
             width, height = image.width * side, image.height * side
             left, top = random.uniform(0, image.width - width), random.uniform(0, image.height - height)
             box = (left, top, left + width, top + height)
-            drawn.append(image.resize((16, 16), Image.Resampling.BOX, box=box).tobytes())
-    return [drawn[index] for index in random.permutation(len(drawn))[:images]]
+            drawn.append(np.asarray(image.resize((16, 16), Image.Resampling.BOX, box=box)).ravel())
+    return np.stack(drawn)[random.permutation(len(drawn))[:images]]
 
 
-def descriptors(kind: str, images: int) -> list[bytes]:
-    """Thumbnails of 768 bytes."""
+def thumbnails(kind: str, images: int):
+    """uint8 [images, 768]"""
+    import numpy as np
+
+    random = np.random.default_rng(0)
+    scene = random.integers(64, 192, (16, 16, 3))
+    drawn = [_drawn(kind, random, scene, first, min(CHUNK, images - first)) for first in range(0, images, CHUNK)]
+    return np.concatenate(drawn).reshape(images, 768)
+
+
+def _drawn(kind: str, random, scene, first: int, images: int):
+    """Those from number `first` on: uint8 [images, 16, 16, 3]."""
     import numpy as np
     from scipy.fft import idctn
 
-    random = np.random.default_rng(0)
     if kind == "distinct":  # energy falls with the frequency, as in photographs
         spectrum = random.normal(0, 1, (images, 16, 16, 3)).astype(np.float32)
         spectrum *= 700 / (1 + np.hypot(*np.mgrid[:16, :16]))[None, :, :, None]
         pictures = 128 + idctn(spectrum, axes=(1, 2), norm="ortho")
-    elif kind == "chain":
-        scenes = random.integers(0, 256, (images // 20 + 2, 16, 16, 3))
-        place = np.arange(images) / 20
+    elif kind == "chain":  # a scene turns into the next within 20 pictures
+        place = np.arange(first, first + images) / 20
+        scenes = {
+            number: np.random.default_rng(number).integers(0, 256, (16, 16, 3)) for number in range(int(place[0]), int(place[-1]) + 2)
+        }
         share = (place % 1)[:, None, None, None]
-        pictures = scenes[place.astype(int)] * (1 - share) + scenes[place.astype(int) + 1] * share
+        before, after = (np.stack([scenes[int(number) + more] for number in place]) for more in (0, 1))
+        pictures = before * (1 - share) + after * share
     elif kind == "strokes":
-        pictures = np.concatenate([strokes(random, 1000) for _ in range(-(-images // 1000))])[:images]
+        pictures = strokes(random, images)
     else:
-        scene = random.integers(64, 192, (16, 16, 3))
         pictures = scene + random.normal(0, 4, (images, 16, 16, 3)).astype(np.float32)
         if kind == "crowded":  # noise without low frequencies, half as strong as the picture
             noise = random.normal(0, 16, (images, 16, 16, 3)).astype(np.float32)
             sign = np.where(np.indices((16, 16)).sum(0) % 2, 1, -1)[..., None]
             pictures = scene + np.repeat(np.repeat(noise[:, ::2, ::2], 2, 1), 2, 2) * sign
-    return [picture.tobytes() for picture in np.clip(pictures, 0, 255).astype(np.uint8)]
+    return np.clip(pictures, 0, 255).astype(np.uint8)
 
 
 def strokes(random, count: int):

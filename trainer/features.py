@@ -14,7 +14,7 @@ from trainer.blocks import Rows, blocks
 from trainer.threads import calls_at_once
 
 # Queries that a thread compares at a time, and with how many features: 4 MB of similarities, whatever the number of either.
-QUERIES, PIECE = 128, 8192
+QUERIES, PIECE = 256, 4096
 
 
 def knn_accuracy(features: np.ndarray, labels: np.ndarray, neighbours: int, queries: tuple[np.ndarray, np.ndarray] | None = None) -> float:
@@ -35,35 +35,39 @@ def knn_accuracy(features: np.ndarray, labels: np.ndarray, neighbours: int, quer
     k = min(neighbours, len(features) - (1 if queries is None else 0))
     classes = int(max(labels.max(), truth.max())) + 1
 
+    lengths = np.concatenate([_lengths(features[rows]) for rows in blocks(*features.shape)])
+
     def right(first: int) -> int:
         """How many of QUERIES queries from `first` on."""
         block = normalize(asked[first : first + QUERIES])
-        rows = np.arange(len(block))
-        similarities, voters = [], []
+        every = np.arange(len(block))
+        # The nearest so far, by query and then by similarity; and the similarity of the last of k, below any until there are k.
+        query, similarity, voter, least = every[:0], np.zeros(0, np.float32), labels[:0], np.full(len(block), -2, np.float32)
         for start in range(0, len(features), PIECE):
-            similarity = block @ normalize(features[start : start + PIECE]).T
+            piece = block @ features[start : start + PIECE].T.astype(np.float32, copy=False)
+            piece /= lengths[start : start + PIECE]
             if queries is None:
-                own = (first + rows >= start) & (first + rows < start + similarity.shape[1])
-                similarity[rows[own], first + rows[own] - start] = -np.inf
-            most_similar = _largest(similarity, k)
-            similarities.append(np.take_along_axis(similarity, most_similar, axis=1))
-            voters.append(labels[start + most_similar])
-        similarity, voter = np.concatenate(similarities, axis=1), np.concatenate(voters, axis=1)
-        most_similar = _largest(similarity, k)
-        similarity, voter = (np.take_along_axis(one, most_similar, axis=1) for one in (similarity, voter))
+                own = (first + every >= start) & (first + every < start + piece.shape[1])
+                piece[every[own], first + every[own] - start] = -np.inf
+            if start == 0 and k < piece.shape[1]:
+                row, column = np.repeat(every, k), np.argpartition(piece, -k, axis=1)[:, -k:].ravel()
+            else:  # where nearly all are less similar, so that looking for the others is less work than another partition
+                row, column = np.divmod(np.flatnonzero(piece > least[:, None]), piece.shape[1])
+            query = np.concatenate([query, row])
+            similarity = np.concatenate([similarity, piece[row, column]])
+            voter = np.concatenate([voter, labels[start + column]])
+            order = np.lexsort((-similarity, query))
+            query, similarity, voter = query[order], similarity[order], voter[order]
+            rank = np.arange(len(query)) - np.searchsorted(query, query)
+            least[query[rank == k - 1]] = similarity[rank == k - 1]
+            query, similarity, voter = query[rank < k], similarity[rank < k], voter[rank < k]
         votes = np.zeros((len(block), classes))
-        for column in range(k):
-            # One vote is worth more than all similarities together, which only break ties.
-            votes[rows, voter[:, column]] += 1 + similarity[:, column] / (4 * k)
+        # One vote is worth more than all similarities together, which only break ties.
+        np.add.at(votes, (query, voter), 1 + similarity / (4 * k))
         return int(np.sum(votes.argmax(axis=1) == truth[first : first + QUERIES]))
 
     with ThreadPoolExecutor(cores()) as threads, threadpool_limits(1, "blas"):
         return sum(threads.map(right, range(0, len(asked), QUERIES))) / len(asked)
-
-
-def _largest(values: np.ndarray, count: int) -> np.ndarray:
-    """Positions of the `count` largest of each row, in no order; all if there are no more."""
-    return np.argpartition(values, -min(count, values.shape[1]), axis=1)[:, -count:]
 
 
 def nearest(features: np.ndarray, queries: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -90,7 +94,12 @@ def nearest(features: np.ndarray, queries: np.ndarray, count: int) -> tuple[np.n
 def normalize(features: np.ndarray) -> np.ndarray:
     """Features `[count, d]` scaled to length 1, float32."""
     features = np.asarray(features, np.float32)
-    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    return features / _lengths(features)[:, None]
+
+
+def _lengths(features: np.ndarray) -> np.ndarray:
+    """`[count]` float32, at least so much that zero features may be divided by it."""
+    return np.maximum(np.linalg.norm(np.asarray(features, np.float32), axis=1), 1e-12)
 
 
 # Photographs embedded at a time: enough to keep every core busy, few enough that ResNet-50 at 224 pixels stays in memory.
