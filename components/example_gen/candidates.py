@@ -2,8 +2,8 @@
 
 Points are parted in two, again and again, where they differ most. Others that are further from the box around a part than its points
 reach are out of reach of all of them, so that the smaller a part, the fewer are left; with those each block of points is compared.
-In the points of photographs (near_duplicates.py) that looks at a twentieth of all pairs among 100,000, and at less the more there are
-(benchmarks/near_duplicates.py); a search tree that asks for each point alone looks at more, and one by one.
+Of the points of photographs (near_duplicates.py) an eighth of all pairs is compared where there are 100,000, and a twelfth where there
+are 300,000; a search tree that is asked for each point alone looks at more, and at one after the other.
 """
 
 import functools

@@ -24,13 +24,14 @@ from components.example_gen import candidates
 from components.example_gen.photograph import DESCRIPTOR_SIDE
 
 # In how many principal components of the thumbnails candidates are looked for; one number more is how strong all others are together.
-# With 12 there are twice as many candidates, with 24 a search takes a quarter longer (benchmarks/near_duplicates.py --kinds crops).
+# With 12 a search of 100,000 takes 0.9 of the time, with 24 1.2 times as long (benchmarks/near_duplicates.py --kinds distinct crops); each
+# one more leaves fewer candidates to check, of which there are more the more photographs there are.
 COMPONENTS = 16
 SAMPLE = 4096  # thumbnails that these are of: more than five for each of the 768 values
 FEW = 1000  # photographs that are compared all with all within a tenth of a second
 
-# Comparisons of search points for each photograph, on average, a nanosecond each: together as long as its ingest. Less than a million
-# photographs cannot take as many, and those of benchmarks/near_duplicates.py not before there are tens of millions.
+# Comparisons of search points for each photograph, on average, a nanosecond each: together as long as its ingest. Fewer than a million
+# photographs cannot take as many, and a million different ones take less than a tenth of it.
 SEARCHED = 1_000_000
 
 CHECKED = 512  # pairs checked at a time, which stay in a core's cache
@@ -57,12 +58,12 @@ def group(thumbnails: Thumbnails, distance: float = pipeline_config.Data.near_du
     if not len(thumbnails):
         return np.zeros(0, int)
     every = _array(thumbnails)
-    number_of: dict[bytes, int] = {}
-    member_of = np.array([number_of.setdefault(hashlib.sha256(one).digest(), len(number_of)) for one in every])
-    if len(number_of) < len(every):
-        every = every[np.unique(member_of, return_index=True)[1]]
-    del number_of
-    return _connected(every, distance)[member_of]
+    digests = np.empty(len(every), "S32")
+    for number, one in enumerate(every):
+        digests[number] = hashlib.sha256(one).digest()
+    _, first, content = np.unique(digests, return_index=True, return_inverse=True)
+    groups = _connected(every, np.sort(first), distance)
+    return np.unique(groups[first[content]], return_inverse=True)[1]
 
 
 def close_to(
@@ -127,10 +128,9 @@ def _close(left: np.ndarray, right: np.ndarray, left_reach: np.ndarray, right_re
     return _squared_distances(left, right) <= np.minimum(left_reach[:, None], right_reach[None, :])
 
 
-def _connected(thumbnails: np.ndarray, distance: float) -> np.ndarray:
-    """Group number of each of the (different) thumbnails, uint8 [n, 768]."""
-    reach = _squared_reach(thumbnails, distance)
-    groups, waiting = np.arange(len(thumbnails)), np.arange(len(thumbnails))
+def _connected(thumbnails: np.ndarray, waiting: np.ndarray, distance: float) -> np.ndarray:
+    """Group number of each of the thumbnails, uint8 [n, 768], of which those that are `waiting` differ; the others are not looked at."""
+    reach, groups = _squared_reach(thumbnails, distance), np.arange(len(thumbnails))
     with threadpool_limits(1, "blas"):  # beside other work, threads that wait for each other take ten times as long
         while len(waiting) > FEW:
             before = len(waiting)
