@@ -27,6 +27,17 @@ def moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean, np.sqrt(sum(((features[rows] - mean) ** 2).sum(axis=0) for rows in every) / count)
 
 
+def taken(features: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """`features[chosen]`, `[m, d]` of `[count, d]` at `[m]` different positions in ascending order; not to be written to. All of them are
+    no copy, and many are on disk, as Rows are."""
+    if len(chosen) == len(features):
+        return features
+    rows = Rows()
+    for part in blocks(len(chosen), features.shape[1]):
+        rows.add(features[chosen[part]])
+    return rows.array()
+
+
 class Rows:
     """Rows that are added part by part. Beyond IN_MEMORY bytes they are in an unnamed file in the folder for temporary files, which
     is gone with the last array of them, however the process ends."""

@@ -7,6 +7,7 @@ import numpy as np
 
 from pipeline_config import LinearEval
 from trainer import calibration, label_curve
+from trainer.blocks import taken
 from trainer.features import knn_accuracy, nearest, normalize
 from trainer.probe import Probe, fit_probe, labelled_subset
 
@@ -65,7 +66,7 @@ def evaluate(trained: Features, untrained: Features, settings: LinearEval) -> tu
     def with_few(name, features):
         if settings.label_fraction in settings.label_fractions:  # the first draw of that share
             return curves[name][settings.label_fractions.index(settings.label_fraction)][0]
-        fitted = fit_probe(features.train[few], features.train_labels[few], **options)
+        fitted = fit_probe(taken(features.train, few), features.train_labels[few], **options)
         return fitted.accuracy(features.eval, features.eval_labels)
 
     def calibrated(fitted, features):

@@ -8,6 +8,7 @@ not. All networks get the same draws, and a larger draw contains the smaller one
 import numpy as np
 
 from pipeline_config import LinearEval
+from trainer.blocks import taken
 from trainer.probe import fit_probe, labelled_subset
 
 
@@ -38,7 +39,7 @@ def accuracies(
     def accuracy(chosen: np.ndarray) -> float:
         key = chosen.tobytes()
         if key not in reached:
-            reached[key] = fit_probe(train[chosen], train_labels[chosen], **options).accuracy(held_out, held_out_labels)
+            reached[key] = fit_probe(taken(train, chosen), train_labels[chosen], **options).accuracy(held_out, held_out_labels)
         return reached[key]
 
     return [[accuracy(chosen) for chosen in of_fraction] for of_fraction in draws(train_labels, settings)]

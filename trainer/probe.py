@@ -12,7 +12,7 @@ from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import threadpool_limits
 
 from contracts import files, model_files
-from trainer.blocks import blocks, moments
+from trainer.blocks import blocks, moments, taken
 from trainer.logistic_regression import Fits, fit_path
 
 # Most logits that a cross-validation computes at a time, photographs x classes x fits: of five folds 2,000 photographs of 1,000
@@ -132,7 +132,7 @@ def _fitted(data: _Data, candidates: list[float], folds: int, seed: int) -> Prob
         positions = np.flatnonzero(held_out.any(axis=0))
     else:
         part = labelled_subset(data.labels, min(1.0, MOST_LOGITS / (classes * count)), seed)
-        drawn = data._replace(features=data.features[part], labels=data.labels[part])
+        drawn = data._replace(features=taken(data.features, part), labels=data.labels[part])
         held_out = _one_division(drawn.labels, folds, seed)
         best, accuracy, logits = _best_of_path(drawn, ~held_out, held_out, candidates, most_worse=MOST_WORSE)
         (best,) = data.path(everything, [best.c], start=best)
@@ -159,7 +159,9 @@ def _best_of_path(
     for fits in data.path(members, candidates):
         logits = np.full((len(data.labels), fits.bias.shape[1]), np.nan)
         for mask, weights, bias in zip(held_out, fits.weights, fits.bias):
-            logits[mask] = (data.features[mask] - data.mean) / data.scale @ weights + bias
+            held = np.flatnonzero(mask)
+            for rows in blocks(len(held), data.features.shape[1]):
+                logits[held[rows]] = (data.features[held[rows]] - data.mean) / data.scale @ weights + bias
         right = logits.argmax(axis=1) == data.labels
         accuracy = float(np.mean([np.mean(right[mask]) for mask in held_out]))
         worse = worse + 1 if accuracy < best_accuracy else 0
