@@ -62,16 +62,16 @@ def search(points: np.ndarray, reach: np.ndarray, most: float) -> Iterator[Found
 
     Args:
       points: float32 [n, f], at most 18 coordinates of at most 8,192 each, best around zero.
-      reach: float [n], squared; 0 or at least 1.
+      reach: float [n], squared.
       most: comparisons for each point, on average. Points that are not searched by then are named as crowded.
     """
-    everyone, searched, left = np.arange(len(points)), np.zeros(len(points), bool), most * len(points)
-    search_region = functools.partial(_search_region, _space(points, reach))
-    regions = _parts(search_region.args[0], everyone, everyone, REGION)
+    space, everyone = _space(points, reach), np.arange(len(points))
+    searched, remaining = np.zeros(len(points), bool), most * len(points)
+    regions = _parts(space, everyone, everyone, REGION)
     with ThreadPoolExecutor(cores()) as threads:
-        for rows, found, compared in in_order(threads, search_region, regions, cores()):
-            left -= compared
-            if left < 0:
+        for rows, found, compared in in_order(threads, functools.partial(_search_region, space), regions, cores()):
+            remaining -= compared
+            if remaining < 0:
                 yield Found(everyone[:0], everyone[:0], np.flatnonzero(~searched))
                 return
             searched[rows] = True
@@ -103,7 +103,7 @@ def _parts(space: _Space, rows: np.ndarray, columns: np.ndarray, size: int) -> I
 
 
 def _near(space: _Space, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """The columns that are no further from the box around the rows than the rows reach, or the column itself."""
+    """The columns that are no further from the box around the rows than the rows reach, and than the column itself does."""
     points, far = space.points[:, rows], space.reach[rows].max()
     low, high = points.min(axis=1), points.max(axis=1)
     centre, half = (low + high)[:, None] / 2, (high - low)[:, None] / 2
@@ -119,15 +119,13 @@ def _near(space: _Space, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
 
 def _search_region(space: _Space, region: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, Found, int]:
     """The region's rows, what was found of them, and how many comparisons that took."""
-    blocks = [_search_block(space, *block) for block in _parts(space, *region, BLOCK)]
-    return (
-        region[0],
-        Found(*(np.concatenate(parts) for parts in zip(*(found for found, _ in blocks), strict=True))),
-        sum(n for _, n in blocks),
-    )
+    found, compared = zip(*(_search_block(space, *block) for block in _parts(space, *region, BLOCK)), strict=True)
+    return region[0], Found(*map(np.concatenate, zip(*found, strict=True))), sum(compared)
 
 
 def _search_block(space: _Space, rows: np.ndarray, columns: np.ndarray) -> tuple[Found, int]:
+    """What is found of the rows among the columns, and how many comparisons that took; none is made of a row that is known to be
+    crowded."""
     ours, counts, waiting, compared = _left(space, rows), np.zeros(len(rows), int), np.arange(len(rows)), 0
     lefts, rights = [waiting[:0]], [waiting[:0]]
     for start in range(0, len(columns), PIECE):
