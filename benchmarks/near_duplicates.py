@@ -50,7 +50,7 @@ def main() -> None:
         parser.error(f"--photographs {arguments.photographs}: there is no *.jpg below it")
     options = [f"--distance={arguments.distance}", *([f"--photographs={arguments.photographs}"] if arguments.photographs else [])]
     checkouts = {"": None} | ({"other": arguments.other} if arguments.other else {})
-    print(f"{'thumbnails':12}{'images':>9}{'seconds':>10}{'CPU':>8}{'peak MB':>10}{'groups':>9}")
+    print(f"{'thumbnails':12}{'images':>9}{'seconds':>10}{'CPU':>8}{'peak MB':>10}{'groups':>11}")
     for kind, images, (title, checkout) in itertools.product(kinds, arguments.images, checkouts.items()):
         figures = last_line(__file__, f"--row={kind}", f"--images={images}", *options, checkout=checkout)
         print(f"{kind:12}{images:9,}{figures}  {title}".rstrip(), flush=True)
@@ -66,7 +66,7 @@ def row(kind: str, images: int, distance: float, photographs: str | None) -> str
     groups = group(drawn, distance)
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     status = dict(line.split(":", 1) for line in pathlib.Path("/proc/self/status").read_text().splitlines())
-    return f"{seconds:10.1f}{cpu:8.1f}{int(status['VmHWM'].split()[0]) * 1024 / 1e6:10.0f}{len(set(groups.tolist())):9,}"
+    return f"{seconds:10.1f}{cpu:8.1f}{int(status['VmHWM'].split()[0]) * 1024 / 1e6:10.0f}{len(set(groups.tolist())):11,}"
 
 
 def jpegs(folder: str) -> list[pathlib.Path]:
