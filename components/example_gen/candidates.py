@@ -16,10 +16,10 @@ import numpy as np
 from contracts.cores import cores
 from contracts.threads import in_order
 
-# Those that have more candidates than that, themselves among them, are named as crowded: of 3,033 Flowers none.
+# Those that have more candidates than that, themselves among them, are named as crowded: more to check one by one than in blocks.
 CANDIDATES = 256
-BLOCK, PIECE = 512, 2048  # points compared with how many others at a time: a megabyte or two, which stay in a core's cache
-FILTERED = 8192  # others looked at at a time for a part of the points, likewise
+BLOCK, PIECE = 512, 2048  # points compared with how many others at a time: 4 MB of results
+FILTERED = 8192  # others looked at at a time for a part of the points: half a megabyte, which stays in a core's cache
 REGION = 8192  # points that a thread searches at a time
 # What rounding may add. A coordinate below 8,192 errs by less than 2^-12 in float32, and the distance of two points of 18 coordinates by
 # less than 0.01. The error of a sum of k products is at most k / 2^24 of their sizes in whatever order (Higham, Accuracy and Stability of

@@ -4,6 +4,7 @@ import weakref
 import numpy as np
 import pytest
 import tensorflow as tf
+from google.protobuf.json_format import MessageToDict
 
 from trainer import replicas
 from trainer.convolution import Conv2D, by_taps, taps, with_kernel_gradient_by_taps
@@ -64,15 +65,16 @@ def operations(side, precision="float32", size=3):
         return tape.gradient(outputs, [maps, layer.kernel.value])
 
     graph = gradients.get_concrete_function(tf.TensorSpec((8, side, side, 4), layer.compute_dtype)).graph.as_graph_def()
-    functions = {function.signature.name: function.node_def for function in graph.library.function}
+    graph = MessageToDict(graph, preserving_proto_field_name=True)
+    functions = {function["signature"]["name"]: function["node_def"] for function in graph.get("library", {}).get("function", [])}
 
     def inside(nodes):
         for node in nodes:
-            yield node.op
-            if "Call" in node.op:
-                yield from inside(functions[node.attr["f"].func.name])
+            yield node["op"]
+            if "Call" in node["op"]:
+                yield from inside(functions[node["attr"]["f"]["func"]["name"]])
 
-    return list(inside(graph.node))
+    return list(inside(graph["node"]))
 
 
 @pytest.mark.parametrize("side, size, products", [(2, 3, 9), (2, 1, 1), (4, 1, 1)])
